@@ -1,0 +1,55 @@
+"""A capture: what a few calibrated RGB-D cameras saw of a person holding an object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..camera import PinholeCamera
+from ..errors import CaptureError
+from ..geometry import SE3
+
+
+@dataclass(frozen=True, eq=False)
+class RgbdView:
+    """One camera's images, all (H, W) alike.
+
+    Attributes:
+        name: the camera's serial or name.
+        rgb: (H, W, 3) uint8.
+        depth_m: (H, W) float32, m along z, aligned to colour; 0 where not measured.
+        labels: (H, W) uint8, `interface.Label`.
+    """
+
+    name: str
+    camera: PinholeCamera
+    world_from_camera: SE3
+    rgb: npt.NDArray[np.uint8]
+    depth_m: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shape = (self.camera.height, self.camera.width)
+        for key, value, expected in (
+            ("rgb", self.rgb, (*shape, 3)), ("depth", self.depth_m, shape), ("labels", self.labels, shape),
+        ):  # fmt: skip
+            if value.shape != expected:
+                raise CaptureError(f"view {self.name}: {key} has shape {value.shape}; expected {expected}")
+
+
+@dataclass(frozen=True, eq=False)
+class HandoverCapture:
+    """Views of one moment, in one metric world frame with z up.
+
+    Attributes:
+        name: of the capture; object_name: of the held object.
+        provenance: where it came from (JSON values): path, frame, hash, generator seed.
+    """
+
+    name: str
+    views: tuple[RgbdView, ...]
+    object_name: str = "object"
+    provenance: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""What every command line shares: one sentence instead of a traceback, and progress bars."""
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import tyro
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from .errors import HandoverError
+
+USER_ERROR = 2
+Config = TypeVar("Config")
+
+
+def run(command: Callable[[Config], None], config: type[Config], description: str | None) -> None:
+    """Parses `config` from the command line and calls `command` with it.
+
+    A `HandoverError` is printed as one line on stderr with exit status 2; an interrupt exits with 130.
+    """
+    settings = tyro.cli(config, description=description)
+    try:
+        command(settings)
+    except HandoverError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def progress_bar() -> Progress:
+    """A rich progress bar on stderr that counts, and tells time elapsed and remaining."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )

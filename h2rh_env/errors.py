@@ -1,0 +1,45 @@
+"""What can go wrong, one class per kind of fault; each message says what was met and what would be right."""
+
+
+class HandoverError(Exception):
+    """Base of every error this project raises for its user; commands print it in one line."""
+
+
+class CaptureError(HandoverError):
+    """An RGB-D capture is missing, malformed or inconsistent."""
+
+
+class SceneError(HandoverError):
+    """A Gaussian scene or a handover scene on disk or in memory is invalid."""
+
+
+class RenderError(HandoverError):
+    """A camera, a pose or a backend that cannot be rendered with."""
+
+
+class GraspError(HandoverError):
+    """No grasp can be proposed or selected, or a grasp file is malformed."""
+
+
+class ActionError(HandoverError):
+    """An action of the wrong shape, or with a value that is not finite."""
+
+
+class PolicyError(HandoverError):
+    """An unknown policy, or one that does not follow the protocol."""
+
+
+class CheckpointError(HandoverError):
+    """A checkpoint is missing, malformed or does not fit its network."""
+
+
+class DatasetError(HandoverError):
+    """A set of demonstrations is missing, malformed or of another schema."""
+
+
+class RobotError(HandoverError):
+    """A device of the robot is missing, late or answers wrongly."""
+
+
+class MissingPackageError(HandoverError):
+    """An optional package is not installed; the message names the line to type."""
