@@ -1,0 +1,27 @@
+"""A rendered view to what a policy sees: 8-bit colour and the two masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .base import RenderedView
+
+MASK_ALPHA_MIN = 0.5
+
+
+def masks_from_labels(view: RenderedView) -> npt.NDArray[np.uint8]:
+    """(H, W, 2) in {0, 255}, object then hand, with true occlusion between them.
+
+    A pixel at least half covered belongs to the label of larger weight (object, if equal), where that is not zero.
+    """
+    covered = view.alpha >= MASK_ALPHA_MIN
+    object_weight, hand_weight = view.labels[..., 0], view.labels[..., 1]
+    is_object = covered & (object_weight >= hand_weight) & (object_weight > 0)
+    is_hand = covered & (hand_weight > object_weight)
+    return np.stack([is_object, is_hand], axis=-1).astype(np.uint8) * np.uint8(255)
+
+
+def rgb_to_uint8(view: RenderedView) -> npt.NDArray[np.uint8]:
+    """(H, W, 3), rounded; colours above one are white."""
+    return (np.clip(view.rgb, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)

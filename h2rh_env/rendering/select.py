@@ -1,0 +1,42 @@
+"""A backend's name to a rasteriser."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from ..errors import RenderError
+from .base import Rasteriser
+
+NAMES = ("auto", "numba", "reference", "gsplat")
+
+
+def make_rasteriser(name: str = "auto") -> Rasteriser:
+    """`auto` is gsplat where a CUDA device and gsplat are there, else numba.
+
+    Raises:
+        RenderError: an unknown name, or gsplat without a GPU or without its package.
+    """
+    if name not in NAMES:
+        raise RenderError(f"rasteriser {name!r} is unknown; expected one of {', '.join(NAMES)}")
+    if name == "gsplat" or (name == "auto" and not _why_no_gsplat()):
+        if reason := _why_no_gsplat():
+            raise RenderError(f"rasteriser 'gsplat' cannot be used: {reason}; use 'numba' on a CPU")
+        from .gsplat_cuda import GsplatRasteriser
+
+        return GsplatRasteriser()
+    if name == "reference":
+        from .reference import ReferenceRasteriser
+
+        return ReferenceRasteriser()
+    from .numba_cpu import NumbaRasteriser
+
+    return NumbaRasteriser()
+
+
+def _why_no_gsplat() -> str:
+    """Empty if gsplat can be used. Torch is imported only if gsplat is installed: it is slow to load."""
+    if importlib.util.find_spec("gsplat") is None:
+        return 'gsplat is not installed (pip install -e ".[cuda]")'
+    import torch
+
+    return "" if torch.cuda.is_available() else "torch finds no CUDA device"
