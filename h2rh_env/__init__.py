@@ -1,0 +1,20 @@
+"""H2R handover: a Gymnasium world of Gaussian Splatting scenes in which a hand-eye camera reaches for an object.
+
+Units are metres, radians and seconds. The world frame is metric with z up; cameras have OpenCV axes (x right,
+y down, z forward); quaternions are wxyz; a transform is `target_from_source`. Shapes: N Gaussians, P points,
+V views, H x W image, T steps, B batch.
+
+Importing this package registers `H2RHandover-v0`.
+"""
+
+from gymnasium.envs.registration import register
+
+from .interface import MAX_EPISODE_STEPS
+
+__version__ = "0.1.0"
+
+register(
+    id="H2RHandover-v0",
+    entry_point="h2rh_env.env:H2RHandoverEnv",
+    max_episode_steps=MAX_EPISODE_STEPS,
+)

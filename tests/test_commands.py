@@ -1,0 +1,104 @@
+"""Every command answers --help with units, and likely mistakes with one sentence and no traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = {
+    "build": ["-m", "h2rh_env.build"],
+    "collect": ["-m", "experts.collect"],
+    "train": ["train.py"],
+    "evaluate": ["evaluate.py"],
+    "robot": ["-m", "real_robot"],
+}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment
+    )
+
+
+def refusal(*arguments: str) -> str:
+    """The one line that a command refuses its arguments with."""
+    done = run(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+def test_every_command_explains_itself(command):
+    done = run(*command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+def test_a_wrong_path_says_what_belongs_there(tmp_path):
+    missing = str(tmp_path / "missing")
+    assert "h2rh_env.build" in refusal("evaluate.py", "--scenes", missing, "--policy", "ibvs-mask")
+    assert missing in refusal(*COMMANDS["build"], missing, "--out", str(tmp_path / "out"))
+    assert missing in refusal("train.py", missing, "--out", str(tmp_path / "out"))
+    assert "h2rh_env.build" in refusal(*COMMANDS["collect"], missing, "--out", str(tmp_path / "out"))
+
+
+def test_an_unknown_policy_lists_the_known_ones():
+    line = refusal("evaluate.py", "--policy", "learnt")
+    assert all(name in line for name in ("expert", "learned", "ibvs-mask"))
+
+
+def test_a_class_that_is_no_policy_names_the_missing_method():
+    assert "act" in refusal("evaluate.py", "--policy", "pathlib:Path")
+
+
+def test_a_missing_gpu_is_named():
+    assert "GPU" in refusal("evaluate.py", "--policy", "ibvs-mask", "--rasteriser", "gsplat")
+
+
+def test_a_corrupt_scene_is_named(tiny_scene, tmp_path):
+    tiny_scene.save(tmp_path / "scene")
+    ply = tmp_path / "scene" / "gaussians.ply"
+    ply.write_bytes(ply.read_bytes()[:-100])
+    assert "gaussians.ply" in refusal(
+        "evaluate.py", "--scenes", str(tmp_path / "scene"), "--policy", "ibvs-mask"
+    )
+
+
+def test_a_corrupt_checkpoint_is_named(tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"nonsense")
+    (tmp_path / "config.json").write_text("{}")
+    assert str(tmp_path) in refusal("evaluate.py", "--policy", str(tmp_path))
+
+
+def test_a_policy_of_a_wrong_shape_is_told_the_right_one(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Short:\n"
+        "    def reset(self, seed): pass\n"
+        "    def act(self, observation): return np.zeros(6)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert "(7,)" in refusal("evaluate.py", "--policy", "mine:Short", "--starts", "1")
+
+
+def test_a_strangers_policy_is_evaluated(tiny_scene, tmp_path, monkeypatch):
+    tiny_scene.save(tmp_path / "scene")
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Still:\n"
+        "    def reset(self, seed): pass\n"
+        "    def act(self, observation): return np.zeros(7, np.float32)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    scene, out = str(tmp_path / "scene"), str(tmp_path / "out")
+    done = run("evaluate.py", "--scenes", scene, "--policy", "mine:Still", "--starts", "1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "mine:Still" in done.stdout
+    assert (tmp_path / "out" / "report.json").exists()
