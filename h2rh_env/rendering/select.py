@@ -18,8 +18,8 @@ def make_rasteriser(name: str = "auto") -> Rasteriser:
     """
     if name not in NAMES:
         raise RenderError(f"rasteriser {name!r} is unknown; expected one of {', '.join(NAMES)}")
-    if name == "gsplat" or (name == "auto" and not _why_no_gsplat()):
-        if reason := _why_no_gsplat():
+    if name == "gsplat" or (name == "auto" and not why_no_gsplat()):
+        if reason := why_no_gsplat():
             raise RenderError(f"rasteriser 'gsplat' cannot be used: {reason}; use 'numba' on a CPU")
         from .gsplat_cuda import GsplatRasteriser
 
@@ -33,7 +33,7 @@ def make_rasteriser(name: str = "auto") -> Rasteriser:
     return NumbaRasteriser()
 
 
-def _why_no_gsplat() -> str:
+def why_no_gsplat() -> str:
     """Empty if gsplat can be used. Torch is imported only if gsplat is installed: it is slow to load."""
     if importlib.util.find_spec("gsplat") is None:
         return 'gsplat is not installed (pip install -e ".[cuda]")'

@@ -31,6 +31,7 @@ SCALAR_TYPES = {
     "float32": "f4", "float64": "f8",
 }  # fmt: skip
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
+_Element = tuple[str, int, list[tuple[str, str]]]  # name, count, properties with their types
 
 
 @dataclass(frozen=True)
@@ -99,36 +100,43 @@ def _read_header(file: BinaryIO, size: int) -> _Header:
     stop = head.find(b"\n", end)
     if not head.startswith(b"ply") or end < 0 or stop < 0:
         raise SceneError("not a PLY file; expected a header from 'ply' to 'end_header'")
-    order, offset = "", stop + 1
-    elements: list[tuple[str, int, list[tuple[str, str]]]] = []
+    elements, comments = _parse_header(head[:end].decode("latin-1").splitlines()[1:])
+    offset = stop + 1
+    for element, count, properties in elements:
+        if len({name for name, _ in properties}) != len(properties):
+            raise SceneError(f"element {element!r} has a property twice")
+        dtype = np.dtype(properties)
+        if element == "vertex":
+            _check_size(count, dtype.itemsize, size - offset)
+            return _Header(offset, count, dtype, frozenset(comments))
+        offset += count * dtype.itemsize
+    raise SceneError("the header has no element 'vertex'")
+
+
+def _parse_header(lines: list[str]) -> tuple[list[_Element], set[str]]:
+    """The elements up to and including the vertices, and the comments."""
+    order = ""
+    elements: list[_Element] = []
     comments = set()
-    for line in head[:end].decode("latin-1").splitlines()[1:]:
+    for line in lines:
         match line.split():
-            case ["format", name, *_]:
-                if name not in BYTE_ORDERS:
-                    raise SceneError(f"format {name!r} is not supported; expected binary_little_endian")
-                order = BYTE_ORDERS[name]
+            case ["format", form, *_]:
+                if form not in BYTE_ORDERS:
+                    raise SceneError(f"format {form!r} is not supported; expected binary_little_endian")
+                order = BYTE_ORDERS[form]
             case ["comment", *words]:
                 comments.add(" ".join(words))
-            case ["element", name, count] if count.isdecimal() and len(count) < 19:
-                elements.append((name, int(count), []))
+            case ["element", element, count] if count.isdecimal() and len(count) < 19:
+                elements.append((element, int(count), []))
             case ["property", kind, name] if kind in SCALAR_TYPES and elements:
                 elements[-1][2].append((name, order + SCALAR_TYPES[kind]))
-            case ["property", "list", *_] if "vertex" in (name for name, *_ in elements[:-1]):
+            case ["property", "list", *_] if "vertex" in (element for element, *_ in elements[:-1]):
                 pass  # faces and the like, behind the vertices, are never read
             case [] | ["obj_info", *_]:
                 pass
             case _:
                 raise SceneError(f"header line {line[:80]!r} is not understood")
-    for name, count, properties in elements:
-        if len({key for key, _ in properties}) != len(properties):
-            raise SceneError(f"element {name!r} has a property twice")
-        dtype = np.dtype(properties)
-        if name == "vertex":
-            _check_size(count, dtype.itemsize, size - offset)
-            return _Header(offset, count, dtype, frozenset(comments))
-        offset += count * dtype.itemsize
-    raise SceneError("the header has no element 'vertex'")
+    return elements, comments
 
 
 def _check_size(count: int, itemsize: int, available: int) -> None:

@@ -1,0 +1,116 @@
+"""The way of one image up to blending: project, sort by depth, bin, a strip of tile rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..camera import PinholeCamera
+from .numba_bin import bin_tiles
+from .numba_project import project, sort_by_depth
+from .numba_scene import Rows
+from .simd import LANES
+
+MAX_PAIRS = 4_000_000  # of a Gaussian and a tile, held at once; more are drawn strip by strip
+
+
+class Workspace:
+    """Scratch memory of one thread; grows, and is kept between images."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def array(self, name: str, size: int, dtype: type) -> npt.NDArray[Any]:
+        """At least `size` values, contents unspecified."""
+        array = self._arrays.get(name)
+        if array is None or len(array) < size:
+            array = self._arrays[name] = np.empty(max(size, 16) * 5 // 4, dtype)
+        return array
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self._arrays.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Some rows of an image's tiles, ready to be blended.
+
+    Attributes:
+        count: of the Gaussians in view, with arrays that may be longer:
+        records: (16 * count,) float32, see `numba_project`; sources: (count,) int32, their places in the rows.
+        starts: (tiles + 1,) int64, where each tile's pairs begin; pairs: uint64, see `numba_bin`.
+        tile_rows: (2,) int64, the first and the one behind the last.
+        tiles_x: tiles in a row.
+    """
+
+    records: npt.NDArray[np.float32]
+    sources: npt.NDArray[np.int32]
+    count: int
+    starts: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.uint64]
+    tile_rows: npt.NDArray[np.int64]
+    tiles_x: int
+
+    def parts(self, number: int) -> list[npt.NDArray[np.int64]]:
+        """Its tiles in `number` runs of about as many pairs, each as `blend_tiles` wants it."""
+        end = self.tiles_x * int(self.tile_rows[1] - self.tile_rows[0])
+        starts = self.starts[: end + 1]
+        cuts = np.searchsorted(starts, starts[end] * np.arange(1, number) // number)
+        bounds = [0, *cuts.tolist(), end]
+        return [np.array([self.tile_rows[0], *run]) for run in pairwise(bounds)]
+
+
+def strips(
+    rows: Rows,
+    camera: PinholeCamera,
+    packed_camera: npt.NDArray[np.float32],
+    memory: Workspace,
+    wanted: npt.NDArray[np.uint16] | None = None,
+) -> Iterator[Strip]:
+    """The strips of one image, top to bottom; none if no Gaussian is in view.
+
+    Their arrays lie in the workspace and hold until the next strip. `wanted` (R,) selects lanes of the rows.
+    """
+    records, sources, order, count, bound = _splat(rows, packed_camera, memory, wanted)
+    if count == 0:
+        return
+    tiles_x, tiles_y = -(-camera.width // 16), -(-camera.height // 16)
+    step = tiles_y if bound <= MAX_PAIRS else max(1, MAX_PAIRS // (count * tiles_x))
+    bound = min(bound, count * tiles_x * step + 1)
+    starts = memory.array("starts", tiles_x * step + 1, np.int64)
+    unsorted, pairs = memory.array("unsorted", bound, np.uint64), memory.array("pairs", bound, np.uint64)
+    ends = memory.array("ends", count, np.int64)
+    for top in range(0, tiles_y, step):
+        tile_rows = np.array([top, min(top + step, tiles_y)])
+        bin_tiles(
+            records, order, count, camera.width, camera.height, tile_rows, ends, unsorted, starts, pairs
+        )
+        yield Strip(records, sources, count, starts, pairs, tile_rows, tiles_x)
+
+
+def _splat(
+    rows: Rows,
+    packed_camera: npt.NDArray[np.float32],
+    memory: Workspace,
+    wanted: npt.NDArray[np.uint16] | None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.uint32], int, int]:
+    """Records, their sources and order, how many there are, and a bound on the pairs."""
+    n = len(rows.index) + 1  # the projection writes one record ahead
+    records, depths = memory.array("records", n * LANES, np.float32), memory.array("depths", n, np.float32)
+    sources, order = memory.array("sources", n, np.int32), memory.array("order", n, np.uint32)
+    count, bound = project(
+        rows.values, rows.lanes if wanted is None else wanted, rows.degree, rows.antialiased, packed_camera,
+        memory.array("scratch", 256, np.float32), records, depths, sources,
+    )  # fmt: skip
+    sort_by_depth(
+        depths.view(np.uint32), count, order, memory.array("spare_keys", n, np.uint32),
+        memory.array("spare_order", n, np.uint32), memory.array("histogram", 2048, np.uint32),
+    )  # fmt: skip
+    # The bound was summed in float32, and a pair is written before it is known to be empty.
+    return records, sources, order, int(count), int(bound * 1.001) + 16
