@@ -93,10 +93,10 @@ def slerp(start: Array, end: Array, fraction: float) -> Array:
 
 def angle_between(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     """Angle between vectors (..., 3), rad in [0, pi]; accurate near both ends (Kahan)."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    a = a / np.linalg.norm(a, axis=-1, keepdims=True)
-    b = b / np.linalg.norm(b, axis=-1, keepdims=True)
-    return 2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
+    u, v = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    u = u / np.linalg.norm(u, axis=-1, keepdims=True)
+    v = v / np.linalg.norm(v, axis=-1, keepdims=True)
+    return 2 * np.arctan2(np.linalg.norm(u - v, axis=-1), np.linalg.norm(u + v, axis=-1))
 
 
 def aim(rotation: Array, direction: npt.ArrayLike) -> Array:
@@ -108,25 +108,25 @@ def aim(rotation: Array, direction: npt.ArrayLike) -> Array:
     direction = np.asarray(direction, np.float64)
     angle = float(angle_between(axis, direction))
     normal = np.cross(axis, direction)
-    length = np.linalg.norm(normal)
+    length = float(np.linalg.norm(normal))
     if length < 1e-12 * np.linalg.norm(direction):
         normal, length = rotation[:, 1], 1.0
     return Rotation.from_rotvec(normal / length * angle).as_matrix() @ rotation
 
 
 def upright_rotation(forward: npt.ArrayLike, up: npt.ArrayLike = WORLD_UP) -> Array:
-    """world_from_camera rotation of an OpenCV camera that looks along `forward`, its image upright.
+    """world_from_camera rotations (..., 3, 3) of OpenCV cameras that look along `forward` (..., 3), images upright.
 
     Looking straight along `up`, where upright means nothing, image right is world x.
     """
     z = np.asarray(forward, np.float64)
-    z = z / np.linalg.norm(z)
+    z = z / np.linalg.norm(z, axis=-1, keepdims=True)
     x = np.cross(z, np.asarray(up, np.float64))
-    length = np.linalg.norm(x)
-    x = x / length if length > 1e-9 else np.array([1.0, 0.0, 0.0])
-    x = x - z * (x @ z)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z], axis=1)
+    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    x = np.where(length > 1e-9, x / np.maximum(length, 1e-9), [1.0, 0.0, 0.0])
+    x = x - z * (x * z).sum(axis=-1, keepdims=True)
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
 def look_at(eye: npt.ArrayLike, target: npt.ArrayLike) -> SE3:

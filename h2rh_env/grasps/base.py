@@ -21,7 +21,8 @@ class GraspCandidate:
         world_from_grasp: G.
         width_m: of what the fingers close on, m.
         score: higher is better, in [0, 1].
-        graspable: whether the gripper can close on it; False marks the best safe approach to an object too wide.
+        graspable: whether the gripper can close on it; False marks the best safe approach
+            where no grasp fits: an object too wide, or too little of it free of the hand.
     """
 
     world_from_grasp: SE3

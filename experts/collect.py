@@ -1,0 +1,216 @@
+"""Rolls the expert out in scenes and writes what it saw and did as a data set of demonstrations.
+
+    python -m experts.collect scenes/train --out data/train
+    python -m experts.collect scenes/train --out data/train --starts 30 --noise 0.5 --workers 8
+
+Run the same command again to continue a collection that was interrupted.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+
+from h2rh_env import __version__, cli
+from h2rh_env.camera import HAND_EYE_CAMERA
+from h2rh_env.demonstrations import Demonstration, DemonstrationWriter, encode
+from h2rh_env.errors import DatasetError
+from h2rh_env.evaluation import episode_seed
+from h2rh_env.geometry import SE3, rotation_angle, rotation_from_euler_xyz
+from h2rh_env.handover_scene import HandoverScene, scene_folders
+from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS
+from h2rh_env.rendering.select import make_rasteriser
+from h2rh_env.start_poses import sample_starts
+
+from .labels import Labeller
+from .three_phase import Phase
+
+HOLD_JITTER_M = 0.012
+HOLD_JITTER_RAD = 0.04
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """What to collect."""
+
+    scenes: Annotated[Path, tyro.conf.Positional]
+    """A scene folder, or a folder of scene folders."""
+    out: Path
+    """Folder of the data set."""
+    starts: int = 15
+    """Start poses for each scene (k of Sec. III-B)."""
+    hold: int = 3
+    """Frames after the pre-grasp pose is reached, jittered about it by 12 mm and 2.3 degrees."""
+    noise: float = 0.0
+    """Noise on the executed steps, while the labels stay the expert's: each trajectory draws a standard deviation
+    between 0 and this, as a fraction of the step."""
+    seed: int = 0
+    """Of starts, noise and jitter."""
+    workers: int = os.cpu_count() or 1
+    """Processes. Their number does not change the result."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("starts", 1), ("hold", 0), ("noise", 0), ("workers", 1)):
+            if not getattr(self, name) >= least:
+                raise DatasetError(f"--{name} is {getattr(self, name)}; it must be at least {least}")
+
+
+def demonstrate(
+    scene: HandoverScene, labeller: Labeller, world_from_start: SE3, rng: np.random.Generator,
+    hold: int = 3, noise: float = 0.0,
+) -> list[SE3] | None:  # fmt: skip
+    """Poses (T) from a start to the pre-grasp pose and about it.
+
+    Returns:
+        None if the pre-grasp pose is not reached in time or a pose breaks Eq. 14: such a trajectory is
+        rejected whole.
+    """
+    spread = rng.uniform(0, noise)
+    expert = labeller.expert
+    poses = [world_from_start]
+    while expert.phase_at(scene, poses[-1]) is not Phase.DECLARE:
+        if len(poses) > MAX_EPISODE_STEPS:
+            return None
+        camera_from_next_camera, _ = expert.plan_step(scene, poses[-1])
+        noise_here = 0.0 if labeller.arrived(scene, poses[-1]) else spread
+        poses.append(poses[-1] @ _disturbed(camera_from_next_camera, noise_here, rng))
+    poses += [poses[-1] @ _random_motion(HOLD_JITTER_M, HOLD_JITTER_RAD, rng) for _ in range(hold)]
+    if not (scene.clearance.distance(_positions(poses)) > CLEARANCE_M).all():
+        return None
+    return poses
+
+
+def _positions(poses: list[SE3]) -> npt.NDArray[np.float64]:
+    return np.array([pose.translation for pose in poses])
+
+
+def _disturbed(camera_from_next_camera: SE3, spread: float, rng: np.random.Generator) -> SE3:
+    """The motion with noise in proportion to it, so that it fades where the expert's steps do."""
+    length_m = float(np.linalg.norm(camera_from_next_camera.translation))
+    angle_rad = rotation_angle(camera_from_next_camera.rotation)
+    return camera_from_next_camera @ _random_motion(spread * length_m, spread * angle_rad, rng)
+
+
+def _random_motion(sigma_m: float, sigma_rad: float, rng: np.random.Generator) -> SE3:
+    rotation = rotation_from_euler_xyz(rng.normal(0, sigma_rad, 3))
+    return SE3(rotation, rng.normal(0, sigma_m, 3))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One trajectory; all that a worker needs to make it."""
+
+    scene: Path
+    seed: int
+    hold: int
+    noise: float
+
+
+_load = lru_cache(maxsize=2)(HandoverScene.load)
+_rasteriser = cache(make_rasteriser)
+
+
+def _collect_one(task: _Task) -> tuple[bytes, int] | None:
+    """An encoded episode and its number of steps, or None if the trajectory is rejected."""
+    scene = _load(task.scene)
+    rng = np.random.default_rng(task.seed)
+    (world_from_start,) = sample_starts(scene, rng, 1)
+    labeller = Labeller()
+    poses = demonstrate(scene, labeller, world_from_start, rng, task.hold, task.noise)
+    if poses is None:
+        return None
+    actions, goals = zip(*(labeller(scene, pose) for pose in poses), strict=True)
+    rgb, masks = _rasteriser().render_observations([scene.gaussians] * len(poses), HAND_EYE_CAMERA, poses)
+    episode = Demonstration(
+        rgb=rgb,
+        masks=masks,
+        actions=np.stack(actions),
+        world_from_camera=np.stack([pose.matrix for pose in poses]),
+        camera_from_goal=np.stack([goal.matrix for goal in goals]),
+        clearance_m=scene.clearance.distance(_positions(poses)),
+        scene=scene.name,
+        scene_hash=scene.scene_hash,
+        seed=task.seed,
+    )
+    return encode(episode), len(episode)
+
+
+def _die_with_parent() -> None:
+    """Ends this worker when the command is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def _results(tasks: list[_Task], workers: int) -> Iterator[Iterator[tuple[bytes, int] | None]]:
+    """Results in the order of the tasks; each process computes with one thread."""
+    if workers == 1:
+        yield map(_collect_one, tasks)
+        return
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_die_with_parent)
+    try:
+        yield pool.map(_collect_one, tasks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def collect(settings: CollectSettings) -> DemonstrationWriter:
+    """Collects what is still missing in `settings.out`, with a progress bar."""
+    folders = scene_folders(settings.scenes)
+    tasks = [
+        _Task(folder, episode_seed(settings.seed, scene_index, start), settings.hold, settings.noise)
+        for scene_index, folder in enumerate(folders)
+        for start in range(settings.starts)
+    ]
+    provenance = {
+        "version": __version__,
+        "scenes": {folder.name: HandoverScene.load(folder).scene_hash for folder in folders},
+        "labels": repr(Labeller()),
+        **{name: getattr(settings, name) for name in ("starts", "hold", "noise", "seed")},
+    }
+    writer = DemonstrationWriter(settings.out, HAND_EYE_CAMERA, provenance)
+    done = writer.episodes + writer.dropped
+    with cli.progress_bar() as bar, _results(tasks[done:], settings.workers) as results:
+        task = bar.add_task("trajectories", total=len(tasks), completed=done, note="")
+        for result in results:
+            if result is None:
+                writer.drop()
+            else:
+                writer.append(*result)
+            bar.update(task, advance=1, note=f"{writer.dropped} dropped")
+    return writer
+
+
+def main(settings: CollectSettings) -> None:
+    writer = collect(settings)
+    print(
+        f"{settings.out}: {writer.episodes} demonstrations, {writer.steps} frames, {writer.dropped} dropped"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, CollectSettings, __doc__)

@@ -1,0 +1,44 @@
+"""Labels: what the expert would answer at any pose, for a learner that can't see as finely as the expert does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from h2rh_env.geometry import SE3
+from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.interface import encode_action
+
+from .three_phase import ThreePhaseExpert
+from .trajectory import remaining
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Gives (T, Cls) of a pose, and the pre-grasp pose as seen from there.
+
+    The motion is the expert's. Cls is 1 within a tolerance that an image can tell, far inside the band in which a
+    declared pose succeeds; the motion goes on to the pre-grasp pose there, so that a learner does not stop at the
+    tolerance's edge.
+
+    Attributes:
+        arrived_m, arrived_rad: the tolerance.
+    """
+
+    arrived_m: float = 0.02
+    arrived_rad: float = 0.07
+    expert: ThreePhaseExpert = field(default_factory=ThreePhaseExpert)
+
+    def __call__(self, scene: HandoverScene, world_from_camera: SE3) -> tuple[npt.NDArray[np.float32], SE3]:
+        """An action (7,) with Cls as its grasp score, and the pre-grasp pose as `camera_from_goal`."""
+        camera_from_next_camera, _ = self.expert.plan_step(scene, world_from_camera)
+        camera_from_goal = world_from_camera.inverse() @ self.expert.goal(scene, world_from_camera)
+        arrived = self.arrived(scene, world_from_camera)
+        return encode_action(camera_from_next_camera, float(arrived)), camera_from_goal
+
+    def arrived(self, scene: HandoverScene, world_from_camera: SE3) -> bool:
+        """Cls."""
+        distance, angle = remaining(world_from_camera, self.expert.goal(scene, world_from_camera))
+        return distance <= self.arrived_m and angle <= self.arrived_rad

@@ -1,0 +1,43 @@
+"""Trajectory: one bounded step of linear and spherical linear interpolation, both finishing together."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+
+from h2rh_env.geometry import SE3, rotation_angle, slerp
+
+MAX_STEP_M = 0.05
+MAX_STEP_RAD = 0.12
+ROUNDING = 1e-6  # of a step: what is left of a way because of rounding is no step of its own
+
+
+def remaining(world_from_camera: SE3, target: SE3) -> tuple[float, float]:
+    """Distance, m, and angle, rad, to a target pose."""
+    distance = float(np.linalg.norm(target.translation - world_from_camera.translation))
+    return distance, rotation_angle(world_from_camera.rotation.T @ target.rotation)
+
+
+def steps_needed(
+    world_from_camera: SE3, target: SE3, max_step_m: float = MAX_STEP_M, max_step_rad: float = MAX_STEP_RAD
+) -> int:
+    """How many calls of `advance` lead to the target."""
+    distance, angle = remaining(world_from_camera, target)
+    return ceil(max(distance / max_step_m, angle / max_step_rad) - ROUNDING)
+
+
+def advance(
+    world_from_camera: SE3, target: SE3, max_step_m: float = MAX_STEP_M, max_step_rad: float = MAX_STEP_RAD
+) -> SE3:
+    """The pose one step closer: lerp of the position (Eq. 10), SLERP of the rotation (Eq. 11).
+
+    Both move by the same fraction of what remains, the largest that exceeds neither bound. So the way does not depend
+    on where it is taken up, and the steps are of one length but the last.
+    """
+    distance, angle = remaining(world_from_camera, target)
+    steps = max(distance / max_step_m, angle / max_step_rad)
+    if steps <= 1 + ROUNDING:
+        return target
+    start, end = world_from_camera.translation, target.translation
+    return SE3(slerp(world_from_camera.rotation, target.rotation, 1 / steps), start + (end - start) / steps)

@@ -1,0 +1,81 @@
+"""Closing: what the pads of a parallel gripper meet when they close on a surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..clearance import Floats, between_fingers
+from ..geometry import Array
+from ..gripper import FINGERTIP_DEPTH_M, GripperGeometry
+from .surface import Surface
+
+FRICTION = 0.5  # coefficient mu between rubber pads and household objects, on the low side
+CONE_COS = float(np.cos(np.arctan(FRICTION)))
+CLEARANCE_M = 0.004  # between the object and the open fingers and palm
+PATCH_M = 0.003  # points this near to the outermost one are touched by a pad
+MIN_PATCH_POINTS = 3
+MIN_WIDTH_M = 0.006  # thinner is one noisy side of a surface whose other side was not seen
+MIN_SCORE = 0.1  # a grasp so near to slipping is none
+MIN_OVERLAP_M = 0.01  # of pads and object along the approach
+FULL_OVERLAP_M = 0.025  # more does not count as better
+
+
+@dataclass(frozen=True, eq=False)
+class Closing:
+    """Of n grasps, (n,) each.
+
+    Attributes:
+        width_m: between the pads when closed; middle_m: of the two contacts, along the closing axis.
+        score: alignment of both contacts' normals with the closing axis, 1 when exact, 0 at the edge of the friction
+            cone, times how much of the pads is used; 0 where the pads hold nothing.
+    """
+
+    width_m: Array
+    middle_m: Array
+    score: Array
+
+
+def close_on(
+    x: Floats, normal_x: Floats, depth: Floats, between: npt.NDArray[np.bool_], gripper: GripperGeometry
+) -> Closing:
+    """Closes pads along x on points (n, M).
+
+    Args:
+        x: along the closing axis, m. normal_x: that component of the outward normals.
+        depth: along the approach, behind the fingertips, m. between: which points lie between the pads.
+    """
+    low, high = least(x, between), -least(-x, between)
+    left = between & (x < low[:, None] + PATCH_M)
+    right = between & (x > high[:, None] - PATCH_M)
+    counts = left.sum(axis=1), right.sum(axis=1)
+    alignment = np.minimum(
+        -np.where(left, normal_x, 0).sum(axis=1) / np.maximum(counts[0], 1),
+        np.where(right, normal_x, 0).sum(axis=1) / np.maximum(counts[1], 1),
+    )
+    overlap = np.where(between, depth, 0).max(axis=1)
+    held = (np.minimum(*counts) >= MIN_PATCH_POINTS) & (overlap > MIN_OVERLAP_M)
+    held &= (high > low + MIN_WIDTH_M) & (high < low + gripper.max_width_m - 2 * CLEARANCE_M)
+    low, high = np.where(held, low, 0), np.where(held, high, 0)
+    score = np.minimum(overlap / FULL_OVERLAP_M, 1) * (alignment - CONE_COS) / (1 - CONE_COS)
+    return Closing(high - low, 0.5 * (low + high), np.where(held, np.clip(score, 0, 1), 0))
+
+
+def closing_of(rotations: Array, origins: Array, surface: Surface, gripper: GripperGeometry) -> Closing:
+    """Of grasps given by rotations (n, 3, 3) and origins (n, 3), world from grasp frame."""
+    points = (surface.points[None] - origins[:, None]) @ rotations  # (n, M, 3)
+    normal_x = rotations[:, :, 0] @ surface.normals.T
+    return close_on(
+        points[..., 0],
+        normal_x,
+        FINGERTIP_DEPTH_M - points[..., 2],
+        between_fingers(points, gripper),
+        gripper,
+    )
+
+
+def least(values: Floats, mask: npt.NDArray[np.bool_]) -> Array:
+    """The least of `values` where `mask`, over the last axis; infinite where there are none."""
+    return np.where(mask, values, np.inf).min(axis=-1)

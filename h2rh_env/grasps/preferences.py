@@ -1,0 +1,96 @@
+"""Preferences: what a grasp costs, as a smooth function of where object, hand and gravity are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from ..errors import GraspError
+from ..geometry import Array, angle_between
+from .surface import Surface, thinned
+
+HAND_VOXEL_M = 0.007
+FREE_FROM_HAND_M = 0.04  # a point of the object this far from the hand counts half as free
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """Object and hand before a gripper: whole clouds (P, 3), and thinned ones, m, world frame.
+
+    Attributes:
+        free_centre: (3,) mean of the object's surface, weighed by its distance to the hand.
+        towards_hand: (3,) unit vector from there to the hand's mean; None without a hand.
+    """
+
+    object_points: Array
+    hand_points: Array
+    surface: Surface
+    hand_thinned: Array
+    free_centre: Array
+    towards_hand: Array | None
+
+    @classmethod
+    def of(cls, object_points: npt.ArrayLike, hand_points: npt.ArrayLike) -> Situation:
+        """Raises: GraspError: fewer than 100 object points, or points that are not finite."""
+        whole = np.asarray(object_points, np.float64).reshape(-1, 3)
+        hand = np.asarray(hand_points, np.float64).reshape(-1, 3)
+        if not np.isfinite(hand).all():
+            raise GraspError(
+                f"{int((~np.isfinite(hand)).any(axis=1).sum())} hand points are not finite; drop them"
+            )
+        surface, thin_hand = Surface.from_points(whole), thinned(hand, HAND_VOXEL_M)
+        if not len(hand):
+            return cls(whole, hand, surface, thin_hand, surface.points.mean(axis=0), None)
+        apart, _ = cKDTree(thin_hand).query(surface.points)
+        free = 1 / (1 + np.exp((FREE_FROM_HAND_M - apart) / 0.012))
+        centre = free @ surface.points / free.sum()
+        to_hand = thin_hand.mean(axis=0) - centre
+        return cls(whole, hand, surface, thin_hand, centre, to_hand / np.linalg.norm(to_hand))
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Spreads: how far from its best each property may be before it costs half a unit.
+
+    Attributes:
+        away_rad: between the approach and the direction from the object's free part to the hand, so that the gripper
+            comes from the other side.
+        descent_rad: how far the best approach points below the horizontal; descent_spread_rad about it.
+        roll_rad: of the camera in the grasp frame from upright.
+        centre_m: from the fingertips' midpoint to the middle of the object's free part.
+        misfit: of the contacts' alignment, 1 - score.
+        hand_gap_m: the hand beside the gripper's way costs `hand_gap_cost` at no distance, and this much farther off
+            a third of it.
+    """
+
+    away_rad: float = float(np.radians(45))
+    descent_rad: float = float(np.radians(20))
+    descent_spread_rad: float = float(np.radians(20))
+    roll_rad: float = float(np.radians(25))
+    centre_m: float = 0.025
+    misfit: float = 0.6
+    hand_gap_m: float = 0.008
+    hand_gap_cost: float = 6.0
+
+    def costs(
+        self, rotations: Array, contacts: Array, scores: Array, hand_gaps_m: Array, situation: Situation
+    ) -> Array:
+        """Of N grasps, (N,): 0 for the one that one would wish for, and smooth in grasp, object and hand.
+
+        Args:
+            rotations: (N, 3, 3) world from grasp frame. contacts: (N, 3) midpoints of the fingertips, m.
+            scores: (N,) of the proposer. hand_gaps_m: (N,), see `safety.Verdicts`; infinite where not known.
+        """
+        approaches = rotations[:, :, 2]
+        descent = np.arcsin(np.clip(-approaches[:, 2], -1, 1))
+        roll = np.arcsin(np.clip(np.abs(rotations[:, 2, 0]), 0, 1))
+        cost = ((descent - self.descent_rad) / self.descent_spread_rad) ** 2
+        cost += (roll / self.roll_rad) ** 2
+        cost += ((contacts - situation.free_centre) ** 2).sum(axis=1) / self.centre_m**2
+        cost += ((1 - scores) / self.misfit) ** 2
+        if situation.towards_hand is not None:
+            cost += (angle_between(approaches, situation.towards_hand) / self.away_rad) ** 2
+        return cost / 2 + self.hand_gap_cost * np.exp(-np.maximum(hand_gaps_m, 0) / self.hand_gap_m)

@@ -1,0 +1,75 @@
+"""Refinement: from a safe grasp to the middle of the safe grasps around it.
+
+A grasp is worth w = exp(-cost) if it is safe and holds, else nothing. That jumps at every limit, and so would the
+best grasp when the cloud changes by a hair. Its mean over small changes of the pose, S(g) = E_d[w(g + d)], does not:
+it is smooth in the pose and in the cloud. The refinement climbs S; a step of the climb is the mean of d weighed by w.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ..geometry import SE3, Array
+from ..gripper import FINGERTIP_DEPTH_M, GripperGeometry
+from .closing import MIN_SCORE, closing_of
+from .preferences import Preferences, Situation
+from .safety import Limits, judge
+
+SPREAD_M = 0.0075
+SPREAD_RAD = 0.12
+FEW, MANY = 48, 256  # changes of the pose that stand for all
+CLIMB_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Worth:
+    """S of grasps in one situation."""
+
+    situation: Situation
+    limits: Limits
+    preferences: Preferences
+    gripper: GripperGeometry
+    closes: bool
+
+    def of(self, rotations: Array, contacts: Array) -> Array:
+        """w, (N,): exp(-cost), or 0 for a grasp that is unsafe or holds nothing."""
+        origins = contacts - FINGERTIP_DEPTH_M * rotations[:, :, 2]
+        surface, hand = self.situation.surface, self.situation.hand_thinned
+        verdicts = judge(rotations, origins, surface.points, hand, self.limits, self.closes, self.gripper)
+        scores = np.zeros(len(rotations))
+        good = verdicts.faults == 0
+        if self.closes:
+            scores[good] = closing_of(rotations[good], origins[good], surface, self.gripper).score
+            good &= scores > MIN_SCORE
+        worth = np.zeros(len(rotations))
+        gaps = verdicts.hand_gap_m[good]
+        worth[good] = np.exp(
+            -self.preferences.costs(rotations[good], contacts[good], scores[good], gaps, self.situation)
+        )
+        return worth
+
+    def climb(self, world_from_grasp: SE3, count: int) -> tuple[SE3, float]:
+        """The grasp a few steps uphill on S, and S there, by `count` changes of the pose."""
+        pose, mean = world_from_grasp, 0.0
+        changes = _changes(count)
+        for _ in range(CLIMB_STEPS):
+            turns = Rotation.from_rotvec(changes[:, :3]).as_matrix()
+            contact = pose.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
+            weights = self.of(pose.rotation @ turns, contact + changes[:, 3:] @ pose.rotation.T)
+            mean = float(weights.mean())
+            if not mean:
+                break
+            step = weights @ changes / weights.sum()
+            rotation = pose.rotation @ Rotation.from_rotvec(step[:3]).as_matrix()
+            contact = contact + pose.rotation @ step[3:]
+            pose = SE3(rotation, contact - FINGERTIP_DEPTH_M * rotation[:, 2])
+        return pose, mean
+
+
+def _changes(count: int) -> Array:
+    """(count, 6) rotation vectors and shifts about the contact, the same every time and without a bias."""
+    half = np.random.default_rng(0).normal(size=(count // 2, 6))
+    return np.concatenate([half, -half]) * np.repeat([SPREAD_RAD, SPREAD_M], 3)
