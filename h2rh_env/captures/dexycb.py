@@ -1,0 +1,219 @@
+"""A DexYCB session folder to a capture: one frame of all its cameras, in the AprilTag frame (z up).
+
+The root holds `calibration/` beside the subjects' folders; a session is `<subject>/<session>/` with
+`meta.yml` and, per camera, `color_%06d.jpg`, `aligned_depth_to_color_%06d.png` (uint16, mm) and
+`labels_%06d.npz` (`seg`: 0 background, YCB id of each object, 255 hand; a forearm is background).
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from .. import files
+from ..camera import PinholeCamera
+from ..errors import CaptureError, RenderError
+from ..geometry import SE3
+from ..interface import Label
+from .base import HandoverCapture, RgbdView
+from .images import read_depth_counts, read_rgb
+
+YCB_NAMES = {
+    1: "master_chef_can", 2: "cracker_box", 3: "sugar_box", 4: "tomato_soup_can", 5: "mustard_bottle",
+    6: "tuna_fish_can", 7: "pudding_box", 8: "gelatin_box", 9: "potted_meat_can", 10: "banana",
+    11: "pitcher_base", 12: "bleach_cleanser", 13: "bowl", 14: "mug", 15: "power_drill", 16: "wood_block",
+    17: "scissors", 18: "large_marker", 19: "large_clamp", 20: "extra_large_clamp", 21: "foam_brick",
+}  # fmt: skip
+OTHER_OBJECT = 22  # any object that is not of YCB; `object_name` in meta.yml says which
+HAND = 255
+WIDTH, HEIGHT = 640, 480
+MAX_YAML_BYTES = 1_000_000
+PIXEL_CENTRE = 0.5  # DexYCB counts from the centre of the first pixel, we from the image's corner
+_SAFE_NAME = re.compile(r"[\w-]{1,64}")
+
+
+def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCapture:
+    """Reads one frame of a session of a DexYCB root.
+
+    Args:
+        session: `<root>/<subject>/<session>`.
+        frame: index from 0; None means the last, when the object is held out.
+
+    Raises:
+        CaptureError: a file is missing or malformed, or no camera sees the held object.
+    """
+    session = Path(session)
+    meta = _read_yaml(session / "meta.yml")
+    root = session.resolve().parent.parent
+    if not (root / "calibration").is_dir():
+        raise CaptureError(f"{root} has no calibration/; a session lies at <root>/<subject>/<session>")
+    serials, object_id = _serials(meta, session), _grasped_id(meta, session)
+    frame = _frame(meta, session, frame)
+    world_from_cameras, extrinsics_file = _extrinsics(root, meta, serials, session)
+    used = [session / "meta.yml", extrinsics_file]
+    views = []
+    for serial, world_from_camera in zip(serials, world_from_cameras, strict=True):
+        intrinsics_file = root / "calibration" / "intrinsics" / f"{serial}_{WIDTH}x{HEIGHT}.yml"
+        color, depth, labels = (
+            session / serial / f"{stem}_{frame:06d}.{suffix}"
+            for stem, suffix in (("color", "jpg"), ("aligned_depth_to_color", "png"), ("labels", "npz"))
+        )
+        views.append(
+            RgbdView(
+                serial,
+                _intrinsics(intrinsics_file),
+                world_from_camera,
+                read_rgb(color, WIDTH, HEIGHT),
+                read_depth_counts(depth, WIDTH, HEIGHT).astype(np.float32) / np.float32(1000),
+                _labels(labels, object_id),
+            )
+        )
+        used += [intrinsics_file, color, depth, labels]
+    if not any((view.labels == Label.OBJECT).any() for view in views):
+        raise CaptureError(f"{session}: no camera sees the held object (id {object_id}) in frame {frame}")
+    provenance = {
+        "layout": "dexycb", "session": f"{session.resolve().parent.name}/{session.resolve().name}",
+        "frame": frame, "sha256": files.sha256_of(*used),
+    }  # fmt: skip
+    return HandoverCapture(session.resolve().name, tuple(views), _object_name(meta, object_id), provenance)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise CaptureError(
+                f"{path} has {path.stat().st_size} bytes; at most {MAX_YAML_BYTES} are plausible"
+            )
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CaptureError(f"{path} is missing; see h2rh_env/captures/dexycb.py for the layout") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CaptureError(f"{path} cannot be read as YAML ({reason})") from None
+    if not isinstance(value, dict):
+        raise CaptureError(f"{path} holds a {type(value).__name__}; expected a mapping")
+    return value
+
+
+def _name(value: Any, what: str) -> str:
+    """A file-name part from a stranger's file, refused if it could lead elsewhere."""
+    if not (isinstance(value, str) and _SAFE_NAME.fullmatch(value)):
+        raise CaptureError(f"{what} is {reprlib.repr(value)}; expected letters, digits, '_' and '-'")
+    return value
+
+
+def _serials(meta: dict[str, Any], session: Path) -> list[str]:
+    serials = meta.get("serials")
+    if not (isinstance(serials, list) and 1 <= len(serials) <= 64):
+        raise CaptureError(f"{session}/meta.yml: serials is {reprlib.repr(serials)}; expected 1 to 64 names")
+    names = [_name(serial, f"{session}/meta.yml: a serial") for serial in serials]
+    if len(set(names)) < len(names):
+        raise CaptureError(f"{session}/meta.yml: serials names a camera twice")
+    return names
+
+
+def _grasped_id(meta: dict[str, Any], session: Path) -> int:
+    ids, index = meta.get("ycb_ids"), meta.get("ycb_grasp_ind")
+    if not (isinstance(ids, list) and ids and all(type(i) is int and 0 < i < HAND for i in ids)):
+        raise CaptureError(f"{session}/meta.yml: ycb_ids is {reprlib.repr(ids)}; expected a list of 1..21")
+    if not (type(index) is int and 0 <= index < len(ids)):
+        raise CaptureError(
+            f"{session}/meta.yml: ycb_grasp_ind is {reprlib.repr(index)}; expected 0 to {len(ids) - 1}, "
+            "an index into ycb_ids"
+        )
+    return int(ids[index])
+
+
+def _object_name(meta: dict[str, Any], object_id: int) -> str:
+    known = YCB_NAMES.get(object_id, f"object_{object_id}")
+    return _name(meta["object_name"], "meta.yml: object_name") if "object_name" in meta else known
+
+
+def _frame(meta: dict[str, Any], session: Path, frame: int | None) -> int:
+    count = meta.get("num_frames")
+    if not (type(count) is int and count > 0):
+        raise CaptureError(f"{session}/meta.yml: num_frames is {reprlib.repr(count)}; expected at least 1")
+    frame = count - 1 if frame is None else frame
+    if not 0 <= frame < count:
+        raise CaptureError(f"{session} has no frame {frame}; frames are 0 to {count - 1}")
+    return frame
+
+
+def _extrinsics(
+    root: Path, meta: dict[str, Any], serials: list[str], session: Path
+) -> tuple[list[SE3], Path]:
+    """world_from_camera of each serial; the file is [R | t] to the master camera, the tag's included."""
+    suffix = _name(meta.get("extrinsics"), f"{session}/meta.yml: extrinsics")
+    path = root / "calibration" / f"extrinsics_{suffix}" / "extrinsics.yml"
+    table = _read_yaml(path).get("extrinsics")
+    if not isinstance(table, dict):
+        raise CaptureError(f"{path}: extrinsics is {reprlib.repr(table)}; expected a mapping from serial")
+
+    def master_from(key: str) -> SE3:
+        try:
+            return SE3.from_matrix(np.array(table[key], np.float64).reshape(3, 4))
+        except KeyError:
+            raise CaptureError(f"{path} has no entry {key!r}; it lists {reprlib.repr(list(table))}") from None
+        except (ValueError, TypeError) as error:
+            raise CaptureError(f"{path}: {key} is no rigid motion of 12 numbers ({error})") from None
+
+    world_from_master = master_from("apriltag").inverse()
+    return [world_from_master @ master_from(serial) for serial in serials], path
+
+
+def _intrinsics(path: Path) -> PinholeCamera:
+    color = _read_yaml(path).get("color")
+    try:
+        fx, fy, ppx, ppy = (float(color[key]) for key in ("fx", "fy", "ppx", "ppy"))  # type: ignore[index]
+        return PinholeCamera(WIDTH, HEIGHT, fx, fy, ppx + PIXEL_CENTRE, ppy + PIXEL_CENTRE)
+    except (KeyError, TypeError, ValueError):
+        raise CaptureError(
+            f"{path}: color is {reprlib.repr(color)}; expected numbers fx, fy, ppx, ppy"
+        ) from None
+    except RenderError as error:
+        raise CaptureError(f"{path}: {error}") from None
+
+
+def _labels(path: Path, object_id: int) -> npt.NDArray[np.uint8]:
+    """`seg` of a labels file to `interface.Label`; its header is checked before it is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("seg.npy") as member:
+            version = np.lib.format.read_magic(member)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read(member)
+        if shape != (HEIGHT, WIDTH) or dtype != np.uint8:
+            raise CaptureError(f"{path}: seg is {dtype} {shape}; expected uint8 ({HEIGHT}, {WIDTH})")
+        with np.load(path, allow_pickle=False) as archive:
+            seg = archive["seg"]
+    except FileNotFoundError:
+        raise CaptureError(f"{path} is missing; every camera needs a segmentation") from None
+    except KeyError:
+        raise CaptureError(
+            f"{path} has no array 'seg'; expected the labels of the data set's authors"
+        ) from None
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise CaptureError(f"{path} cannot be read ({error}); copy it again") from None
+    labels = np.full(seg.shape, Label.BACKGROUND, np.uint8)
+    labels[seg == object_id] = Label.OBJECT
+    labels[seg == HAND] = Label.HAND
+    return labels

@@ -1,0 +1,29 @@
+"""Any capture on disk: recognises which layout a path has."""
+
+from pathlib import Path
+
+from ..errors import CaptureError
+from .base import HandoverCapture
+from .dexycb import load_dexycb
+from .folder import load_folder
+
+
+def load_capture(path: Path | str, frame: int | None = None) -> HandoverCapture:
+    """Reads a DexYCB session (`meta.yml`) or a plain RGB-D folder (`cameras.json`).
+
+    Args:
+        path: the folder.
+        frame: of a DexYCB session, from 0; None means the last.
+
+    Raises:
+        CaptureError: no capture lies there, or one that is malformed.
+    """
+    path = Path(path)
+    if (path / "meta.yml").is_file():
+        return load_dexycb(path, frame)
+    if (path / "cameras.json").is_file():
+        return load_folder(path)
+    layouts = "a DexYCB session has meta.yml, a plain RGB-D folder cameras.json"
+    if not path.is_dir():
+        raise CaptureError(f"there is no folder {path}; {layouts}")
+    raise CaptureError(f"{path} holds no capture: {layouts}")

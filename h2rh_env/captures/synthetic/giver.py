@@ -1,0 +1,146 @@
+"""The person: where the hand comes from, forearm, sleeve and torso."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ...geometry import SE3
+from . import solids
+from .grip import Grip
+from .hand import FOREARM_M, Hand, Skin
+from .solids import Mesh, box_corners, marched
+
+Array = npt.NDArray[np.float64]
+
+UP = np.array([0.0, 0.0, 1.0])
+ELEVATION_RAD = np.radians([-35.0, 42.0])  # of the fingers' direction
+WRIST_BACK_RAD = np.radians(48.0)
+WRIST_ASIDE_RAD = np.radians(22.0)
+MIN_HEIGHT_M = 0.07  # of the object and the arm above the table
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """Where everything is: world_from_object, world_from_hand, and the wrist's bend, rad."""
+
+    world_from_object: SE3
+    world_from_hand: SE3
+    wrist_bend_rad: tuple[float, float]
+
+
+def hold_out(
+    grip: Grip, hand: Hand, object_bounds: Array, centre_world: Array, reach: Array, rng: np.random.Generator
+) -> Pose:
+    """Turns hand and object as someone would who reaches along `reach` (3,), a level direction.
+
+    Args:
+        centre_world: (3,) m, where the object's middle goes (higher if it would touch the table).
+    """
+    rotation = _object_rotation(grip, reach, rng)
+    middle = object_bounds.mean(axis=0)
+    corners = box_corners(object_bounds)
+    lowest = ((corners - middle) @ rotation.T)[:, 2].min()
+    position = centre_world + UP * max(0.0, MIN_HEIGHT_M - (centre_world[2] + lowest))
+    world_from_object = SE3(rotation, position - rotation @ middle)
+    world_from_hand = world_from_object @ grip.object_from_hand
+    fingers = world_from_hand.rotation[:, 2]
+    forearm = 0.62 * fingers + 0.38 * (reach + 0.15 * rng.normal() * UP)
+    forearm /= np.linalg.norm(forearm)
+    highest = (world_from_hand.translation[2] - MIN_HEIGHT_M - 0.04) / FOREARM_M
+    forearm[2] = min(forearm[2], max(highest, -0.5))
+    towards_elbow = -world_from_hand.rotation.T @ forearm / np.linalg.norm(forearm)
+    back = np.clip(np.arcsin(np.clip(-towards_elbow[1], -1, 1)), -WRIST_BACK_RAD, WRIST_BACK_RAD)
+    aside = np.clip(np.arcsin(np.clip(-towards_elbow[0], -1, 1)), -WRIST_ASIDE_RAD, WRIST_ASIDE_RAD)
+    return Pose(world_from_object, world_from_hand, (float(back), float(aside)))
+
+
+def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Array:
+    """world_from_object: about upright, the fingers along the reach, neither straight up nor down."""
+    fingers = grip.object_from_hand.rotation[:, 2]
+    level = fingers * [1, 1, 0]
+    heading = np.arctan2(reach[1], reach[0]) + rng.normal(0, 0.35)
+    own = np.arctan2(level[1], level[0]) if np.linalg.norm(level) > 0.3 else rng.uniform(0, 2 * np.pi)
+    rotation = Rotation.from_rotvec(UP * (heading - own)).as_matrix()
+    rotation = Rotation.from_rotvec([*rng.normal(0, 0.2, 2), 0.0]).as_matrix() @ rotation
+    direction = rotation @ fingers
+    elevation = np.arcsin(np.clip(direction[2], -1, 1))
+    wanted = np.clip(elevation, *ELEVATION_RAD)
+    if wanted != elevation:
+        ahead = direction * [1, 1, 0]
+        ahead = reach if np.linalg.norm(ahead) < 0.2 else ahead / np.linalg.norm(ahead)
+        goal = ahead * np.cos(wanted) + UP * np.sin(wanted)
+        axis = np.cross(direction, goal)
+        angle = np.arctan2(np.linalg.norm(axis), direction @ goal)
+        rotation = Rotation.from_rotvec(axis / max(np.linalg.norm(axis), 1e-9) * angle).as_matrix() @ rotation
+    return rotation
+
+
+@dataclass(frozen=True, eq=False)
+class Clothes:
+    """A sleeve that leaves `bare_m` of forearm, and how it folds."""
+
+    bare_m: float
+    fold_m: float
+    phase: Array
+
+
+def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes) -> Mesh:
+    """Sleeve from the bare forearm over the elbow to the shoulder, in the world."""
+    wrist = world_from_hand.translation
+    elbow = world_from_hand.apply(skin.elbow)
+    along = (elbow - wrist) / np.linalg.norm(elbow - wrist)
+    side = np.cross(reach, UP) * skin.hand.side
+    shoulder = elbow - 0.29 * reach + 0.12 * UP - 0.03 * side
+    cuff = wrist + along * clothes.bare_m
+    path = np.array([cuff, (cuff + elbow) / 2, elbow, shoulder])
+    radii = np.array([0.041, 0.047, 0.054, 0.075])
+
+    def cloth(points: Array) -> Array:
+        limb = solids.path_distance(points, path, radii)
+        folds = sum(
+            np.sin(points @ (f * direction) + phase)
+            for f, direction, phase in zip(
+                (70.0, 110.0, 170.0), clothes.phase[:, :3], clothes.phase[:, 3], strict=True
+            )
+        )
+        off = limb + clothes.fold_m * np.asarray(folds)
+        return np.maximum(off, -((points - cuff) @ along))
+
+    box = np.stack([path.min(axis=0) - 0.09, path.max(axis=0) + 0.09])
+    return marched(cloth, box, 0.006)
+
+
+def torso_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes) -> Mesh:
+    """Shoulders and trunk behind the arm, in the world."""
+    elbow = world_from_hand.apply(skin.elbow)
+    side = np.cross(reach, UP) * skin.hand.side
+    shoulder = elbow - 0.29 * reach + 0.12 * UP - 0.03 * side
+    other = shoulder - 0.34 * side
+    middle = (shoulder + other) / 2 - 0.02 * reach
+
+    def cloth(points: Array) -> Array:
+        arms = solids.path_distance(points, [shoulder, other], [0.075, 0.075])
+        trunk = solids.path_distance(points, [middle - 0.05 * UP, middle - 0.75 * UP], [0.15, 0.14])
+        neck = solids.path_distance(points, [middle, middle + 0.09 * UP], [0.08, 0.055])
+        folds = sum(
+            np.sin(points @ (f * direction) + phase)
+            for f, direction, phase in zip(
+                (25.0, 45.0, 80.0), clothes.phase[:, :3], clothes.phase[:, 3], strict=True
+            )
+        )
+        return solids.smooth_min(
+            solids.smooth_min(arms, trunk, 0.08), neck, 0.05
+        ) + 2 * clothes.fold_m * np.asarray(folds)
+
+    box = np.stack([np.minimum(shoulder, other) - [0.17, 0.17, 0.9], np.maximum(shoulder, other) + 0.17])
+    return marched(cloth, box, 0.016)
+
+
+def random_clothes(rng: np.random.Generator) -> Clothes:
+    phase = np.column_stack([rng.normal(size=(3, 3)), rng.uniform(0, 2 * np.pi, 3)])
+    phase[:, :3] /= np.linalg.norm(phase[:, :3], axis=1, keepdims=True)
+    return Clothes(float(rng.uniform(0.05, 0.19)), float(rng.uniform(0.0008, 0.0022)), phase)

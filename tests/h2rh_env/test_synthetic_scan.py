@@ -1,0 +1,76 @@
+"""Laws of strangers' meshes as things to hold: true distance, true colour, or one sentence of refusal."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from h2rh_env.captures.synthetic.generate import generate_capture, stage
+from h2rh_env.captures.synthetic.scan import load_thing
+from h2rh_env.captures.synthetic.solids import RoundedBox
+from h2rh_env.errors import CaptureError
+
+
+@pytest.fixture(scope="module")
+def mesh_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    bar = trimesh.creation.box((0.05, 0.03, 0.16))
+    bar.visual = trimesh.visual.ColorVisuals(bar, vertex_colors=np.tile([10, 200, 30, 255], (8, 1)))
+    file = tmp_path_factory.mktemp("scan") / "bar.ply"
+    bar.export(file)
+    return file
+
+
+def test_anyones_mesh_is_a_thing_that_can_be_held(mesh_file: Path) -> None:
+    thing = load_thing(mesh_file)
+    assert thing.name == "bar"
+    assert np.allclose(thing.bounds, [[-0.025, -0.015, 0], [0.025, 0.015, 0.16]], atol=1e-6)
+    truth = RoundedBox((0.05, 0.03, 0.16), 1e-6)
+    points = np.random.default_rng(0).uniform(-0.1, 0.1, (2000, 3)) + [0, 0, 0.08]
+    assert np.abs(thing.distance(points) - truth.distance(points - [0, 0, 0.08])).max() < 0.002
+    assert np.abs(thing.parts[0].paint(points[:5], points[:5]) * 255 - [10, 200, 30]).max() < 2
+    made = stage(0, str(mesh_file))
+    in_object = made.world_from_object.inverse().apply(made.hand_mesh.vertices)
+    assert truth.distance(in_object - [0, 0, 0.08]).min() > -0.001
+
+
+def test_texture_of_a_scan_is_sampled_where_it_lies(tmp_path: Path) -> None:
+    card = trimesh.creation.box((0.08, 0.02, 0.1))
+    uv = card.vertices[:, [0, 2]] / [0.08, 0.1] + 0.5
+    image = Image.new("RGB", (20, 20), (250, 0, 0))
+    image.paste((0, 0, 250), (0, 10, 20, 20))
+    card.visual = trimesh.visual.TextureVisuals(uv, image=image)
+    card.export(tmp_path / "card.glb")
+    paint = load_thing(tmp_path / "card.glb").parts[0].paint
+    high, low = np.array([[0.0, -0.01, 0.08]]), np.array([[0.0, -0.01, 0.02]])
+    assert paint(high, high)[0] @ [1, 0, -1] > 0.8
+    assert paint(low, low)[0] @ [-1, 0, 1] > 0.8
+
+
+FAULTS = {
+    "missing": ("none.obj", None, "no file"),
+    "truncated ply": ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 9999\nend_header\n", "mesh|triangles"),
+    "obj without triangles": ("a.obj", b"hello", "mesh|triangles"),
+    "truncated glb": ("a.glb", b"glTF\x02\x00", "mesh|triangles"),
+    "in millimetres": (
+        "a.obj",
+        b"v 0 0 0\nv 99 0 0\nv 0 90 0\nv 0 0 80\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n",
+        "millimetres",
+    ),
+    "not finite": (
+        "a.obj",
+        b"v 0 0 nan\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n",
+        "finite|mesh",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_mesh_that_cannot_be_held_is_refused(tmp_path: Path, fault: str) -> None:
+    name, content, words = FAULTS[fault]
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(CaptureError, match=words) as caught:
+        generate_capture(0, str(tmp_path / name))
+    assert "\n" not in str(caught.value)
