@@ -1,0 +1,4 @@
+"""The robot: device protocols and drivers, the motion guard, one handover, and its rehearsal without a robot.
+
+Research software, not safety-rated: it cannot replace the limits set on the robot's own pendant.
+"""

@@ -1,0 +1,67 @@
+"""Which segmenter: the simulated camera's own labels, or one of the user's; none at all means stop."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from h2rh_env.errors import RobotError
+
+from .interfaces import Frame, Segmenter
+
+
+class LabelSegmenter:
+    """Hands on the masks that a simulated camera knows; refuses any other frame."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def segment(self, frame: Frame) -> npt.NDArray[np.uint8]:
+        if frame.true_masks is None:
+            raise RobotError(
+                "this frame carries no labels, as only a simulated camera's does; "
+                "name a segmenter for real images with --segmenter my_pkg.mine:MySegmenter"
+            )
+        return frame.true_masks
+
+
+def make_segmenter(name: str) -> Segmenter:
+    """ "labels", or "module:Class" of the user's own, constructed without arguments.
+
+    Raises:
+        RobotError: no segmenter of this name. There is no fallback: an arm that cannot see a hand must not move.
+    """
+    if name == "labels":
+        return LabelSegmenter()
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        raise RobotError(f"no segmenter {name!r}; known is 'labels' (rehearsal only), or name module:Class")
+    try:
+        segmenter = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise RobotError(f"segmenter {name!r} cannot be loaded: {error}") from None
+    if not callable(getattr(segmenter, "segment", None)):
+        raise RobotError(
+            f"segmenter {name!r} has no method segment(frame); see real_robot.interfaces.Segmenter"
+        )
+    return segmenter
+
+
+def checked_masks(masks: npt.NDArray[np.uint8], frame: Frame) -> npt.NDArray[np.uint8]:
+    """The masks of a frame, if they are (H, W, 2) uint8 in {0, 255}.
+
+    Raises:
+        RobotError: they are not.
+    """
+    expected = (*frame.depth_m.shape, 2)
+    if masks.shape != expected or masks.dtype != np.uint8 or ((masks != 0) & (masks != 255)).any():
+        raise RobotError(
+            f"the segmenter must give {expected} uint8 in {{0, 255}}; got {masks.shape} {masks.dtype}"
+        )
+    return masks

@@ -1,0 +1,298 @@
+"""One handover: look, segment, act, guard, move until the policy declares; then advance, grasp, wait, retreat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from h2rh_env.errors import PolicyError, RobotError
+from h2rh_env.geometry import SE3
+from h2rh_env.gripper import ROBOTIQ_2F85
+from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.interface import EpisodeRecord, Policy
+
+from .config import RobotConfig
+from .control import ControlLoop, TrialStopped
+from .interfaces import Devices, GripperState, ObjectStatus
+from .motion_guard import Decision
+from .trial_log import FORMAT, TrialLog
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    HANDED_OVER = "handed over"
+    NOT_DECLARED = "not declared in time"
+    BLOCKED = "advance blocked"
+    NO_GRASP = "nothing grasped"
+    NOT_RELEASED = "giver did not let go"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, eq=False)
+class TrialResult:
+    """Outcome and why; the record that metrics judge; time to the declaration (None without), and in all, s."""
+
+    outcome: Outcome
+    reason: str
+    record: EpisodeRecord
+    reach_s: float | None
+    total_s: float
+
+
+def _say_nothing(line: str) -> None:
+    pass
+
+
+def run_trial(
+    policy: Policy,
+    policy_name: str,
+    devices: Devices,
+    config: RobotConfig,
+    log_path: Path | str,
+    seed: int = 0,
+    scene: HandoverScene | None = None,
+    tell: Callable[[str], None] = _say_nothing,
+) -> TrialResult:
+    """Runs one trial and writes its log. Every device stops, whatever happens.
+
+    Args:
+        seed: of the policy.
+        scene: what is rehearsed in; None on a robot. Only a privileged policy is shown it.
+        tell: is handed a line for each step.
+
+    Raises:
+        PolicyError: a privileged policy, which needs a scene, on a robot.
+        RobotError: a device cannot be entered, or the log exists.
+    """
+    with _entered(policy, policy_name, devices, config, log_path, seed, scene, tell) as (session, log):
+        try:
+            outcome, reason = session.run()
+        except (TrialStopped, RobotError) as error:
+            outcome, reason = Outcome.STOPPED, str(error)
+        finally:
+            devices.arm.stop()
+        result = session.result(outcome, reason, policy_name, seed)
+        log.write("end", outcome=outcome, reason=reason, reach_s=result.reach_s, total_s=result.total_s)
+        return result
+
+
+def dry_run(
+    policy: Policy,
+    policy_name: str,
+    devices: Devices,
+    config: RobotConfig,
+    log_path: Path | str,
+    tell: Callable[[str], None],
+    looks: int = 10,
+) -> None:
+    """Looks and decides a few times with read-only devices, and tells what would be done.
+
+    Raises: as `run_trial`; and RobotError where a trial would have been stopped.
+    """
+    with _entered(policy, policy_name, devices, config, log_path, 0, None, tell) as (session, _):
+        try:
+            session.look(looks)
+        except TrialStopped as error:
+            raise RobotError(f"a trial would have been stopped: {error}") from None
+
+
+@contextmanager
+def _entered(
+    policy: Policy,
+    policy_name: str,
+    devices: Devices,
+    config: RobotConfig,
+    log_path: Path | str,
+    seed: int,
+    scene: HandoverScene | None,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[_Session, TrialLog]]:
+    """A log with its first line, entered devices, and a session over them."""
+    if getattr(policy, "privileged", False) and scene is None:
+        raise PolicyError(f"policy {policy_name!r} needs to see the scene, which only a rehearsal has")
+    with TrialLog(log_path) as log, ExitStack() as stack:
+        log.write(
+            "trial", format=FORMAT, source=devices.source, policy=policy_name, seed=seed,
+            scene=scene.name if scene else "", gripper_from_camera=devices.gripper_from_camera,
+            config=asdict(config),
+        )  # fmt: skip
+        for device in (devices.segmenter, devices.camera, devices.gripper, devices.arm):
+            stack.enter_context(device)
+        policy.reset(seed)
+        yield _Session(policy, devices, config, log, scene, tell), log
+
+
+class _Session:
+    def __init__(
+        self,
+        policy: Policy,
+        devices: Devices,
+        config: RobotConfig,
+        log: TrialLog,
+        scene: HandoverScene | None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._policy, self._devices, self._config = policy, devices, config
+        self._scene, self._tell = scene, tell
+        self._loop = ControlLoop(devices, config, log)
+        self._start_s = devices.clock.now()
+        self._reach_s: float | None = None
+        self._looks: list[SE3] = []
+        self._actions: list[npt.NDArray[np.float32]] = []
+        self._act_seconds: list[float] = []
+        self._end = devices.arm.state().world_from_gripper
+        self._end_mask = np.zeros((1, 1), bool)
+
+    def run(self) -> tuple[Outcome, str]:
+        self._loop.begin()
+        if not self._reach():
+            return Outcome.NOT_DECLARED, f"no score reached {self._config.score_threshold} in time"
+        return self._grasp()
+
+    def result(self, outcome: Outcome, reason: str, policy_name: str, seed: int) -> TrialResult:
+        record = EpisodeRecord(
+            scene=self._scene.name if self._scene else "",
+            scene_hash=self._scene.scene_hash if self._scene else "",
+            policy=policy_name,
+            seed=seed,
+            world_from_gripper=np.stack([pose.matrix for pose in [*self._looks, self._end]]),
+            actions=np.reshape(np.array(self._actions, np.float32), (-1, 7)),
+            declared=self._reach_s is not None,
+            end_object_mask=self._end_mask,
+            step_seconds=np.array(self._act_seconds),
+            source=self._devices.source,
+        )
+        return TrialResult(outcome, reason, record, self._reach_s, self._since_start())
+
+    def _since_start(self) -> float:
+        return self._devices.clock.now() - self._start_s
+
+    def look(self, count: int) -> None:
+        """Acts `count` times without moving."""
+        self._loop.begin()
+        for _ in range(count):
+            self._step()
+
+    def _reach(self) -> bool:
+        """Looks at rest, acts, moves; true when the policy has declared the pre-grasp pose."""
+        while self._since_start() < self._config.budget_s:
+            decision = self._step()
+            if decision is not None and decision.score >= self._config.score_threshold:
+                self._reach_s = self._since_start()
+                return True
+            if decision is not None and decision.world_from_gripper is not None:
+                self._loop.go(decision.world_from_gripper, self._config.move_timeout_s)
+                self._end = self._loop.state.world_from_gripper
+        return False
+
+    def _step(self) -> Decision | None:
+        """What the guard says to what the policy makes of a fresh view at rest; None without an object in it."""
+        self._loop.settle()
+        self._loop.check_sight()
+        self._end = self._loop.state.world_from_gripper
+        self._end_mask = self._loop.observation()["masks"][..., 0] > 0
+        if not self._loop.object_in_view:
+            return None
+        action = self._act()
+        decision = self._loop.admit(action)
+        way_mm, turn_deg = 1000 * np.linalg.norm(action[3:6]), np.degrees(np.linalg.norm(action[:3]))
+        said = f"{decision.verdict} {decision.reason}".rstrip()
+        self._say(f"asked {way_mm:3.0f} mm {turn_deg:4.1f} deg, score {action[6]:.2f}: {said}")
+        return decision
+
+    def _say(self, what: str) -> None:
+        self._tell(f"{self._since_start():6.2f} s  {what}")
+
+    def _act(self) -> npt.NDArray[np.float32]:
+        """The policy's action for what was seen last, within its deadline."""
+        pose = self._loop.state.world_from_gripper
+        if self._scene is not None and getattr(self._policy, "privileged", False):
+            self._policy.observe_state(self._scene, pose @ self._devices.gripper_from_camera)  # type: ignore[attr-defined]
+        began = self._devices.clock.now()
+        action = np.asarray(self._policy.act(self._loop.observation()), np.float32)
+        took = self._devices.clock.now() - began
+        if action.shape == (7,):
+            self._looks.append(pose)
+            self._actions.append(action)
+            self._act_seconds.append(took)
+        if took > self._config.act_deadline_s:
+            raise TrialStopped(f"the policy took {took:.2f} s for one action")
+        return action
+
+    def _grasp(self) -> tuple[Outcome, str]:
+        """Straight ahead, re-checked against the hand at every frame; close, confirm, wait, and back out."""
+        pregrasp = self._loop.setpoint
+        contact = pregrasp @ SE3(np.eye(3), np.array([0.0, 0.0, self._config.standoff_m]))
+        self._loop.keep_off_object, self._loop.sweep_to = False, contact
+        self._say("declared; advances straight")
+        blocked = self._loop.go(contact, self._config.hand_wait_s)
+        self._loop.sweep_to = None
+        if blocked:
+            return self._back_out(pregrasp, Outcome.BLOCKED, blocked)
+        self._say("closes the gripper")
+        try:
+            gripper = self._move_gripper(0.0)
+        except RobotError as error:
+            return self._back_out(pregrasp, Outcome.NO_GRASP, str(error))
+        if reason := self._why_no_grasp(gripper):
+            return self._back_out(pregrasp, Outcome.NO_GRASP, reason)
+        if not self._is_released():
+            reason = f"the load did not change within {self._config.release_timeout_s} s"
+            return self._back_out(pregrasp, Outcome.NOT_RELEASED, reason)
+        self._retreat(pregrasp)
+        return Outcome.HANDED_OVER, f"holding {1000 * gripper.opening_m:.0f} mm"
+
+    def _move_gripper(self, opening_m: float) -> GripperState:
+        """Opens or closes while the arm holds still; returns what came of it."""
+        deadline = self._devices.clock.now() + self._config.close_timeout_s
+        self._devices.gripper.move(opening_m)
+        self._loop.tick(None)
+        state = self._devices.gripper.state()
+        while state.object_status is ObjectStatus.MOVING and self._devices.clock.now() < deadline:
+            self._loop.tick(None)
+            state = self._devices.gripper.state()
+        return state
+
+    def _why_no_grasp(self, gripper: GripperState) -> str:
+        """Empty if the gripper holds something."""
+        if not gripper.activated or gripper.fault:
+            return f"the gripper reports fault {gripper.fault}, activated: {gripper.activated}"
+        if gripper.object_status is not ObjectStatus.STOPPED_CLOSING:
+            return f"the gripper met nothing: OBJ = {int(gripper.object_status)}"
+        if gripper.opening_m < self._config.min_width_m:
+            return f"the gripper closed to {1000 * gripper.opening_m:.1f} mm"
+        return ""
+
+    def _is_released(self) -> bool:
+        """Whether the load changes as when a giver lets go, before time is out."""
+        self._say("holds the object; waits for the giver to let go")
+        self._loop.settle()
+        held = self._loop.state.force
+        deadline = self._devices.clock.now() + self._config.release_timeout_s
+        while self._devices.clock.now() < deadline:
+            self._loop.tick(None)
+            if np.linalg.norm(self._loop.state.force - held) >= self._config.release_change_n:
+                return True
+        return False
+
+    def _back_out(self, pregrasp: SE3, outcome: Outcome, reason: str) -> tuple[Outcome, str]:
+        """Opens, and only then leaves."""
+        self._say(f"{outcome} ({reason}); opens")
+        opened = self._move_gripper(ROBOTIQ_2F85.max_width_m)
+        if opened.object_status is ObjectStatus.MOVING:
+            raise TrialStopped(f"{reason}; then the gripper did not open")
+        self._retreat(pregrasp)
+        return outcome, reason
+
+    def _retreat(self, pregrasp: SE3) -> None:
+        self._say("retreats")
+        self._loop.leaving = True
+        if blocked := self._loop.go(pregrasp, self._config.hand_wait_s):
+            raise TrialStopped(f"the way back is blocked: {blocked}")

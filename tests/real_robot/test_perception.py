@@ -1,0 +1,89 @@
+"""What a frame is turned into agrees with the camera's own projection, on any grid."""
+
+import numpy as np
+import pytest
+
+from h2rh_env.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.errors import RobotError
+from h2rh_env.geometry import SE3, rotation_from_euler_xyz
+from h2rh_env.interface import observation_space
+from real_robot.interfaces import Frame
+from real_robot.perception import PointMemory, observation_of, points_of
+from real_robot.segmentation import LabelSegmenter, checked_masks, make_segmenter
+
+
+def frame_of(camera, depth=0.5):
+    rgb = np.full((camera.height, camera.width, 3), 200, np.uint8)
+    return Frame(0.0, camera, rgb, np.full(rgb.shape[:2], depth, np.float32))
+
+
+def disc(camera, centre, radius):
+    u = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    v = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    return np.hypot(u[None] - centre[0], v[:, None] - centre[1]) < radius
+
+
+def two_masks(camera):
+    masks = np.stack([disc(camera, (0.1, 0.0), 0.1), disc(camera, (-0.15, 0.1), 0.08)], axis=2)
+    return masks.astype(np.uint8) * np.uint8(255)
+
+
+@pytest.mark.parametrize(
+    "camera", [HAND_EYE_CAMERA, D435I, PinholeCamera(640, 480, 606.0, 605.0, 327.5, 242.0)]
+)
+def test_an_observation_shows_the_policys_view_whatever_the_camera(camera):
+    observation = observation_of(frame_of(camera), two_masks(camera))
+    assert observation_space().contains(observation)
+    expected = two_masks(HAND_EYE_CAMERA)
+    assert (observation["masks"] != expected).mean() < 0.004
+    assert (observation["rgb"][expected.max(axis=2) == 0] > 0).mean() < 0.01
+    assert set(np.unique(observation["masks"])) == {0, 255}
+
+
+def test_a_camera_that_sees_too_little_is_refused():
+    tele = PinholeCamera(640, 480, 1200.0, 1200.0, 320.0, 240.0)
+    with pytest.raises(RobotError, match="too narrow"):
+        observation_of(frame_of(tele), two_masks(tele))
+
+
+def test_points_project_back_onto_their_mask():
+    camera, masks = D435I, two_masks(D435I)
+    world_from_camera = SE3(rotation_from_euler_xyz([0.3, -0.2, 0.9]), np.array([0.1, 0.2, 0.3]))
+    points = points_of(frame_of(camera), masks[..., 1], world_from_camera)
+    pixels = np.floor(camera.project(world_from_camera.inverse().apply(points))).astype(int)
+    assert len(points) > 100
+    assert (masks[pixels[:, 1], pixels[:, 0], 1] == 255).all()
+
+
+def test_pixels_without_depth_give_no_points():
+    assert len(points_of(frame_of(D435I, 0.0), two_masks(D435I)[..., 0], SE3.identity())) == 0
+
+
+def test_a_memory_keeps_what_was_seen_lately_once_a_voxel():
+    memory = PointMemory(2.0)
+    here, there = np.array([[0.1, 0.2, 0.3]]), np.array([[-0.5, 0.2, 0.3]])
+    memory.add(np.repeat(here, 5, axis=0), 0.0)
+    assert np.array_equal(memory.points, here)
+    memory.add(there, 1.5)
+    assert len(memory.points) == 2
+    memory.add(there, 2.5)
+    assert np.array_equal(memory.points, there)
+    memory.add(np.zeros((0, 3)), 9.0)
+    assert len(memory.points) == 0
+
+
+def test_no_segmenter_at_all_is_an_error_not_an_empty_mask():
+    with pytest.raises(RobotError, match="no segmenter"):
+        make_segmenter("none")
+    with pytest.raises(RobotError, match="cannot be loaded"):
+        make_segmenter("no_such_module:Segmenter")
+    with LabelSegmenter() as segmenter, pytest.raises(RobotError, match="no labels"):
+        segmenter.segment(frame_of(D435I))
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 2), bool), np.ones((480, 640, 2), np.uint8)]
+)
+def test_masks_of_another_shape_type_or_value_are_refused(bad):
+    with pytest.raises(RobotError, match="segmenter must give"):
+        checked_masks(bad, frame_of(D435I))

@@ -1,0 +1,315 @@
+"""One handover over simulated devices, and what each fault does to it."""
+
+import numpy as np
+import pytest
+
+from h2rh_env.errors import PolicyError, RobotError
+from h2rh_env.interface import CLEARANCE_M
+from h2rh_env.metrics import score
+from real_robot.config import RobotConfig
+from real_robot.interfaces import Safety
+from real_robot.replay import replay
+from real_robot.session import Outcome, dry_run, run_trial
+from real_robot.simulated import simulated_devices
+from real_robot.trial_log import read_log
+
+CONFIG = RobotConfig()
+OPEN_M = 0.085
+
+
+@pytest.fixture
+def devices(scene, start, rasteriser):
+    return simulated_devices(scene, start, rasteriser)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "trial.jsonl"
+
+
+@pytest.fixture
+def trial(scene, devices, homing, log):
+    def run(policy=homing, config=CONFIG):
+        return run_trial(policy, "homing", devices, config, log, scene=scene)
+
+    return run
+
+
+class Repeating:
+    """The same action for ever, after sleeping on the simulated clock."""
+
+    def __init__(self, action=(0.0,) * 7, sleep=None):
+        self._action, self._sleep = np.array(action, np.float32), sleep
+
+    def reset(self, seed):
+        pass
+
+    def act(self, observation):
+        if self._sleep:
+            self._sleep()
+        return self._action
+
+
+def at(devices, time_s, fault):
+    """Calls `fault` once, when the simulated clock passes `time_s`."""
+    done: list[None] = []
+
+    def tick():
+        if not done and devices.clock.now() >= time_s:
+            done.append(fault())
+
+    devices.clock.on_tick.append(tick)
+
+
+def ticks(log):
+    return [entry for entry in read_log(log) if entry["kind"] == "tick"]
+
+
+def measured_positions(log):
+    return np.array([entry["state"]["world_from_gripper"] for entry in ticks(log)])[:, :, 3]
+
+
+def rest_of_motion_m(devices):
+    """How far the arm goes on by itself within a second."""
+    before = devices.arm.world_from_gripper.translation
+    devices.clock.sleep(1.0)
+    return np.linalg.norm(devices.arm.world_from_gripper.translation - before)
+
+
+@pytest.fixture(scope="module")
+def finished(scene, start, homing, rasteriser, tmp_path_factory):
+    """A trial without a fault: its result, devices and log."""
+    devices = simulated_devices(scene, start, rasteriser)
+    log = tmp_path_factory.mktemp("finished") / "trial.jsonl"
+    return run_trial(homing, "homing", devices, CONFIG, log, scene=scene), devices, log
+
+
+def test_a_can_is_taken_from_a_hand(finished, scene):
+    result, devices, _ = finished
+    assert result.outcome is Outcome.HANDED_OVER, result.reason
+    judged = score(result.record, scene)
+    assert judged.success, judged
+    assert judged.graspable
+    assert result.reach_s < 10
+    assert result.record.source == "emulator"
+    assert len(result.record.world_from_gripper) == len(result.record.actions) + 1
+    assert devices.gripper.state().opening_m == pytest.approx(0.06, abs=0.004)
+    assert devices.arm.stops > 0
+    assert devices.gripper.stops > 0
+
+
+def test_no_measured_pose_comes_nearer_to_the_hand_than_allowed(finished, scene):
+    apart = np.linalg.norm(measured_positions(finished[2])[:, None] - scene.hand_points[None], axis=2)
+    assert apart.min() > CLEARANCE_M
+
+
+def test_the_same_trial_twice_leaves_the_same_log(finished, trial, log):
+    trial()
+    assert log.read_bytes() == finished[2].read_bytes()
+
+
+def test_a_logged_trial_replays_to_the_same_decisions(finished):
+    again = replay(finished[2])
+    assert again.decisions > 1000
+    assert again.differing_lines == ()
+
+
+def test_a_replay_finds_a_decision_that_was_tampered_with(finished, log):
+    lines = finished[2].read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if '"tick"' in line and '"go"' in line)
+    log.write_text(
+        "\n".join([*lines[:number], lines[number].replace('"go"', '"hold"'), *lines[number + 1 :]])
+    )
+    assert replay(log).differing_lines == (number + 1,)
+
+
+def test_a_log_that_a_crash_cut_short_replays_up_to_there(finished, log):
+    content = finished[2].read_text()
+    log.write_text(content[: len(content) // 2])
+    again = replay(log)
+    assert again.decisions > 500
+    assert again.differing_lines == ()
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{}", '{"format": "h2rh-trial-1"}\n{"kind": "tick"}\n', "no json\n{}\n", "[1]"]
+)
+def test_what_is_not_a_log_is_named_so(log, damage):
+    log.write_text(damage)
+    with pytest.raises(RobotError, match=r"not a trial's log|damaged"):
+        replay(log)
+
+
+def test_the_gripper_leaves_only_after_the_giver_let_go(trial, devices, log):
+    devices.gripper.release_after_s = 2.0
+    trial()
+    force = np.array([entry["state"]["force"][2] for entry in ticks(log)])
+    held = force < -20
+    assert held.sum() * CONFIG.control_period_s == pytest.approx(2.0, abs=0.1)
+    positions = measured_positions(log)[held]
+    assert np.ptp(positions, axis=0).max() < 1e-3
+
+
+def test_a_log_is_never_overwritten(trial, log):
+    log.write_text("precious")
+    with pytest.raises(RobotError, match="never overwritten"):
+        trial()
+    assert log.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "word"),
+    [
+        ("frozen", True, "state is"),
+        ("jammed", True, "from its set point"),
+        ("safety", Safety.PROTECTIVE_STOP, "protective stop"),
+        ("safety", Safety.EMERGENCY_STOP, "emergency stop"),
+    ],
+)
+@pytest.mark.parametrize("time_s", [1.4, 7.0])
+def test_a_fault_of_the_arm_stops_the_trial(trial, devices, attribute, value, word, time_s):
+    at(devices, time_s, lambda: setattr(devices.arm, attribute, value))
+    result = trial()
+    assert result.outcome is Outcome.STOPPED
+    assert word in result.reason
+    assert result.total_s < time_s + 2
+    assert rest_of_motion_m(devices) < 0.01
+    assert devices.gripper.state().opening_m == OPEN_M
+
+
+@pytest.mark.parametrize("time_s", [1.4, 7.0])
+def test_lost_frames_hold_then_stop(trial, devices, log, time_s):
+    at(devices, time_s, lambda: setattr(devices.camera, "dropping", True))
+    result = trial()
+    assert result.outcome is Outcome.STOPPED
+    assert "frame" in result.reason
+    late = [entry for entry in ticks(log) if entry["now_s"] - entry["frame_s"] > CONFIG.frame_hold_s]
+    assert {entry["verdict"] for entry in late[:-1]} == {"hold"}
+    assert late[-1]["now_s"] - late[-1]["frame_s"] == pytest.approx(CONFIG.frame_abort_s, abs=0.02)
+    assert devices.gripper.state().opening_m == OPEN_M
+
+
+def test_a_short_gap_of_frames_only_holds(trial, devices, log):
+    at(devices, 7.0, lambda: setattr(devices.camera, "dropping", True))
+    at(devices, 7.3, lambda: setattr(devices.camera, "dropping", False))
+    assert trial().outcome is Outcome.HANDED_OVER
+    assert any("frame" in entry["reason"] for entry in ticks(log))
+
+
+def test_an_empty_mask_holds_then_stops_and_never_closes(trial, devices):
+    at(devices, 1.3, lambda: setattr(devices.camera, "blind", True))
+    result = trial()
+    assert result.outcome is Outcome.STOPPED
+    assert "object has not been seen" in result.reason
+    assert devices.gripper.state().opening_m == OPEN_M
+
+
+def test_an_empty_mask_on_the_advance_retreats_and_never_closes(trial, devices):
+    at(devices, 7.0, lambda: setattr(devices.camera, "blind", True))
+    result = trial()
+    assert result.outcome is Outcome.BLOCKED
+    assert "out of sight" in result.reason
+    assert devices.gripper.state().opening_m == OPEN_M
+
+
+def test_a_hand_that_was_never_seen_is_never_advanced_on(trial, devices):
+    devices.camera.hand_hidden = True
+    result = trial()
+    assert result.outcome is Outcome.BLOCKED
+    assert "where the hand is" in result.reason
+    assert devices.gripper.state().opening_m == OPEN_M
+
+
+def test_a_hand_in_the_advance_is_not_advanced_on(crowded_scene, start, rasteriser, homing, log):
+    devices = simulated_devices(crowded_scene, start, rasteriser)
+    result = run_trial(homing, "homing", devices, CONFIG, log, scene=crowded_scene)
+    assert result.outcome is Outcome.BLOCKED
+    assert "gripper's way" in result.reason
+    assert not score(result.record, crowded_scene).safe
+    final = result.record.world_from_gripper[-1][:3, 3]
+    assert np.linalg.norm(devices.arm.state().world_from_gripper.translation - final) < 0.01
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("slippery", True), ("fault", 5)])
+def test_nothing_grasped_opens_and_retreats(trial, devices, attribute, value):
+    setattr(devices.gripper, attribute, value)
+    result = trial()
+    assert result.outcome is Outcome.NO_GRASP
+    assert devices.gripper.state().opening_m == pytest.approx(OPEN_M)
+    final = result.record.world_from_gripper[-1][:3, 3]
+    assert np.linalg.norm(devices.arm.world_from_gripper.translation - final) < 0.01
+
+
+def test_a_gripper_that_answers_nonsense_once_opens_and_retreats(trial, devices, monkeypatch):
+    answer = devices.gripper.state
+    asked: list[None] = []
+
+    def garbled():
+        asked.append(None)
+        if len(asked) == 1:
+            raise RobotError("the gripper answers '?'")
+        return answer()
+
+    monkeypatch.setattr(devices.gripper, "state", garbled)
+    assert trial().outcome is Outcome.NO_GRASP
+    assert answer().opening_m == pytest.approx(OPEN_M)
+
+
+def test_a_giver_who_holds_on_keeps_the_object(trial, devices):
+    devices.gripper.release_after_s = None
+    assert trial().outcome is Outcome.NOT_RELEASED
+    assert devices.gripper.state().opening_m == pytest.approx(OPEN_M)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_action_that_is_not_finite_stops_before_anything_moves(trial, devices, start, bad):
+    result = trial(Repeating((0, 0, 0, bad, 0, 0, 1.0)))
+    assert result.outcome is Outcome.STOPPED
+    assert "finite" in result.reason
+    assert not result.record.declared
+    assert np.abs(devices.arm.world_from_gripper.matrix - start.matrix).max() < 1e-9
+
+
+def test_a_policy_that_stalls_is_stopped(trial, devices):
+    result = trial(Repeating(sleep=lambda: devices.clock.sleep(1.5)))
+    assert result.outcome is Outcome.STOPPED
+    assert "policy took" in result.reason
+
+
+def test_a_policy_that_crashes_still_leaves_every_device_stopped(trial, devices):
+    def crash():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        trial(Repeating(sleep=crash))
+    assert devices.arm.stops > 0
+    assert devices.gripper.stops > 0
+
+
+def test_a_policy_that_never_declares_has_its_time_and_no_more(trial):
+    result = trial(Repeating(), RobotConfig(budget_s=6.0))
+    assert result.outcome is Outcome.NOT_DECLARED
+    assert result.total_s == pytest.approx(6.0, abs=0.2)
+    assert not result.record.declared
+
+
+def test_a_policy_that_keeps_asking_for_what_is_refused_is_stopped(trial, scene, devices, start):
+    """Straight at the object: the clearance holds it up."""
+    result = trial(Repeating((0, 0, 0, 0, 0, 0.06, 0)))
+    assert result.outcome is Outcome.STOPPED
+    assert "refused" in result.reason
+    assert score(result.record, scene).clearance_m > CLEARANCE_M
+
+
+def test_only_a_rehearsal_may_show_the_scene(devices, homing, log):
+    with pytest.raises(PolicyError, match="scene"):
+        run_trial(homing, "homing", devices, CONFIG, log)
+
+
+def test_a_dry_run_decides_and_tells_but_moves_nothing(devices, start, log):
+    told: list[str] = []
+    dry_run(Repeating((0, 0, 0, 0, 0, 0.05, 0)), "ahead", devices, CONFIG, log, told.append, looks=3)
+    assert len(told) == 3
+    assert all("asked  50 mm" in line for line in told)
+    assert np.abs(devices.arm.world_from_gripper.matrix - start.matrix).max() < 1e-9
+    assert replay(log).differing_lines == ()
