@@ -21,7 +21,7 @@ import tyro
 from . import __version__, cli
 from .captures.base import HandoverCapture
 from .captures.load import load_capture
-from .captures.synthetic import OBJECT_NAMES, generate_capture
+from .captures.synthetic.generate import OBJECT_NAMES, generate_capture
 from .errors import GraspError, HandoverError
 from .grasps.antipodal import AntipodalProposer
 from .grasps.selection import select_grasp
@@ -160,7 +160,7 @@ def _line(scene: HandoverScene, folder: Path) -> str:
     grasp = scene.grasp
     return (
         f"{folder}: {len(scene.gaussians)} Gaussians, grasp of width {1e3 * grasp.width_m:.0f} mm, "
-        f"score {grasp.score:.2f}{'' if grasp.graspable else ', too wide for the gripper'}"
+        f"score {grasp.score:.2f}{'' if grasp.graspable else ', no grasp fits'}"
     )
 
 

@@ -114,8 +114,9 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         self.camera = camera
         self.gripper_from_camera = gripper_from_camera or SE3.identity()
         self.render_mode = render_mode
-        self.observation_space = observation_space(camera, depth)
-        self.action_space = action_space()
+        self.observation_space = observation_space(camera, depth)  # type: ignore[assignment]
+        self.action_space = action_space()  # type: ignore[assignment]
+        self._depth = depth
         self._background = background
         self._rasteriser = make_rasteriser(rasteriser)
         self._declared = False
@@ -155,7 +156,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         self._observation = self._observe()
         return self._observation, 0.0, False, False, self._info()
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         return self._observation["rgb"] if self.render_mode == "rgb_array" else None
 
     def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
@@ -187,7 +188,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         if self._background is not None:
             behind = (1 - view.alpha[..., None]) * self._background
             observation["rgb"] = np.clip(view.rgb * 255 + behind + 0.5, 0, 255).astype(np.uint8)
-        if "depth" in self.observation_space.spaces:  # type: ignore[attr-defined]
+        if self._depth:
             observation["depth"] = np.where(view.alpha >= 0.5, view.expected_depth, 0)[..., None].astype(
                 np.float32
             )

@@ -160,7 +160,7 @@ def _read_points(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.fl
         if too_big:
             raise SceneError(f"{path}: {', '.join(too_big)} is larger than {MAX_POINTS} points")
         with np.load(path, allow_pickle=False) as archive:
-            return np.float32(archive["object_points"]), np.float32(archive["hand_points"])
+            return archive["object_points"].astype(np.float32), archive["hand_points"].astype(np.float32)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SceneError(f"{path} cannot be read ({error}); build the scene again") from None
 

@@ -34,8 +34,8 @@ class EpisodeScore:
         clearance_m: least distance of any pose to hand or object.
         declared, in_band, centred, safe: see `score`; all are false for an episode that was not declared,
             but `safe`, which then speaks of the poses alone.
-        graspable: whether the gripper would close on the object after the advance; None where the object is
-            too wide for the gripper or nothing was declared.
+        graspable: whether the gripper would close on the object after the advance; None where no grasp
+            fits the scene or nothing was declared.
         success: declared, in the band, centred and safe.
         first_failure: None for a success, else one of `FAILURES`.
         steps: poses visited after the start.
@@ -154,7 +154,7 @@ class Summary:
     centred: Rate
     in_band: Rate
     graspable: Rate
-    too_wide: int
+    without_grasp: int
     distance_mean_m: float
     distance_std_m: float
     steps_mean: float
@@ -163,7 +163,7 @@ class Summary:
 
 
 def summarise(scores: Sequence[EpisodeScore]) -> Summary:
-    """Rates over `scores`; grasp figures leave out `graspable is None` and count it in `too_wide` if declared."""
+    """Rates over `scores`; grasp figures leave out `graspable is None` and count it in `without_grasp` if declared."""
     distances = [s.distance_m for s in scores if s.declared]
     judged = [s.graspable for s in scores if s.graspable is not None]
     counted = Counter(s.first_failure for s in scores)
@@ -179,7 +179,7 @@ def summarise(scores: Sequence[EpisodeScore]) -> Summary:
         centred=rate("centred"),
         in_band=rate("in_band"),
         graspable=Rate(sum(judged), len(judged)),
-        too_wide=sum(s.declared and s.graspable is None for s in scores),
+        without_grasp=sum(s.declared and s.graspable is None for s in scores),
         distance_mean_m=float(np.mean(distances)) if distances else float("nan"),
         distance_std_m=float(np.std(distances)) if distances else float("nan"),
         steps_mean=float(np.mean([s.steps for s in scores])) if scores else float("nan"),

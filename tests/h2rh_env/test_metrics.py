@@ -64,13 +64,13 @@ def test_advancing_through_the_hand_is_unsafe(tiny_scene):
     assert not result.safe
 
 
-def test_a_scene_too_wide_for_the_gripper_has_no_grasp_figure(tiny_scene):
+def test_a_scene_without_a_grasp_has_no_grasp_figure(tiny_scene):
     wide = dataclasses.replace(tiny_scene, grasp=dataclasses.replace(tiny_scene.grasp, graspable=False))
     result = score(episode(wide.grasp.pregrasp()), wide)
     assert result.success
     assert result.graspable is None
     summary = summarise([result])
-    assert (summary.too_wide, summary.graspable.total) == (1, 0)
+    assert (summary.without_grasp, summary.graspable.total) == (1, 0)
 
 
 def test_fingers_inside_the_object_do_not_close_on_it(tiny_scene):
