@@ -31,6 +31,7 @@ from h2rh_env.evaluation import episode_seed
 from h2rh_env.geometry import SE3, rotation_angle, rotation_from_euler_xyz
 from h2rh_env.handover_scene import HandoverScene, scene_folders
 from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS
+from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.start_poses import sample_starts
 
@@ -39,7 +40,6 @@ from .three_phase import Phase
 
 HOLD_JITTER_M = 0.012
 HOLD_JITTER_RAD = 0.04
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _collect_one(task: _Task) -> tuple[bytes, int] | None:
     if poses is None:
         return None
     actions, goals = zip(*(labeller(scene, pose) for pose in poses), strict=True)
-    rgb, masks = _rasteriser().render_observations([scene.gaussians] * len(poses), HAND_EYE_CAMERA, poses)
+    rgb, masks = observe(_rasteriser(threads=1), [scene.gaussians] * len(poses), HAND_EYE_CAMERA, poses)
     episode = Demonstration(
         rgb=rgb,
         masks=masks,
@@ -166,16 +166,12 @@ def _results(tasks: list[_Task], workers: int) -> Iterator[Iterator[tuple[bytes,
     if workers == 1:
         yield map(_collect_one, tasks)
         return
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_die_with_parent)
     try:
         yield pool.map(_collect_one, tasks)
     finally:
         pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def collect(settings: CollectSettings) -> DemonstrationWriter:

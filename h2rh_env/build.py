@@ -21,7 +21,7 @@ import tyro
 from . import __version__, cli
 from .captures.base import HandoverCapture
 from .captures.load import load_capture
-from .captures.synthetic.generate import OBJECT_NAMES, generate_capture
+from .captures.synthetic.generate import generate_capture
 from .errors import GraspError, HandoverError
 from .grasps.antipodal import AntipodalProposer
 from .grasps.selection import select_grasp
@@ -40,7 +40,8 @@ class BuildConfig:
     synthetic: int = 0
     """Build this many scenes from invented captures instead."""
     objects: tuple[str, ...] = ()
-    """With --synthetic: names of objects to cycle through; "random" invents shapes. Default: random."""
+    """With --synthetic: objects to cycle through: names (mustard_bottle, ...), meshes of your own (OBJ, PLY or GLB
+    files, in m), or "random", which invents shapes. Default: random."""
     seed: int = 0
     """Seed of grasp sampling, and of the first invented capture; the next have the next seeds."""
     frame: int | None = None
@@ -114,11 +115,6 @@ def _build_one(config: BuildConfig, path: Path) -> None:
 
 def _build_synthetic(config: BuildConfig) -> None:
     objects = config.objects or ("random",)
-    unknown = sorted(set(objects) - {*OBJECT_NAMES, "random"})
-    if unknown:
-        raise HandoverError(
-            f"unknown objects: {', '.join(unknown)}; known: random, {', '.join(OBJECT_NAMES)}"
-        )
     jobs = [(config.seed + i, objects[i % len(objects)], config) for i in range(config.synthetic)]
     failures: list[str] = []
     with cli.progress_bar() as progress:
@@ -144,7 +140,7 @@ def _each(jobs: list[Any], workers: int) -> Iterator[tuple[str, bool]]:
 def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
     """Builds and saves one invented scene; returns a line that tells of it, and whether it was left out."""
     seed, object_name, config = job
-    name = f"{object_name}-{seed:05d}"
+    name = f"{Path(object_name).stem}-{seed:05d}"
     try:
         capture = generate_capture(seed, object_name)
         scene = build_scene(capture, seed, config.voxel_m, config.max_gaussians)

@@ -23,7 +23,7 @@ from .interface import (
     observation_space,
 )
 from .metrics import score
-from .rendering.masks import masks_from_labels, rgb_to_uint8
+from .rendering.masks import masks_from_labels, observe, rgb_to_uint8
 from .rendering.select import make_rasteriser
 from .start_poses import sample_starts
 
@@ -183,15 +183,19 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         raise SceneError(f"no scene is named {name!r}; this environment holds: {known}")
 
     def _observe(self) -> Observation:
+        if self._background is None and not self._depth:
+            rgb, masks = observe(
+                self._rasteriser, [self.scene.gaussians], self.camera, [self.world_from_camera]
+            )
+            return {"rgb": rgb[0], "masks": masks[0]}
         view = self._rasteriser.render(self.scene.gaussians, self.camera, self.world_from_camera)
         observation: Observation = {"rgb": rgb_to_uint8(view), "masks": masks_from_labels(view)}
         if self._background is not None:
             behind = (1 - view.alpha[..., None]) * self._background
             observation["rgb"] = np.clip(view.rgb * 255 + behind + 0.5, 0, 255).astype(np.uint8)
         if self._depth:
-            observation["depth"] = np.where(view.alpha >= 0.5, view.expected_depth, 0)[..., None].astype(
-                np.float32
-            )
+            depth = np.where(view.alpha >= 0.5, view.expected_depth, 0)
+            observation["depth"] = depth[..., None].astype(np.float32)
         return observation
 
     def _info(self) -> dict[str, Any]:

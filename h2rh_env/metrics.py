@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from .clearance import swept_hits
+from .clearance import between_fingers, swept_hits
 from .geometry import SE3
-from .gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
+from .gripper import ROBOTIQ_2F85, GripperGeometry
 from .handover_scene import HandoverScene
 from .interface import CLEARANCE_M, DISTANCE_BAND_M, STANDOFF_M, EpisodeRecord
 
@@ -104,14 +104,8 @@ def closes_on(
     object_points_world: npt.ArrayLike, world_from_grasp: SE3, gripper: GripperGeometry = ROBOTIQ_2F85
 ) -> bool:
     """Whether the open gripper at a grasp pose has object points (P, 3) between its fingers and none inside them."""
-    points = world_from_grasp.inverse().apply(object_points_world)
-    half_breadth = gripper.finger_breadth_m / 2
-    between = (
-        (np.abs(points[:, 0]) < gripper.max_width_m / 2)
-        & (np.abs(points[:, 1]) < half_breadth)
-        & (points[:, 2] > gripper.palm_depth_m)
-        & (points[:, 2] < FINGERTIP_DEPTH_M)
-    )
+    points_gripper = world_from_grasp.inverse().apply(object_points_world)
+    between = between_fingers(points_gripper, gripper)
     touched = swept_hits(object_points_world, world_from_grasp, 0.0, 0.0, gripper)
     return int(between.sum()) >= MIN_CLOSING_POINTS and not touched.any()
 
@@ -163,7 +157,7 @@ class Summary:
 
 
 def summarise(scores: Sequence[EpisodeScore]) -> Summary:
-    """Rates over `scores`; grasp figures leave out `graspable is None` and count it in `without_grasp` if declared."""
+    """Rates over `scores`; those declared without a grasp count as such."""
     distances = [s.distance_m for s in scores if s.declared]
     judged = [s.graspable for s in scores if s.graspable is not None]
     counted = Counter(s.first_failure for s in scores)

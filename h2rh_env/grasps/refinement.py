@@ -16,7 +16,7 @@ from ..geometry import SE3, Array
 from ..gripper import FINGERTIP_DEPTH_M, GripperGeometry
 from .closing import MIN_SCORE, closing_of
 from .preferences import Preferences, Situation
-from .safety import Limits, judge
+from .safety import Limits, Verdicts, judge
 
 SPREAD_M = 0.0075
 SPREAD_RAD = 0.12
@@ -34,15 +34,27 @@ class Worth:
     gripper: GripperGeometry
     closes: bool
 
+    def judged(self, rotations: Array, origins: Array) -> Verdicts:
+        """On the thinned clouds."""
+        points, hand = self.situation.surface.points, self.situation.hand_thinned
+        return judge(rotations, origins, points, hand, self.limits, self.closes, self.gripper)
+
+    def allows(self, world_from_grasp: SE3) -> bool:
+        """Whether a grasp has no fault on the whole clouds."""
+        rotation, origin = world_from_grasp.rotation[None], world_from_grasp.translation[None]
+        whole = self.situation.object_points, self.situation.hand_points
+        return not judge(rotation, origin, *whole, self.limits, self.closes, self.gripper).faults[0]
+
     def of(self, rotations: Array, contacts: Array) -> Array:
         """w, (N,): exp(-cost), or 0 for a grasp that is unsafe or holds nothing."""
         origins = contacts - FINGERTIP_DEPTH_M * rotations[:, :, 2]
-        surface, hand = self.situation.surface, self.situation.hand_thinned
-        verdicts = judge(rotations, origins, surface.points, hand, self.limits, self.closes, self.gripper)
+        verdicts = self.judged(rotations, origins)
         scores = np.zeros(len(rotations))
         good = verdicts.faults == 0
         if self.closes:
-            scores[good] = closing_of(rotations[good], origins[good], surface, self.gripper).score
+            scores[good] = closing_of(
+                rotations[good], origins[good], self.situation.surface, self.gripper
+            ).score
             good &= scores > MIN_SCORE
         worth = np.zeros(len(rotations))
         gaps = verdicts.hand_gap_m[good]

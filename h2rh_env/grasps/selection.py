@@ -19,7 +19,7 @@ from .closing import closing_of
 from .fallback import approach_poses
 from .preferences import Preferences, Situation
 from .refinement import FEW, MANY, Worth
-from .safety import FAULTS, Limits, judge
+from .safety import FAULTS, Limits
 
 LOOK_AHEAD = 128
 ENOUGH_SAFE = 250
@@ -52,21 +52,16 @@ def select_grasp(
     """
     limits, preferences = limits or Limits(), preferences or Preferences()
     situation = Situation.of(object_points, hand_points)
-    thin = situation.surface.points, situation.hand_thinned
-    whole = situation.object_points, situation.hand_points
     faults = np.zeros(0, np.int64)
-    for proposed, closes in (
-        (list(candidates), True),
-        (approach_poses(thin[0], situation.free_centre), False),
-    ):
-        crowd, rotations, origins = _by_cost(proposed, preferences, situation)
-        safe, faults = _safe_ones(rotations, origins, *thin, limits, closes, gripper)
+    for closes in (True, False):
         worth = Worth(situation, limits, preferences, gripper, closes)
+        proposed = (
+            list(candidates) if closes else approach_poses(situation.surface.points, situation.free_centre)
+        )
+        crowd, rotations, origins = _by_cost(proposed, preferences, situation)
+        safe, faults = _safe_ones(rotations, origins, worth)
         for choice in _refined([crowd[i] for i in safe], worth):
-            pose = choice.world_from_grasp
-            if not judge(pose.rotation[None], pose.translation[None], *whole, limits, closes, gripper).faults[
-                0
-            ]:
+            if worth.allows(choice.world_from_grasp):
                 return choice
     reasons = [f"{count} {FAULTS[i - 1]}" for i, count in enumerate(np.bincount(faults)) if i and count]
     raise GraspError(
@@ -87,23 +82,13 @@ def _by_cost(
     return [candidates[i] for i in order], rotations[order], origins[order]
 
 
-def _safe_ones(
-    rotations: Array,
-    origins: Array,
-    object_points: Array,
-    hand_points: Array,
-    limits: Limits,
-    closes: bool,
-    gripper: GripperGeometry,
-) -> tuple[list[int], npt.NDArray[np.int64]]:
+def _safe_ones(rotations: Array, origins: Array, worth: Worth) -> tuple[list[int], npt.NDArray[np.int64]]:
     """Indices of the first safe grasps, and the faults met until there were enough of them."""
     safe: list[int] = []
     faults: list[int] = []
     for first in range(0, len(rotations), LOOK_AHEAD):
         some = slice(first, first + LOOK_AHEAD)
-        found = judge(
-            rotations[some], origins[some], object_points, hand_points, limits, closes, gripper
-        ).faults
+        found = worth.judged(rotations[some], origins[some]).faults
         safe += list(first + np.flatnonzero(found == 0))
         faults += list(found)
         if len(safe) >= ENOUGH_SAFE:

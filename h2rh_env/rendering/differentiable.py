@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from ..geometry import SE3
 from ..scenes.gaussians import SH_COUNTS
 from .base import camera_from_world
 from .numba_backward import GRADIENT, backward_tiles
-from .numba_blend import PLANES, blend_tiles
+from .numba_blend import CHUNK, PLANES, blend_tiles
 from .numba_frame import Strip, Workspace, strips
 from .numba_project import pack_camera
 from .numba_project_backward import POSE, project_backward
 from .numba_scene import ACTIVATIONS, COLOUR, Rows, lane_bits, pack, row_index
 from .simd import LANES
 from .threads import Threads, cores
+from .zeros import zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,8 @@ def render_gaussians(
     threads: int = 2,
 ) -> RenderedTensors:
     """Renders one view on the CPU; shapes and meaning of the parameters are those of `GaussianScene`.
+
+    It is a third faster for Gaussians in `numba_scene.spatial_order`, to be sorted once before optimisation.
 
     Args:
         means: (N, 3), m.
@@ -105,11 +109,17 @@ class _Render(torch.autograd.Function):
         packed = pack_camera(camera, camera_from_world(SE3(pose[:3, :3], pose[:3, 3])))
         memory = _spare.pop() if _spare else Workspace()
         rows, activations = _pack(memory, means, wxyz, log_scales, opacity_logits, sh, labels, antialiased)
-        planes = np.zeros((PLANES, camera.height, camera.width), np.float32)
+        planes = None
         drawn: list[Strip] = []
         for strip in strips(rows, camera, packed, memory):
+            if planes is None:
+                planes = zeros(
+                    (PLANES, camera.height, camera.width), np.float32, (..., *strip.extent(camera))
+                )
             _blend(strip, camera, memory, planes.reshape(-1), _threads[threads])
             drawn.append(strip)
+        if planes is None:
+            planes = zeros((PLANES, camera.height, camera.width), np.float32)
         if any(ctx.needs_input_grad):
             ctx.view = _View(
                 camera, packed, pose, rows, activations, planes, drawn, _threads[threads], memory
@@ -141,7 +151,8 @@ def _blend(
     def blend(part: int) -> None:
         blend_tiles(
             strip.records, strip.starts, strip.pairs, camera.width, camera.height, parts[part],
-            memory.array(f"chunk {part}", 256, np.uint64), memory.array(f"block {part}", 256, np.float32), planes,
+            memory.array(f"chunk {part}", CHUNK + 8, np.uint64), memory.array(f"block {part}", 256, np.float32),
+            planes,
         )  # fmt: skip
 
     parts = strip.parts(PARTS)
@@ -173,10 +184,16 @@ def _pack(
     return Rows(values, lane_bits(index >= 0), index, SH_COUNTS[sh.shape[1]], antialiased), activations
 
 
+@lru_cache(maxsize=8)
+def _nothing(size: int) -> npt.NDArray[np.float32]:
+    """Zeros that are only read."""
+    return np.zeros(size, np.float32)
+
+
 def _plane(gradient: Tensor | None, channels: int, camera: PinholeCamera) -> npt.NDArray[np.float32]:
-    """A derivative by (H, W, C) or (H, W) as flat planes; zeros, which cost nothing until read, for none."""
+    """A derivative by (H, W, C) or (H, W) as flat planes; zeros for none."""
     if gradient is None:
-        return np.zeros(channels * camera.height * camera.width, np.float32)
+        return _nothing(channels * camera.height * camera.width)
     planes = gradient.permute(2, 0, 1) if gradient.ndim == 3 else gradient
     return planes.detach().float().contiguous().numpy().reshape(-1)
 
@@ -217,7 +234,7 @@ class _View:
         n = int((rows.index >= 0).sum())
         coefficients = (rows.values.shape[1] - COLOUR) // 3
         shapes = (n, 3), (n, 4), (n, 3), (n,), (n, coefficients, 3)
-        results: Any = [np.zeros(shape, np.float32) for shape in shapes]
+        results: Any = [zeros(shape, np.float32) for shape in shapes]
         g_pose = np.zeros(POSE)
         if self.drawn:
             finish: Any = project_backward
@@ -243,7 +260,7 @@ class _View:
         def backward(part: int) -> None:
             backward_tiles(
                 strip.records, strip.starts, strip.pairs, self.camera.width, self.camera.height, parts[part],
-                memory.array(f"chunk {part}", 256, np.uint64), memory.array(f"block {part}", 256, np.float32),
+                memory.array(f"chunk {part}", CHUNK + 8, np.uint64), memory.array(f"block {part}", 256, np.float32),
                 self.planes.reshape(-1), g_rgb, g_labels, g_alpha, g_depth, gradients[part],
             )  # fmt: skip
 

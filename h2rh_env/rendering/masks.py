@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from .base import RenderedView
+from ..camera import PinholeCamera
+from ..geometry import SE3
+from ..scenes.gaussians import GaussianScene
+from .base import Rasteriser, RenderedView
 
 MASK_ALPHA_MIN = 0.5
 
@@ -25,3 +30,20 @@ def masks_from_labels(view: RenderedView) -> npt.NDArray[np.uint8]:
 def rgb_to_uint8(view: RenderedView) -> npt.NDArray[np.uint8]:
     """(H, W, 3), rounded; colours above one are white."""
     return (np.clip(view.rgb, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def observe(
+    rasteriser: Rasteriser,
+    scenes: Sequence[GaussianScene],
+    camera: PinholeCamera,
+    world_from_cameras: Sequence[SE3],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """rgb (B, H, W, 3) and masks (B, H, W, 2) of many views, by the backend's fast way if it has one."""
+    fast = getattr(rasteriser, "render_observations", None)
+    if fast is not None:
+        rgb, masks = fast(scenes, camera, world_from_cameras)
+        return rgb, masks
+    views = rasteriser.render_batch(scenes, camera, world_from_cameras)
+    return np.stack([rgb_to_uint8(view) for view in views]), np.stack(
+        [masks_from_labels(view) for view in views]
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from .base import TRANSMITTANCE_MIN
-from .numba_blend import LOG2_ALPHA_MAX, capped_alpha, covered_blocks, list_block, log2_alpha
+from .numba_blend import CHUNK, LOG2_ALPHA_MAX, capped_alpha, covered_blocks, list_block, log2_alpha
 from .numba_project import LOG2_ALPHA_MIN
 from .simd import bits, block_x, block_y, fma, load, load_block, splat, store, where
 from .simd_functions import block_moments
@@ -98,8 +98,8 @@ def _backward_block(records, pairs, first, last, b, left, top, chunk, block, gra
     transmittance = one
     begin = first
     while begin < last:
-        length = list_block(pairs, begin, min(begin + len(chunk), last), b, chunk)
-        begin += len(chunk)
+        length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+        begin += CHUNK
         for i in range(length):
             o = chunk[i]
             exponent = log2_alpha(records, o, px, py)

@@ -27,8 +27,8 @@ def bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, s
     tiles = tiles_x * (tile_rows[1] - tile_rows[0])
     starts[: tiles + 1] = 0
     candidates = u64(0)
-    for i in range(count):
-        candidates = _tiles_of_box(records, u64(i), width, height, tile_rows, unsorted, candidates)
+    for i in range(u64(count)):
+        candidates = _tiles_of_box(records, i, width, height, tile_rows, unsorted, candidates)
         ends[i] = candidates
     for i in range(candidates):
         column, row = (unsorted[i] >> u64(COLUMN_SHIFT)) & u64(0xFFFF), unsorted[i] >> u64(ROW_SHIFT)
@@ -40,9 +40,9 @@ def bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, s
     for tile in range(tiles):
         starts[tile + 1] += starts[tile]
     spare = starts[tiles]
-    for i in range(count):
-        record = order[i]
-        for k in range(ends[record - 1] if record else 0, ends[record]):
+    for i in range(u64(count)):
+        record = u64(order[i])
+        for k in range(ends[record - u64(1)] if record else u64(0), ends[record]):
             tile = unsorted[k] >> u64(TILE_SHIFT)
             touched = (unsorted[k] >> u64(MASK_SHIFT)) & u64(0xFFFF) != 0
             pairs[starts[tile] if touched else spare] = unsorted[k]

@@ -12,9 +12,10 @@ from .masks import MASK_ALPHA_MIN
 from .numba_bin import MASK_SHIFT, RECORD_MASK
 from .numba_project import LOG2_ALPHA_MIN
 from .simd import bits, block_x, block_y, fma, lane_sum, load, splat, store, store_block, where
-from .simd_functions import exp2_small
+from .simd_functions import append_marked, exp2_small
 
 LOG2_ALPHA_MAX = math.log2(ALPHA_MAX)
+CHUNK = 256  # pairs of a tile that are listed for a block at a time
 PLANES = 8  # rgb, object, hand, alpha, expected depth, median depth
 
 
@@ -22,19 +23,21 @@ PLANES = 8  # rgb, object, hand, alpha, expected depth, median depth
 def covered_blocks(pairs, first, last):
     """The 16 blocks of a tile that any of its pairs touches, a bit each."""
     covered = np.uint64(0)
-    for i in range(first, last):
+    for i in range(np.uint64(first), np.uint64(last)):
         covered |= pairs[i]
     return (covered >> np.uint64(MASK_SHIFT)) & np.uint64(0xFFFF)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def list_block(pairs, begin, end, block, chunk):
-    """Writes where the records of a block's pairs begin to `chunk`; returns how many there are."""
+    """Writes where the records of a block's pairs begin to `chunk`; returns how many there are.
+
+    `chunk` has room for eight more than there are pairs, and `pairs` go on for eight after `end`.
+    """
     u64 = np.uint64
     bit, length = u64(MASK_SHIFT + block), u64(0)
-    for i in range(begin, end):
-        chunk[length] = (pairs[i] & u64(RECORD_MASK)) * u64(16)
-        length += (pairs[i] >> bit) & u64(1)
+    for i in range(u64(begin), u64(end), u64(8)):
+        length = append_marked(pairs, i, u64(end), bit, u64(RECORD_MASK), u64(4), chunk, length)
     return length
 
 
@@ -83,8 +86,8 @@ def _blend_block(records, pairs, first, last, b, left, top, chunk, block):
     red, green, blue, thing, hand, alpha, depth, median = zero, zero, zero, zero, zero, zero, zero, zero
     begin = first
     while begin < last:
-        length = list_block(pairs, begin, min(begin + len(chunk), last), b, chunk)
-        begin += len(chunk)
+        length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+        begin += CHUNK
         for i in range(length):
             o = chunk[i]
             exponent = log2_alpha(records, o, px, py)
@@ -164,8 +167,8 @@ def _observe_block(records, pairs, first, last, b, left, top, chunk, block):
     red, green, blue, thing, hand, alpha = zero, zero, zero, zero, zero, zero
     begin = first
     while begin < last:
-        length = list_block(pairs, begin, min(begin + len(chunk), last), b, chunk)
-        begin += len(chunk)
+        length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+        begin += CHUNK
         for i in range(length):
             o = chunk[i]
             exponent = log2_alpha(records, o, px, py)
@@ -208,8 +211,8 @@ def sum_weights(records, starts, pairs, width, height, tiles, chunk, weights):
             transmittance = splat(f32(1))
             begin, last = starts[tile], starts[tile + 1]
             while begin < last:
-                length = list_block(pairs, begin, min(begin + len(chunk), last), b, chunk)
-                begin += len(chunk)
+                length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+                begin += CHUNK
                 for i in range(length):
                     exponent = log2_alpha(records, chunk[i], px, py)
                     weight = where(exponent >= threshold, transmittance * capped_alpha(exponent), zero)

@@ -71,7 +71,7 @@ def _scatter(scratch, index, row, g_sh, k, channel):
     for lane in range(16):
         g = index[row * 16 + lane]
         if g >= 0:
-            g_sh[g, k, channel] = scratch[16 * (BASIS + k) + lane]
+            g_sh[np.uint64(g), k, channel] = scratch[16 * (BASIS + k) + lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -13,12 +13,13 @@ from ..camera import PinholeCamera
 from ..geometry import SE3
 from ..scenes.gaussians import GaussianScene
 from .base import RenderedView, camera_from_world
-from .numba_blend import PLANES, blend_observation, blend_tiles
+from .numba_blend import CHUNK, PLANES, blend_observation, blend_tiles
 from .numba_frame import Workspace, strips
 from .numba_project import pack_camera
 from .numba_scene import Rows, make_rows
 from .threads import Threads, cores
 from .visibility import Visibility
+from .zeros import zeros
 
 
 class NumbaRasteriser:
@@ -57,11 +58,11 @@ class NumbaRasteriser:
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """What policies see: rgb (B, H, W, 3) and masks (B, H, W, 2), as `masks` makes them of full views.
 
-        Gaussians that are hidden around the camera's place are left out (see `visibility`): a tenth of a grey
-        level's difference, several times the speed.
+        Gaussians that are hidden around the camera's place are left out (see `visibility`), which changes an image
+        less than rounding to 8 bits does.
         """
         size = len(scenes), camera.height, camera.width
-        rgb, masks = np.zeros((*size, 3), np.uint8), np.zeros((*size, 2), np.uint8)
+        rgb, masks = zeros((*size, 3), np.uint8), zeros((*size, 2), np.uint8)
         jobs = [
             (
                 self.rows_of(scene),
@@ -80,7 +81,7 @@ class NumbaRasteriser:
             for strip in strips(rows, camera, pack_camera(camera, pose), memory, wanted):
                 blend_observation(
                     strip.records, strip.starts, strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-                    memory.array("chunk", 256, np.uint64), memory.array("scratch", 256, np.float32), rgb, masks,
+                    memory.array("chunk", CHUNK + 8, np.uint64), memory.array("scratch", 256, np.float32), rgb, masks,
                 )  # fmt: skip
 
         self._threads.map(observe, jobs)
@@ -113,11 +114,15 @@ def draw(
     rows: Rows, camera: PinholeCamera, packed_camera: npt.NDArray[np.float32], memory: Workspace
 ) -> RenderedView:
     """One image with all channels."""
-    planes = np.zeros((PLANES, camera.height, camera.width), np.float32)
+    planes = None
     for strip in strips(rows, camera, packed_camera, memory):
+        if planes is None:
+            planes = zeros((PLANES, camera.height, camera.width), np.float32, (..., *strip.extent(camera)))
         blend_tiles(
             strip.records, strip.starts, strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-            memory.array("chunk", 256, np.uint64), memory.array("scratch", 256, np.float32), planes.reshape(-1),
+            memory.array("chunk", CHUNK + 8, np.uint64), memory.array("scratch", 256, np.float32), planes.reshape(-1),
         )  # fmt: skip
+    if planes is None:
+        planes = zeros((PLANES, camera.height, camera.width), np.float32)
     rgb, labels = planes[:3].transpose(1, 2, 0), planes[3:5].transpose(1, 2, 0)
     return RenderedView(rgb, planes[5], labels, planes[6], planes[7])

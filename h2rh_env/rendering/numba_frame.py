@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from ..camera import PinholeCamera
 from .numba_bin import bin_tiles
-from .numba_project import project, sort_by_depth
+from .numba_project import project
 from .numba_scene import Rows
+from .numba_sort import radix_sort
 from .simd import LANES
 
 MAX_PAIRS = 4_000_000  # of a Gaussian and a tile, held at once; more are drawn strip by strip
+CACHE_LINE = 64  # a record that straddles two costs twice
 
 
 class Workspace:
@@ -26,10 +28,13 @@ class Workspace:
         self._arrays: dict[str, npt.NDArray[Any]] = {}
 
     def array(self, name: str, size: int, dtype: type) -> npt.NDArray[Any]:
-        """At least `size` values, contents unspecified."""
+        """At least `size` values, contents unspecified, from the start of a cache line."""
         array = self._arrays.get(name)
         if array is None or len(array) < size:
-            array = self._arrays[name] = np.empty(max(size, 16) * 5 // 4, dtype)
+            length = max(size, 16) * 5 // 4 * np.dtype(dtype).itemsize
+            memory = np.empty(length + CACHE_LINE, np.uint8)
+            start = -memory.ctypes.data % CACHE_LINE
+            array = self._arrays[name] = memory[start : start + length].view(dtype)
         return array
 
     @property
@@ -56,6 +61,19 @@ class Strip:
     pairs: npt.NDArray[np.uint64]
     tile_rows: npt.NDArray[np.int64]
     tiles_x: int
+
+    def extent(self, camera: PinholeCamera) -> tuple[slice, slice]:
+        """Rows and columns of the image within which anything is drawn; all of them if it has other strips."""
+        tiles_y = -(-camera.height // 16)
+        if int(self.tile_rows[1] - self.tile_rows[0]) < tiles_y:
+            return slice(None), slice(None)
+        used = (np.diff(self.starts[: self.tiles_x * tiles_y + 1]) > 0).reshape(tiles_y, self.tiles_x)
+        rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
+        if len(rows) == 0:
+            return slice(0), slice(0)
+        return slice(16 * int(rows[0]), 16 * int(rows[-1]) + 16), slice(
+            16 * int(columns[0]), 16 * int(columns[-1]) + 16
+        )
 
     def parts(self, number: int) -> list[npt.NDArray[np.int64]]:
         """Its tiles in `number` runs of about as many pairs, each as `blend_tiles` wants it."""
@@ -85,7 +103,7 @@ def strips(
     bound = min(bound, count * tiles_x * step + 1)
     starts = memory.array("starts", tiles_x * step + 1, np.int64)
     unsorted, pairs = memory.array("unsorted", bound, np.uint64), memory.array("pairs", bound, np.uint64)
-    ends = memory.array("ends", count, np.int64)
+    ends = memory.array("ends", count, np.uint64)
     for top in range(0, tiles_y, step):
         tile_rows = np.array([top, min(top + step, tiles_y)])
         bin_tiles(
@@ -108,7 +126,7 @@ def _splat(
         rows.values, rows.lanes if wanted is None else wanted, rows.degree, rows.antialiased, packed_camera,
         memory.array("scratch", 256, np.float32), records, depths, sources,
     )  # fmt: skip
-    sort_by_depth(
+    radix_sort(
         depths.view(np.uint32), count, order, memory.array("spare_keys", n, np.uint32),
         memory.array("spare_order", n, np.uint32), memory.array("histogram", 2048, np.uint32),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Gaussians to image ellipses, sixteen at a time, and their order from near to far."""
+"""Gaussians to image ellipses, sixteen at a time."""
 
 from __future__ import annotations
 
@@ -236,42 +236,3 @@ def _add_degree_3(rows, i, x, y, z, value):
     value = fma(splat(f32(SH_C3[4])) * x * (four * zz - xx - yy), load(rows, i + u64(192)), value)
     value = fma(splat(f32(SH_C3[5])) * z * (xx - yy), load(rows, i + u64(240)), value)
     return fma(splat(f32(SH_C3[6])) * x * (xx - three * yy), load(rows, i + u64(288)), value)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def sort_by_depth(keys, count, order, spare_keys, spare_order, histogram):
-    """Stable radix sort of the first `count` keys (bit patterns of positive floats) into `order`.
-
-    11 bits a pass over the bits that differ; the last pass leaves the result in `order`.
-    """
-    u32 = np.uint32
-    if count == 0:
-        return
-    low, high = keys[0], keys[0]
-    for i in range(count):
-        low, high = min(low, keys[i]), max(high, keys[i])
-    span, passes = high - low, 0
-    while span > 0:
-        span >>= u32(11)
-        passes += 1
-    for i in range(count):
-        keys[i] -= low
-        order[i] = i
-    for step in range(passes):
-        shift = u32(11 * step)
-        histogram[:2048] = 0
-        for i in range(count):
-            histogram[(keys[i] >> shift) & u32(2047)] += u32(1)
-        total = u32(0)
-        for b in range(2048):
-            histogram[b], total = total, total + histogram[b]
-        for i in range(count):
-            b = (keys[i] >> shift) & u32(2047)
-            place = histogram[b]
-            histogram[b] = place + u32(1)
-            spare_keys[place], spare_order[place] = keys[i], order[i]
-        keys, spare_keys = spare_keys, keys
-        order, spare_order = spare_order, order
-    if passes % 2:
-        for i in range(count):
-            spare_order[i] = order[i]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
@@ -11,7 +9,7 @@ from .base import DILATION_PX2, MAX_SCALE_M
 from .numba_backward import DEPTH, Q_DX, Q_DX2, Q_DXDY, Q_DY, Q_DY2, Q
 from .numba_colour_backward import colour_backward
 from .numba_project import SHARP_MIN, axis_px, covariance, directions_px, to_camera
-from .numba_scene import ACTIVATIONS, INVERSE_NORM, LEAST_LOG_SCALE, SCALES, TRANSPARENCY, clamp
+from .numba_scene import ACTIVATIONS, INVERSE_NORM, LEAST_SCALE, SCALES, TRANSPARENCY, clamp
 from .simd import fma, lane_sum, load, splat, store, where
 from .simd_functions import transpose16
 
@@ -45,17 +43,14 @@ def project_backward(
         colour_backward(rows, index, row, degree, camera, scratch, u64(16 * MEAN), g_sh, g_pose)
         _activation_backward(activations, u64(row), scratch)
         for j in range(first, k):
-            lane = sources[j] & 15
-            g = index[row * 16 + lane]
+            lane = u64(sources[j] & 15)
+            g = u64(index[u64(row) * u64(16) + lane])
             for c in range(3):
-                g_means[g, c] = scratch[16 * (MEAN + c) + lane]
-                # Beyond the caps a scale changes nothing.
-                scale = activations[row, SCALES + c, lane]
-                free = math.exp(LEAST_LOG_SCALE) * 1.001 < scale < MAX_SCALE_M * 0.999
-                g_log_scales[g, c] = scratch[16 * (LOG_SCALES + c) + lane] if free else np.float32(0)
+                g_means[g, c] = scratch[u64(16 * (MEAN + c)) + lane]
+                g_log_scales[g, c] = scratch[u64(16 * (LOG_SCALES + c)) + lane]
             for c in range(4):
-                g_wxyz[g, c] = scratch[16 * (QUATERNION + c) + lane]
-            g_logits[g] = scratch[16 * LOGIT + lane]
+                g_wxyz[g, c] = scratch[u64(16 * (QUATERNION + c)) + lane]
+            g_logits[g] = scratch[u64(16 * LOGIT) + lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -196,6 +191,11 @@ def _activation_backward(activations, row, scratch):
         scratch, u64(16 * LOG_SCALES + 32),
         fma(one - two * (xx + yy), a22, two * fma(xz + wy, a02, (yz - wx) * a12)),
     )  # fmt: skip
+    for c in range(3):
+        # Beyond its caps a scale changes nothing.
+        scale, at = load(activations, i + u64(16 * (SCALES + c))), u64(16 * (LOG_SCALES + c))
+        free = (scale > splat(f32(LEAST_SCALE * 1.001))) & (scale < splat(f32(MAX_SCALE_M * 0.999)))
+        store(scratch, at, where(free, load(scratch, at), zero))
     gw = two * (x * (a21 - a12) + y * (a02 - a20) + z * (a10 - a01))
     gx = two * (w * (a21 - a12) + y * (a01 + a10) + z * (a02 + a20) - two * x * (a11 + a22))
     gy = two * (w * (a02 - a20) + x * (a01 + a10) + z * (a12 + a21) - two * y * (a00 + a22))
@@ -209,5 +209,5 @@ def _activation_backward(activations, row, scratch):
     store(
         scratch,
         u64(16 * LOGIT),
-        load(scratch, u64(16 * Q)) * load(activations, i + u64(16 * TRANSPARENCY)) + zero,
+        load(scratch, u64(16 * Q)) * load(activations, i + u64(16 * TRANSPARENCY)),
     )

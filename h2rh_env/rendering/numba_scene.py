@@ -13,6 +13,7 @@ from ..interface import Label
 from ..scenes.gaussians import SH_C0, GaussianScene
 from .activation import opacities
 from .base import ALPHA_MIN, MAX_COLOUR, MAX_SCALE_M
+from .numba_sort import radix_sort, spatial_keys
 from .simd import LANES, fma, load, splat, sqrt16, store, where
 from .simd_functions import exp2_small, log2_16
 
@@ -22,7 +23,7 @@ AXES, LOG2_OPACITY, OBJECT, HAND, COLOUR = 3, 12, 13, 14, 15
 # What else the gradient needs: unit quaternion (4), 1 / length of the raw one, scales (3), 1 - opacity.
 INVERSE_NORM, SCALES, TRANSPARENCY, ACTIVATIONS = 4, 5, 8, 9
 LOG2_E = 1 / math.log(2)
-LOGIT_LIMIT, LEAST_LOG_SCALE = 60.0, -60.0  # beyond these nothing changes that an image could show
+LOGIT_LIMIT, LEAST_SCALE = 60.0, math.exp(-60.0)  # beyond these nothing changes that an image could show
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,7 @@ class Rows:
 def make_rows(scene: GaussianScene) -> Rows:
     """Rows of the Gaussians that can be seen at all, neighbours in space together."""
     seen = np.flatnonzero(opacities(scene) >= ALPHA_MIN)
-    seen = seen[np.argsort(_morton(scene.means[seen]), kind="stable")]
-    index = row_index(seen)
+    index = row_index(seen[spatial_order(scene.means[seen])])
     values = np.empty((len(index) // LANES, COLOUR + 3 * scene.sh.shape[1], LANES), np.float32)
     activations = np.empty((len(values), ACTIVATIONS, LANES), np.float32)
     pack(
@@ -70,44 +70,44 @@ def lane_bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
     return np.packbits(flags, bitorder="little").view("<u2").astype(np.uint16)
 
 
-def _morton(points: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
-    """Keys that order points (P, 3) along a space-filling curve through their bounding box, 10 bits a side."""
-    if not len(points):
-        return np.zeros(0, np.uint32)
-    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
-    cells = ((points - low) / np.maximum(high - low, 1e-30) * 1023).astype(np.uint32)
-    key = np.zeros(len(points), np.uint32)
-    for bit in range(10):
-        for axis in range(3):
-            key |= ((cells[:, axis] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(3 * bit + axis)
-    return key
+def spatial_order(means: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """An order of points (N, 3) in which neighbours in space are neighbours in memory."""
+    n = len(means)
+    keys, order, spare_keys, spare_order = np.empty((4, n), np.uint32)
+    spatial_keys(means, keys)
+    radix_sort(keys, n, order, spare_keys, spare_order, np.empty(2048, np.uint32))
+    return order
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def pack(means, wxyz, log_scales, logits, sh, labels, index, values, activations):
     """Fills `values` and `activations` (R, 9, 16) from a scene's raw parameters."""
+    u64 = np.uint64
+    flat, flat_activations = values.reshape(-1), activations.reshape(-1)
     for row in range(values.shape[0]):
         for lane in range(16):
-            g = index[row * 16 + lane]
-            if g < 0:
+            i = u64(row) * u64(values.shape[1] * 16) + u64(lane)
+            a = u64(row) * u64(ACTIVATIONS * 16) + u64(lane)
+            if index[row * 16 + lane] < 0:
                 values[row, :, lane] = 0
                 activations[row, :, lane] = 0
                 activations[row, TRANSPARENCY, lane] = -LOGIT_LIMIT
                 continue
+            g = u64(index[row * 16 + lane])  # unsigned, or numba looks for negative indices
             largest = max(abs(wxyz[g, 0]), abs(wxyz[g, 1]), abs(wxyz[g, 2]), abs(wxyz[g, 3]))
             shrink = np.float32(1) / largest if largest > 1e18 or 0 < largest < 1e-18 else np.float32(1)
             for k in range(4):
-                activations[row, k, lane] = wxyz[g, k] * shrink
-            activations[row, INVERSE_NORM, lane] = shrink
+                flat_activations[a + u64(16 * k)] = wxyz[g, k] * shrink
+            flat_activations[a + u64(16 * INVERSE_NORM)] = shrink
             for k in range(3):
-                values[row, k, lane] = means[g, k]
-                activations[row, SCALES + k, lane] = log_scales[g, k]
-            activations[row, TRANSPARENCY, lane] = logits[g]
-            values[row, OBJECT, lane] = labels[g] == Label.OBJECT
-            values[row, HAND, lane] = labels[g] == Label.HAND
+                flat[i + u64(16 * k)] = means[g, k]
+                flat_activations[a + u64(16 * (SCALES + k))] = log_scales[g, k]
+            flat_activations[a + u64(16 * TRANSPARENCY)] = logits[g]
+            flat[i + u64(16 * OBJECT)] = labels[g] == Label.OBJECT
+            flat[i + u64(16 * HAND)] = labels[g] == Label.HAND
             for k in range(sh.shape[1]):
                 for channel in range(3):
-                    values[row, COLOUR + 3 * k + channel, lane] = sh[g, k, channel]
+                    flat[i + u64(16 * (COLOUR + 3 * k + channel))] = sh[g, k, channel]
         _activate(values, activations, row)
         if sh.shape[1] == 1:
             _colour_of_degree_0(values, row)
@@ -137,7 +137,7 @@ def _activate(values, activations, row):
     store(activations, a + u64(64), inverse * load(activations, a + u64(64)))
     for j in range(3):
         log_scale = clamp(
-            load(activations, a + u64(80 + 16 * j)), f32(LEAST_LOG_SCALE), f32(math.log(MAX_SCALE_M))
+            load(activations, a + u64(80 + 16 * j)), f32(math.log(LEAST_SCALE)), f32(math.log(MAX_SCALE_M))
         )
         s = exp2_small(log_scale * splat(f32(LOG2_E)))
         store(activations, a + u64(80 + 16 * j), s)

@@ -10,8 +10,11 @@ from .base import Rasteriser
 NAMES = ("auto", "numba", "reference", "gsplat")
 
 
-def make_rasteriser(name: str = "auto") -> Rasteriser:
+def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasteriser:
     """`auto` is gsplat where a CUDA device and gsplat are there, else numba.
+
+    Args:
+        threads: of the numba backend; all cores by default.
 
     Raises:
         RenderError: an unknown name, or gsplat without a GPU or without its package.
@@ -30,7 +33,7 @@ def make_rasteriser(name: str = "auto") -> Rasteriser:
         return ReferenceRasteriser()
     from .numba_cpu import NumbaRasteriser
 
-    return NumbaRasteriser()
+    return NumbaRasteriser(threads)
 
 
 def why_no_gsplat() -> str:

@@ -48,6 +48,7 @@ def test_texture_of_a_scan_is_sampled_where_it_lies(tmp_path: Path) -> None:
     assert paint(low, low)[0] @ [-1, 0, 1] > 0.8
 
 
+FACES = b"f 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n"
 FAULTS = {
     "missing": ("none.obj", None, "no file"),
     "truncated ply": ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 9999\nend_header\n", "mesh|triangles"),
@@ -55,12 +56,12 @@ FAULTS = {
     "truncated glb": ("a.glb", b"glTF\x02\x00", "mesh|triangles"),
     "in millimetres": (
         "a.obj",
-        b"v 0 0 0\nv 99 0 0\nv 0 90 0\nv 0 0 80\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n",
+        b"v 0 0 0\nv 99 0 0\nv 0 90 0\nv 0 0 80\n" + FACES,
         "millimetres",
     ),
     "not finite": (
         "a.obj",
-        b"v 0 0 nan\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n",
+        b"v 0 0 nan\nv 1 0 0\nv 0 1 0\nv 0 0 1\n" + FACES,
         "finite|mesh",
     ),
 }

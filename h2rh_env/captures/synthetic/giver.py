@@ -20,6 +20,7 @@ UP = np.array([0.0, 0.0, 1.0])
 ELEVATION_RAD = np.radians([-35.0, 42.0])  # of the fingers' direction
 WRIST_BACK_RAD = np.radians(48.0)
 WRIST_ASIDE_RAD = np.radians(22.0)
+SLACK_M = 0.009  # of a sleeve about the arm
 MIN_HEIGHT_M = 0.07  # of the object and the arm above the table
 
 
@@ -97,7 +98,11 @@ def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes
     shoulder = elbow - 0.29 * reach + 0.12 * UP - 0.03 * side
     cuff = wrist + along * clothes.bare_m
     path = np.array([cuff, (cuff + elbow) / 2, elbow, shoulder])
-    radii = np.array([0.041, 0.047, 0.054, 0.075])
+    middle = (clothes.bare_m + FOREARM_M) / 2
+    radii = (
+        np.array([*(skin.hand.forearm_radius(s) for s in (clothes.bare_m, middle, FOREARM_M)), 0.067])
+        + SLACK_M
+    )
 
     def cloth(points: Array) -> Array:
         limb = solids.path_distance(points, path, radii)

@@ -129,6 +129,11 @@ class Hand:
         radii = np.tile([[0.0178, 0.031]], (2, 1))
         return Bones(self._at(starts)[None], self._at(ends)[None], radii * self.scale * self.girth)
 
+    def forearm_radius(self, from_wrist_m: float) -> float:
+        """Half the forearm's width."""
+        t = from_wrist_m / FOREARM_M
+        return float((0.012 + 0.006 * t + 0.0178 + 0.0132 * t) * self.scale * self.girth)
+
 
 @dataclass(frozen=True, eq=False)
 class Skin:

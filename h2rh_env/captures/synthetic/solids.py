@@ -283,7 +283,7 @@ def marched(function: Distance, box: Array, spacing: float) -> Mesh:
     counts = np.ceil((box[1] - box[0] + 4 * spacing) / (block * spacing)).astype(int)
     coarse_index = np.indices(counts).reshape(3, -1).T
     coarse = function(low + (coarse_index + 0.5) * block * spacing).reshape(counts)
-    active = np.abs(coarse) < 0.5 * np.sqrt(3) * (block + 1) * spacing
+    active = np.abs(coarse) < 0.5 * np.sqrt(3) * (block + 3) * spacing  # normals look two voxels around
     volume = coarse.repeat(block, 0).repeat(block, 1).repeat(block, 2)
     fine = np.argwhere(active.repeat(block, 0).repeat(block, 1).repeat(block, 2))
     volume[tuple(fine.T)] = function(low + (fine + 0.5) * spacing)

@@ -1,0 +1,141 @@
+"""Frames to learn from: demonstrations as a network reads them, kept in memory as bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional
+
+from h2rh_env import files
+from h2rh_env.demonstrations import read_demonstrations
+from h2rh_env.errors import DatasetError
+
+from .network import HandoverNetwork
+
+TENSORS = ("images", "geometry", "actions", "goals")
+MIRRORED_ACTION_SIGNS = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0)
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # images float32, geometry, actions, goals
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """N frames with the expert's answers.
+
+    Attributes:
+        images: (N, C, h, w) uint8; geometry: (N, G) float32, both from `HandoverNetwork.prepare`.
+        actions: (N, 7) float32. goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose.
+        scenes: name of the scene of each frame.
+    """
+
+    images: Tensor
+    geometry: Tensor
+    actions: Tensor
+    goals: Tensor
+    scenes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def select(self, keep: Sequence[int]) -> Frames:
+        rows = torch.as_tensor(keep, dtype=torch.long)
+        images, geometry, actions, goals = (tensor[rows] for tensor in self.tensors)
+        return Frames(images, geometry, actions, goals, tuple(self.scenes[i] for i in keep))
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """images, geometry, actions, goals."""
+        return self.images, self.geometry, self.actions, self.goals
+
+
+def load_frames(
+    dataset: Path | str, network: HandoverNetwork, each: Callable[[int], None] = lambda frames: None
+) -> Frames:
+    """Reads a data set and prepares every frame once.
+
+    Args:
+        each: called after each episode with its number of frames.
+
+    Raises:
+        DatasetError: the data set cannot be read or is empty.
+    """
+    parts = []
+    for demonstration in read_demonstrations(dataset):
+        images, geometry = network.prepare(
+            torch.from_numpy(demonstration.rgb), torch.from_numpy(demonstration.masks)
+        )
+        names = (demonstration.scene,) * len(demonstration)
+        actions = torch.from_numpy(np.float32(demonstration.actions))
+        goals = torch.from_numpy(np.float32(demonstration.camera_from_goal[:, :3]))
+        parts.append(Frames(images, geometry, actions, goals, names))
+        each(len(demonstration))
+    if not parts:
+        raise DatasetError(f"{dataset} holds no episode; collect some first")
+    return concatenate(parts)
+
+
+def concatenate(parts: Sequence[Frames]) -> Frames:
+    columns = zip(*(part.tensors for part in parts), strict=True)
+    images, geometry, actions, goals = (torch.cat(column) for column in columns)
+    return Frames(images, geometry, actions, goals, tuple(name for part in parts for name in part.scenes))
+
+
+def held_out_scenes(names: Sequence[str], fraction: float, seed: int) -> set[str]:
+    """Names of the scenes to validate on: a fraction of all, at random, but never all."""
+    distinct = sorted(set(names))
+    count = min(round(fraction * len(distinct)), len(distinct) - 1)
+    return set(np.random.default_rng(seed).permutation(distinct)[:count].tolist())
+
+
+def split_by_scene(frames: Frames, held_out: set[str]) -> tuple[Frames, Frames]:
+    """Frames to train on, and frames of the scenes held out."""
+    train = [i for i, name in enumerate(frames.scenes) if name not in held_out]
+    validate = [i for i, name in enumerate(frames.scenes) if name in held_out]
+    return frames.select(train), frames.select(validate)
+
+
+def save_frames(path: Path | str, frames: Frames) -> None:
+    tensors = dict(zip(TENSORS, frames.tensors, strict=True))
+    files.write_bytes(path, save(tensors, {"scenes": json.dumps(frames.scenes)}))
+
+
+def read_frames(path: Path | str) -> Frames:
+    """What `save_frames` wrote.
+
+    Raises:
+        DatasetError: the file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            scenes = tuple(json.loads(file.metadata()["scenes"]))
+            images, geometry, actions, goals = (file.get_tensor(name) for name in TENSORS)
+            return Frames(images, geometry, actions, goals, scenes)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); delete it to make it again") from None
+
+
+def mirrored(batch: Batch, signs: Sequence[int]) -> Batch:
+    """The same frames in a world reflected left to right, where the same expert acts.
+
+    The reflection S = diag(-1, 1, 1) takes a motion (R, t) to (S R S, S t): x of the translation changes sign, and
+    so do the turns about y and z. The gripper is its own mirror image.
+
+    Args:
+        signs: of the geometry, `HandoverNetwork.geometry_signs`.
+    """
+    images, geometry, actions, goals = batch
+    reflection = goals.new_tensor([-1.0, 1, 1])
+    return (
+        images.flip(-1),
+        geometry * geometry.new_tensor(signs),
+        actions * actions.new_tensor(MIRRORED_ACTION_SIGNS),
+        goals * reflection[:, None] * functional.pad(reflection, (0, 1), value=1.0),
+    )

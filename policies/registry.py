@@ -1,0 +1,99 @@
+"""Names of policies: "module:Class", resolved on use; checkpoint folders and model files count as names too."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from h2rh_env.errors import PolicyError
+from h2rh_env.interface import Policy
+
+POLICIES = {
+    "expert": "experts.three_phase:ThreePhaseExpert",
+    "learned": "policies.registry:shipped_policy",
+    "ibvs-mask": "policies.ibvs:IbvsMask",
+}
+SHIPPED_CHECKPOINT = "assets/checkpoints/compact"
+METHODS = ("reset", "act")
+
+
+def make_policy(name: str) -> Policy:
+    """A policy by name.
+
+    Args:
+        name: one of `POLICIES`, a checkpoint folder, a Stable-Baselines3 model file (.zip), or "module:Class" of
+            anyone's, looked for in the working directory too. The class is called without arguments.
+
+    Raises:
+        PolicyError: nothing of that name, or it does not follow the protocol.
+        CheckpointError: the folder is not a checkpoint.
+    """
+    if name in POLICIES:
+        return _resolve(POLICIES[name])
+    path = Path(name)
+    if path.is_dir():
+        from .handover_policy import HandoverPolicy
+
+        return HandoverPolicy.load(path)
+    if path.suffix == ".zip" and path.is_file():
+        from .sb3 import Sb3Policy
+
+        return Sb3Policy(path)
+    if ":" in name:
+        return _resolve(name)
+    raise PolicyError(f"there is no policy {name!r}{_closest(name)}; known are {', '.join(POLICIES)}, "
+                      "a checkpoint folder, a Stable-Baselines3 .zip file, and module:Class")  # fmt: skip
+
+
+def shipped_policy() -> Policy:
+    """The policy that ships with the package."""
+    import h2rh_env
+
+    from .handover_policy import HandoverPolicy
+
+    return HandoverPolicy.load(Path(h2rh_env.__file__).parent / SHIPPED_CHECKPOINT)
+
+
+def _closest(name: str) -> str:
+    close = difflib.get_close_matches(name, POLICIES, n=1)
+    return f"; did you mean {close[0]!r}" if close else ""
+
+
+def _resolve(target: str) -> Policy:
+    factory = _import(target)
+    try:
+        policy = factory()
+    except TypeError as error:
+        raise PolicyError(f"{target} cannot be made without arguments ({error})") from None
+    missing = [method for method in METHODS if not callable(getattr(policy, method, None))]
+    if missing:
+        raise PolicyError(
+            f"{target} is not a policy: it lacks {' and '.join(missing)}; "
+            "a policy has reset(seed) and act(observation) -> action (7,)"
+        )
+    return policy
+
+
+def _import(target: str) -> Callable[[], Any]:
+    module_name, _, attribute = target.partition(":")
+    here = os.getcwd()
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
+        raise PolicyError(
+            f"module {module_name!r} of policy {target!r} cannot be imported ({error})"
+        ) from None
+    finally:
+        if added:
+            sys.path.remove(here)
+    if not hasattr(module, attribute):
+        raise PolicyError(f"module {module_name!r} has no {attribute!r}; it was named in policy {target!r}")
+    return getattr(module, attribute)

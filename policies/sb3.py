@@ -1,0 +1,101 @@
+"""A Stable-Baselines3 model file as a Policy.
+
+Only the weights are read: `load` of Stable-Baselines3 would unpickle, and so run, what the file's author put in.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from h2rh_env.camera import HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.errors import PolicyError
+from h2rh_env.interface import Observation, action_space
+
+MAX_FILE_BYTES = 2**30
+
+
+class Sb3Policy:
+    """The mean action of a model that `save` of PPO, A2C, SAC, TD3 or DDPG wrote."""
+
+    def __init__(self, path: Path | str, camera: PinholeCamera = HAND_EYE_CAMERA) -> None:
+        """Args: camera: the one whose images the model was trained on.
+
+        Raises:
+            PolicyError: not such a file, or a network other than what its name and plain `policy_kwargs` make.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:
+                data = json.loads(_member(archive, "data"))
+                weights = torch.load(io.BytesIO(_member(archive, "policy.pth")), "cpu", weights_only=True)
+            self._model = _network(data, camera)
+            self._model.load_state_dict(weights)
+        except (
+            OSError,
+            KeyError,
+            ValueError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            TypeError,
+            EOFError,
+        ) as error:
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            raise PolicyError(
+                f"{path} is not a Stable-Baselines3 model of this environment's spaces ({reason}); "
+                "wrap other models in a class and name it as module:Class"
+            ) from None
+        self._model.set_training_mode(False)
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        seen = {name: observation[name] for name in ("rgb", "masks")}
+        action, _ = self._model.predict(seen, deterministic=True)
+        return np.asarray(action, np.float32)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"{name} has {size} bytes")
+    return archive.read(name)
+
+
+def _network(data: dict[str, Any], camera: PinholeCamera) -> Any:
+    """The policy network that Stable-Baselines3 would make for these settings.
+
+    Settings that only a pickle holds are left at their defaults; if that was wrong the weights do not fit.
+    """
+    from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+    from stable_baselines3.sac.policies import MultiInputPolicy as SacPolicy
+    from stable_baselines3.td3.policies import MultiInputPolicy as Td3Policy
+
+    families = {
+        "stable_baselines3.common.policies": MultiInputActorCriticPolicy,
+        "stable_baselines3.sac.policies": SacPolicy,
+        "stable_baselines3.td3.policies": Td3Policy,
+    }
+    family = families[data["policy_class"]["__module__"]]
+    settings = data.get("policy_kwargs", {})
+    settings = {} if ":serialized:" in settings else dict(settings)
+    if family is not Td3Policy and data.get("use_sde"):
+        settings["use_sde"] = True
+    return family(_channels_first(camera), action_space(), lambda progress: 0.0, **settings)
+
+
+def _channels_first(camera: PinholeCamera) -> gym.spaces.Dict:
+    """The observation space as Stable-Baselines3 wraps image spaces; `predict` takes either order."""
+    boxes: dict[str, gym.Space[Any]] = {
+        name: gym.spaces.Box(0, 255, (channels, camera.height, camera.width), np.uint8)
+        for name, channels in (("rgb", 3), ("masks", 2))
+    }
+    return gym.spaces.Dict(boxes)

@@ -1,0 +1,49 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h2rh_env.geometry import SE3, look_at, rotation_angle, rotation_from_euler_xyz
+from h2rh_env.gripper import half_turned
+from h2rh_env.interface import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, decode_action
+from policies.servo import MAX_STEP_M, MAX_STEP_RAD, step_towards
+
+CONTACT = np.array([0.0, 0.0, 0.405])
+
+
+def step(world_from_camera: SE3, world_from_goal: SE3) -> tuple[SE3, float]:
+    goal = world_from_camera.inverse() @ world_from_goal
+    sight = goal.apply(CONTACT)
+    action = step_towards(goal.matrix[None, :3], sight[None] / np.linalg.norm(sight))[0]
+    return decode_action(action)
+
+
+@given(
+    st.lists(st.floats(-1, 1), min_size=3, max_size=3).filter(lambda v: np.linalg.norm(v) > 0.1),
+    st.floats(-0.3, 0.3),
+    st.floats(-0.3, 0.3),
+)
+def test_steps_lead_to_the_goal_and_declare_there(direction: list[float], pan: float, tilt: float) -> None:
+    goal = SE3.identity()
+    eye = goal.apply(CONTACT) + 0.8 * np.array([direction[0], direction[1], -1.0]) / 1.5
+    pose = look_at(eye, goal.apply(CONTACT)) @ SE3(rotation_from_euler_xyz([tilt, pan, 0]), np.zeros(3))
+    for _ in range(MAX_EPISODE_STEPS):
+        motion, score = step(pose, goal)
+        assert np.linalg.norm(motion.translation) <= MAX_STEP_M + 1e-6
+        assert rotation_angle(motion.rotation) <= MAX_STEP_RAD + 1e-6
+        if score >= GRASP_SCORE_THRESHOLD:
+            break
+        pose = pose @ motion
+    assert score >= GRASP_SCORE_THRESHOLD
+    assert np.linalg.norm(pose.translation) < 0.011
+
+
+def test_either_half_turn_of_the_goal_gives_the_same_step() -> None:
+    goal = SE3(rotation_from_euler_xyz([0.2, -0.1, 0.6]), np.array([0.05, 0.1, 0.2]))
+    first, second = (step(SE3.identity(), g)[0] for g in (goal, half_turned(goal)))
+    np.testing.assert_allclose(first.matrix, second.matrix, atol=1e-6)
+
+
+def test_at_the_goal_nothing_is_left_to_do() -> None:
+    motion, score = step(SE3.identity(), SE3.identity())
+    np.testing.assert_allclose(motion.matrix, np.eye(4), atol=1e-7)
+    assert score == 1

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from h2rh_env.errors import CheckpointError
+from policies.batches import Frames
+from policies.curves import draw_curves
+from policies.network import CompactNetwork, HandoverNetwork, looking_along
+from policies.training import STATE, FitSettings, History, fit, measure, seeded_network
+
+SMALL = {"window": 32, "widths": (8, 8, 8, 8), "hidden": 32}
+SETTINGS = FitSettings(epochs=3, batch_size=4, learning_rate=2e-3, augmentation=0.5, seed=1)
+
+
+class Stop(Exception):
+    pass
+
+
+def small_network() -> CompactNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return CompactNetwork(**SMALL)
+
+
+def some_frames(count: int, seed: int = 0) -> Frames:
+    """Discs at random places; the goal looks at the disc, and is the further ahead the smaller it is."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:42, :56]
+    masks = np.zeros((count, 42, 56, 2), np.uint8)
+    actions = np.zeros((count, 7), np.float32)
+    for i in range(count):
+        u, v, radius = rng.uniform(15, 41), rng.uniform(12, 30), rng.uniform(4, 12)
+        masks[i, ..., 0][np.hypot(columns - u, rows - v) < radius] = 255
+        actions[i] = [(21 - v) / 200, (u - 28) / 200, 0, 0, 0, (12 - radius) / 300, radius > 8]
+    rgb = np.repeat(masks[..., :1] // 2, 3, axis=-1)
+    network = small_network()
+    images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks))
+    ahead = torch.eye(4)[:3].repeat(count, 1, 1)
+    ahead[:, 2, 3] = torch.from_numpy(actions[:, 5]) * 10
+    goals = looking_along(network.sight(geometry)) @ ahead
+    return Frames(images, geometry, torch.from_numpy(actions), goals, ("disc",) * count)
+
+
+def weights(network: HandoverNetwork) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
+    networks = [small_network(), small_network()]
+    for i, network in enumerate(networks):
+        fit(network, some_frames(10), some_frames(4, 1), SETTINGS, tmp_path / str(i))
+    assert torch.equal(weights(networks[0]), weights(networks[1]))
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = small_network()
+    history = fit(whole, some_frames(10), some_frames(4, 1), SETTINGS, tmp_path / "whole")
+
+    def stop_after_two(history: History) -> None:
+        if len(history) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(small_network(), some_frames(10), some_frames(4, 1), SETTINGS, tmp_path / "cut", stop_after_two)
+    resumed = small_network()
+    assert fit(resumed, some_frames(10), some_frames(4, 1), SETTINGS, tmp_path / "cut") == history
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
+    frames = some_frames(8)
+    settings = FitSettings(epochs=200, batch_size=8, learning_rate=3e-3, augmentation=0, average_decay=0.9)
+    network = small_network()
+    before = measure(network, frames, settings)["total"]
+    fit(network, frames, some_frames(0), settings, tmp_path)
+    after = measure(network, frames, settings)
+    assert after["total"] < 0.05 * before
+
+
+def test_a_state_of_another_run_is_not_continued(tmp_path: Path) -> None:
+    fit(small_network(), some_frames(6), some_frames(0), SETTINGS, tmp_path)
+    with pytest.raises(CheckpointError, match="other settings or frames"):
+        fit(small_network(), some_frames(7), some_frames(0), SETTINGS, tmp_path)
+    (tmp_path / STATE).write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="delete it"):
+        fit(small_network(), some_frames(6), some_frames(0), SETTINGS, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    frames = some_frames(6)
+    frames.goals[2, 0, 3] = float("nan")
+    with pytest.raises(CheckpointError, match="the loss of epoch 1 is nan"):
+        fit(small_network(), frames, some_frames(0), SETTINGS, tmp_path)
+
+
+def test_random_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = seeded_network("compact", 3)
+    torch.manual_seed(2)
+    assert torch.equal(weights(first), weights(seeded_network("compact", 3)))
+    assert not torch.equal(weights(first), weights(seeded_network("compact", 4)))
+
+
+def test_curves_are_drawn(tmp_path: Path) -> None:
+    history = fit(small_network(), some_frames(6), some_frames(4, 1), SETTINGS, tmp_path)
+    draw_curves(tmp_path / "curves.png", history, [(1, 0.2), (3, 0.9)])
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

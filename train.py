@@ -1,0 +1,127 @@
+"""Trains a policy on demonstrations, then on its own mistakes.
+
+    python train.py data/train --out runs/mine
+    python train.py data/train --out runs/mine --scenes scenes/train --dagger-rounds 3
+
+The result is a checkpoint folder: python evaluate.py --policy runs/mine. The same command continues a run that was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.progress import Progress
+
+from experts.labels import Labeller
+from h2rh_env import __version__, cli, files
+from h2rh_env.demonstrations import describe
+from h2rh_env.errors import DatasetError
+from h2rh_env.handover_scene import load_scenes
+from policies.batches import Frames, held_out_scenes, load_frames, split_by_scene
+from policies.checkpoints import save_checkpoint
+from policies.curves import draw_curves
+from policies.dagger import SceneRollouts, fit_with_bar, one_round
+from policies.network import HandoverNetwork
+from policies.training import FitSettings, seeded_network
+
+VALIDATION_STARTS = 10
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What to train, on what."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder of demonstrations, made by: python -m experts.collect."""
+    out: Path = Path("runs/mine")
+    """Folder of the checkpoint, its curves and its settings."""
+    policy: str = "compact"
+    """Network: compact, or resnet18 (the paper's)."""
+    validation: float = 0.1
+    """Part of the scenes that is kept aside: its loss is reported, and with --scenes its success in rollouts."""
+    scenes: Path | None = None
+    """The data set's scenes, to act in; needed for DAgger."""
+    dagger_rounds: int = 0
+    """Rounds of DAgger: the policy acts in the scenes, the expert labels what it sees, training goes on with that."""
+    dagger_starts: int = 6
+    """Start poses in each scene in each round."""
+    dagger_epochs: int = 8
+    """Passes over all frames after each round."""
+    fit: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
+
+    def __post_init__(self) -> None:
+        if self.dagger_rounds > 0 and self.scenes is None:
+            raise DatasetError("--dagger-rounds needs --scenes: the scenes to act in")
+
+
+def main(settings: TrainSettings) -> None:
+    with cli.progress_bar() as bar:
+        network = seeded_network(settings.policy, settings.fit.seed)
+        frames = _read(settings.dataset, network, bar)
+        held_out = held_out_scenes(frames.scenes, settings.validation, settings.fit.seed)
+        frames, validation = split_by_scene(frames, held_out)
+        Run(settings, network, held_out, bar).train(frames, validation)
+    print(f"{settings.out}: checkpoint, curves.png and training.json written")
+
+
+def _read(dataset: Path, network: HandoverNetwork, bar: Progress) -> Frames:
+    task = bar.add_task("reading frames", total=describe(dataset).steps, note="")
+    return load_frames(dataset, network, lambda frames: bar.advance(task, frames))
+
+
+class Run:
+    """Behaviour cloning, then rounds of DAgger; keeps the checkpoint that does best in validation rollouts."""
+
+    def __init__(
+        self, settings: TrainSettings, network: HandoverNetwork, held_out: set[str], bar: Progress
+    ) -> None:
+        self.settings, self.network, self.bar = settings, network, bar
+        scenes = load_scenes(settings.scenes) if settings.scenes else []
+        self.training = SceneRollouts([scene for scene in scenes if scene.name not in held_out])
+        self.validation = SceneRollouts([scene for scene in scenes if scene.name in held_out])
+        self.history: list[dict[str, float]] = []
+        self.success: list[tuple[float, float]] = []
+
+    def train(self, frames: Frames, validation: Frames) -> None:
+        out, fit = self.settings.out, self.settings.fit
+        self.history += fit_with_bar(self.network, frames, validation, fit, out / "rounds" / "0", self.bar)
+        self._keep_if_best()
+        for number in range(1, self.settings.dagger_rounds + 1):
+            further = replace(fit, epochs=self.settings.dagger_epochs, seed=fit.seed + 1000 * number)
+            frames, history = one_round(
+                self.network, frames, validation, self.training, Labeller(), self.settings.dagger_starts, further,
+                out / "rounds" / str(number), self.bar,
+            )  # fmt: skip
+            self.history += history
+            self._keep_if_best()
+
+    def _keep_if_best(self) -> None:
+        rate = (
+            self.validation.success(self.network, VALIDATION_STARTS, self.bar)
+            if len(self.validation)
+            else 0.0
+        )
+        if rate >= max((before for _, before in self.success), default=0.0):
+            save_checkpoint(self.settings.out, self.settings.policy, self.network, self._provenance())
+        self.success.append((len(self.history), rate))
+        record = {"history": self.history, "success": self.success, **self._provenance()}
+        files.write_json(self.settings.out / "training.json", record)
+        draw_curves(
+            self.settings.out / "curves.png", self.history, self.success if len(self.validation) else ()
+        )
+
+    def _provenance(self) -> dict[str, object]:
+        return {
+            "version": __version__,
+            "settings": json.loads(json.dumps(asdict(self.settings), default=str)),
+            "dataset": describe(self.settings.dataset).provenance,
+        }
+
+
+if __name__ == "__main__":
+    cli.run(main, TrainSettings, __doc__)
