@@ -18,14 +18,18 @@ from h2rh_env.gripper import half_turned
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import (
     CLEARANCE_M,
+    IN_VIEW_RAD,
     MAX_EPISODE_STEPS,
+    SETTLE_WITHIN_M,
     STANDOFF_M,
+    STEP_M,
+    STEP_RAD,
     Observation,
     decode_action,
     encode_action,
 )
 
-from .trajectory import MAX_STEP_M, MAX_STEP_RAD, advance, remaining
+from .trajectory import advance, remaining
 
 
 class Phase(IntEnum):
@@ -72,13 +76,13 @@ class ThreePhaseExpert:
     """
 
     standoff_m: float = STANDOFF_M
-    settle_within_m: float = 0.5
+    settle_within_m: float = SETTLE_WITHIN_M
     aim_within_rad: float = 0.0
     clearance_m: float = CLEARANCE_M
-    max_step_m: float = MAX_STEP_M
-    max_step_rad: float = MAX_STEP_RAD
-    centred_rad: float = MAX_STEP_RAD
-    in_view_rad: float = 0.35
+    max_step_m: float = STEP_M
+    max_step_rad: float = STEP_RAD
+    centred_rad: float = STEP_RAD
+    in_view_rad: float = IN_VIEW_RAD
     tolerance_m: float = 0.001
     tolerance_rad: float = 0.002
     gripper_from_camera: SE3 | None = None

@@ -7,9 +7,8 @@ from math import ceil
 import numpy as np
 
 from h2rh_env.geometry import SE3, rotation_angle, slerp
+from h2rh_env.interface import STEP_M, STEP_RAD
 
-MAX_STEP_M = 0.05
-MAX_STEP_RAD = 0.12
 ROUNDING = 1e-6  # of a step: what is left of a way because of rounding is no step of its own
 
 
@@ -20,7 +19,7 @@ def remaining(world_from_camera: SE3, target: SE3) -> tuple[float, float]:
 
 
 def steps_needed(
-    world_from_camera: SE3, target: SE3, max_step_m: float = MAX_STEP_M, max_step_rad: float = MAX_STEP_RAD
+    world_from_camera: SE3, target: SE3, max_step_m: float = STEP_M, max_step_rad: float = STEP_RAD
 ) -> int:
     """How many calls of `advance` lead to the target."""
     distance, angle = remaining(world_from_camera, target)
@@ -28,7 +27,7 @@ def steps_needed(
 
 
 def advance(
-    world_from_camera: SE3, target: SE3, max_step_m: float = MAX_STEP_M, max_step_rad: float = MAX_STEP_RAD
+    world_from_camera: SE3, target: SE3, max_step_m: float = STEP_M, max_step_rad: float = STEP_RAD
 ) -> SE3:
     """The pose one step closer: lerp of the position (Eq. 10), SLERP of the rotation (Eq. 11).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     | 3-5 | translation | m | -0.06 | 0.06 |
     | 6 | grasp score C: at or above 0.7 declares the pre-grasp pose | | 0 | 1 |
 
-    Values outside are clipped; a value that is not finite raises `ActionError`. The motion of an action that
+    Bounds are in units of the world. What wants actions in [-1, 1] (Stable-Baselines3 recommends it) wraps the
+    environment in `gymnasium.wrappers.RescaleAction(env, -1, 1)`. Values outside are clipped; a value that is not finite raises `ActionError`. The motion of an action that
     declares is not executed.
 
     ## Observation space
@@ -150,7 +152,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
             self._declared = True
             outcome = score(self.record(), self.scene)
             info = self._info() | {"is_success": outcome.success, "first_failure": outcome.first_failure}
-            return self._observation, float(outcome.success), True, False, info
+            return copy.deepcopy(self._observation), float(outcome.success), True, False, info
         self.world_from_camera = self.world_from_camera @ camera_from_next_camera
         self._path.append(self.world_from_gripper.matrix)
         self._observation = self._observe()

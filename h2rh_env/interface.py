@@ -23,6 +23,11 @@ GRASP_SCORE_THRESHOLD = 0.7  # tau_c in simulation, Sec. IV-A
 STANDOFF_M = 0.3  # s, Eq. 7
 CLEARANCE_M = 0.1  # d_min, Eq. 14
 DISTANCE_BAND_M = (0.35, 0.45)  # Sec. IV-B
+# How demonstrations move, and what follows them: well inside the action space, so that 30 steps suffice.
+STEP_M = 0.05
+STEP_RAD = 0.12
+SETTLE_WITHIN_M = 0.5  # d of Eq. 8
+IN_VIEW_RAD = 0.35  # within d, phase 3 tolerates an object this far off the optical axis
 
 
 class Label(IntEnum):

@@ -35,7 +35,7 @@ def rows(episodes: Mapping[str, Sequence[Episode]]) -> Rows:
     body = []
     for policy, s in summaries(episodes).items():
         low, high = s.success.interval
-        success = f"{s.success} ({100 * low:.0f}-{100 * high:.0f} %)"
+        success = f"{s.success} ({100 * low:.0f}-{100 * high:.0f})"
         body.append([policy, success, *map(str, (s.declared, s.safe, s.centred, s.in_band, s.graspable))])
     return ["policy", "success (95 %)", "declared", "safe", "centred", "in band", "graspable"], body
 

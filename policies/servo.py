@@ -7,12 +7,8 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from h2rh_env.geometry import Array
-from h2rh_env.interface import GRASP_SCORE_THRESHOLD
+from h2rh_env.interface import GRASP_SCORE_THRESHOLD, IN_VIEW_RAD, SETTLE_WITHIN_M, STEP_M, STEP_RAD
 
-MAX_STEP_M = 0.05
-MAX_STEP_RAD = 0.12
-SETTLE_WITHIN_M = 0.5  # d of Eq. 8
-IN_VIEW_RAD = 0.35
 ARRIVED_M = 0.01
 ARRIVED_RAD = 0.035
 
@@ -33,11 +29,11 @@ def step_towards(camera_from_goal: Array, sight: Array) -> npt.NDArray[np.float3
     to_object = _turn_to(sight)
     off_centre = np.linalg.norm(to_object, axis=1)
     far = distance >= SETTLE_WITHIN_M
-    turning = off_centre > np.where(far, MAX_STEP_RAD, IN_VIEW_RAD)
+    turning = off_centre > np.where(far, STEP_RAD, IN_VIEW_RAD)
 
-    steps = np.maximum(1, np.maximum(distance / MAX_STEP_M, angle / MAX_STEP_RAD))[:, None]
-    forward = position * (MAX_STEP_M / np.maximum(distance, MAX_STEP_M))[:, None]
-    aimed = to_object * np.minimum(1, MAX_STEP_RAD / np.maximum(off_centre, 1e-9))[:, None]
+    steps = np.maximum(1, np.maximum(distance / STEP_M, angle / STEP_RAD))[:, None]
+    forward = position * (STEP_M / np.maximum(distance, STEP_M))[:, None]
+    aimed = to_object * np.minimum(1, STEP_RAD / np.maximum(off_centre, 1e-9))[:, None]
     translation = np.where(turning[:, None], 0, np.where(far[:, None], forward, position / steps))
     rotvec = np.where((turning | far)[:, None], aimed, turn / steps)
     left = np.maximum(distance / ARRIVED_M, angle / ARRIVED_RAD)

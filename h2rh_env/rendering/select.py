@@ -23,7 +23,7 @@ def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasterise
         raise RenderError(f"rasteriser {name!r} is unknown; expected one of {', '.join(NAMES)}")
     if name == "gsplat" or (name == "auto" and not why_no_gsplat()):
         if reason := why_no_gsplat():
-            raise RenderError(f"rasteriser 'gsplat' cannot be used: {reason}; use 'numba' on a CPU")
+            raise RenderError(f"rasteriser 'gsplat' needs an NVIDIA GPU, and {reason}; use 'numba' on a CPU")
         from .gsplat_cuda import GsplatRasteriser
 
         return GsplatRasteriser()

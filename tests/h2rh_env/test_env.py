@@ -25,12 +25,16 @@ def test_gymnasiums_checker_has_nothing_to_say():
         check_env(gym.make("H2RHandover-v0", render_mode="rgb_array").unwrapped)
 
 
-def test_stable_baselines3s_checker_has_nothing_to_say():
+def test_stable_baselines3s_checker_only_recommends_the_wrapper_that_it_then_accepts():
     from stable_baselines3.common.env_checker import check_env as check_for_sb3
 
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        check_for_sb3(gym.make("H2RHandover-v0"))
+    assert [str(w.message)[:41] for w in met] == ["We recommend you to use a symmetric and n"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_for_sb3(gym.make("H2RHandover-v0"))
+        check_for_sb3(gym.wrappers.RescaleAction(gym.make("H2RHandover-v0"), -1, 1))
 
 
 def test_the_same_seed_gives_the_same_episode(env):

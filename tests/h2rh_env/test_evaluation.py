@@ -90,4 +90,4 @@ def test_the_sheet_and_the_video_show_every_kept_episode(episodes, tmp_path):
     assert len(frames) == MAX_EPISODE_STEPS + 1 + 6
     assert frames.shape[2] == 2 * 224
     text = (tmp_path / "report.md").read_text()
-    assert "| stands | 0/3 (0-56 %) |" in text
+    assert "| stands | 0/3 (0-56) |" in text

@@ -2,10 +2,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experts.three_phase import ThreePhaseExpert
 from h2rh_env.geometry import SE3, look_at, rotation_angle, rotation_from_euler_xyz
 from h2rh_env.gripper import half_turned
-from h2rh_env.interface import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, decode_action
-from policies.servo import MAX_STEP_M, MAX_STEP_RAD, step_towards
+from h2rh_env.interface import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, STEP_M, STEP_RAD, decode_action
+from h2rh_env.start_poses import sample_starts
+from policies.servo import step_towards
 
 CONTACT = np.array([0.0, 0.0, 0.405])
 
@@ -28,8 +30,8 @@ def test_steps_lead_to_the_goal_and_declare_there(direction: list[float], pan: f
     pose = look_at(eye, goal.apply(CONTACT)) @ SE3(rotation_from_euler_xyz([tilt, pan, 0]), np.zeros(3))
     for _ in range(MAX_EPISODE_STEPS):
         motion, score = step(pose, goal)
-        assert np.linalg.norm(motion.translation) <= MAX_STEP_M + 1e-6
-        assert rotation_angle(motion.rotation) <= MAX_STEP_RAD + 1e-6
+        assert np.linalg.norm(motion.translation) <= STEP_M + 1e-6
+        assert rotation_angle(motion.rotation) <= STEP_RAD + 1e-6
         if score >= GRASP_SCORE_THRESHOLD:
             break
         pose = pose @ motion
@@ -47,3 +49,18 @@ def test_at_the_goal_nothing_is_left_to_do() -> None:
     motion, score = step(SE3.identity(), SE3.identity())
     np.testing.assert_allclose(motion.matrix, np.eye(4), atol=1e-7)
     assert score == 1
+
+
+def test_knowing_the_true_goal_it_acts_as_the_expert_does(tiny_scene) -> None:
+    expert = ThreePhaseExpert()
+    for world_from_camera in sample_starts(tiny_scene, np.random.default_rng(0), 10):
+        for pose in expert.rollout(tiny_scene, world_from_camera).poses[:-1]:
+            camera_from_world = pose.inverse()
+            goal = camera_from_world @ expert.goal(tiny_scene, pose)
+            sight = camera_from_world.apply(tiny_scene.object_centre)
+            action = step_towards(goal.matrix[None, :3], sight[None] / np.linalg.norm(sight))[0]
+            motion, _ = decode_action(action)
+            expected, _ = expert.plan_step(tiny_scene, pose)
+            off = expected.inverse() @ motion
+            assert np.linalg.norm(off.translation) < 0.2 * STEP_M
+            assert rotation_angle(off.rotation) < 0.8 * STEP_RAD  # the expert aims from where the step ends
