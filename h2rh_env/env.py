@@ -51,8 +51,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     | 6 | grasp score C: at or above 0.7 declares the pre-grasp pose | | 0 | 1 |
 
     Bounds are in units of the world. What wants actions in [-1, 1] (Stable-Baselines3 recommends it) wraps the
-    environment in `gymnasium.wrappers.RescaleAction(env, -1, 1)`. Values outside are clipped; a value that is not finite raises `ActionError`. The motion of an action that
-    declares is not executed.
+    environment in `gymnasium.wrappers.RescaleAction(env, -1, 1)`. Values outside are clipped; a value that is not
+    finite raises `ActionError`. The motion of an action that declares is not executed.
 
     ## Observation space
     `Dict` of

@@ -9,19 +9,26 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from .batches import Batch, mirrored
+from .network import HandoverNetwork
+
+MIXED = 0.5  # part of the frames whose colours are made up: shape tells where to grasp, colour only which scene it is
+MAX_ROLL_RAD = 0.3
 
 
-def augmented(batch: Batch, signs: Sequence[int], generator: Generator, strength: float) -> Batch:
-    """Mirrors every other frame, then varies colour, outline of masks and geometry.
+def augmented(batch: Batch, network: HandoverNetwork, generator: Generator, strength: float) -> Batch:
+    """Mirrors every other frame, then varies the camera's roll, colour, outline of masks and geometry.
 
     Args:
         batch: its images are in [0, 1], the first five rgb, object, hand.
-        signs: see `mirrored`.
-        strength: 0 mirrors only; 1 varies gain and contrast by 20 %, hue by 10 %, noise by 2 %, masks by one
-            pixel for a third of the frames, geometry by 1 %.
+        network: knows how its inputs mirror and roll.
+        strength: 0 mirrors only; 1 rolls by up to 0.3 rad, mixes the colour channels of half the frames, varies
+            gain and contrast by 20 %, hue by 10 %, noise by 2 %, masks by one pixel for a third of the frames,
+            geometry by 1 %.
     """
-    images, geometry, actions, goals = _mirror_half(batch, signs, generator)
+    images, geometry, actions, goals = _mirror_half(batch, network.geometry_signs, generator)
     if strength > 0:
+        angles_rad = MAX_ROLL_RAD * strength * (2 * torch.rand(len(images), generator=generator) - 1)
+        images, geometry, goals = network.rolled(images, geometry, goals, angles_rad)
         rgb = _varied_colour(images[:, :3], strength, generator)
         masks = _varied_masks(images[:, 3:5], strength, generator)
         images = torch.cat([rgb, masks, images[:, 5:]], dim=1)
@@ -39,13 +46,18 @@ def _mirror_half(batch: Batch, signs: Sequence[int], generator: Generator) -> Ba
 
 
 def _varied_colour(rgb: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Gain, contrast, gain per channel, noise. What is black, the removed background, stays black."""
+    """Mixed channels, gain, contrast, gain per channel, noise. What is black, the removed background, stays black."""
     count = len(rgb)
 
     def around_one(spread: float, channels: int) -> Tensor:
         return 1 + spread * strength * (2 * torch.rand(count, channels, 1, 1, generator=generator) - 1)
 
     seen = (rgb.amax(1, keepdim=True) > 0).float()
+    mixes = torch.rand(count, 3, 3, generator=generator)
+    mixes = mixes / mixes.sum(2, keepdim=True)
+    plain = torch.rand(count, generator=generator) >= MIXED * min(strength, 1.0)
+    mixes[plain] = torch.eye(3)
+    rgb = torch.einsum("bij,bjhw->bihw", mixes, rgb)
     gain = around_one(0.2, 1) * around_one(0.1, 3)
     contrast = around_one(0.2, 1)
     noise = 0.02 * strength * torch.randn(rgb.shape, generator=generator)

@@ -52,6 +52,13 @@ class HandoverNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def rolled(
+        self, images: Tensor, geometry: Tensor, goals: Tensor, angles_rad: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs and goals (B, 3, 4) as if the camera were rolled about its sight of the object by angles (B,), so
+        that what it sees turns from image right to image down; unchanged where a network cannot tell."""
+        return images, geometry, goals
+
     def forward(self, images: Tensor, geometry: Tensor) -> Tensor:
         """Images float32 (B, channels, *size) in [0, 1] and geometry (B, G) to actions (B, 7).
 
@@ -187,6 +194,24 @@ class CompactNetwork(HandoverNetwork):
         virtual_from_goal = torch.cat([rotation, position[:, :, None]], dim=2)
         return looking_along(self.sight(geometry)) @ virtual_from_goal
 
+    def rolled(
+        self, images: Tensor, geometry: Tensor, goals: Tensor, angles_rad: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        cos, sin = angles_rad.cos(), angles_rad.sin()
+        zero = torch.zeros_like(cos)
+        sampling = torch.stack([cos, sin, zero, -sin, cos, zero], dim=1).view(-1, 2, 3)
+        grid = functional.affine_grid(sampling, list(images.shape), align_corners=False)
+        images = functional.grid_sample(images, grid, align_corners=False)
+        geometry = geometry.clone()
+        for first in (3, 9):  # object and hand: offset x y, size, variances xx yy xy
+            x, y, _, xx, yy, xy = geometry[:, first : first + 6].unbind(1)
+            geometry[:, first], geometry[:, first + 1] = cos * x - sin * y, sin * x + cos * y
+            across, mean = (xx - yy) / 2, (xx + yy) / 2
+            turned = across * (cos**2 - sin**2) - 2 * xy * sin * cos
+            geometry[:, first + 3], geometry[:, first + 4] = mean + turned, mean - turned
+            geometry[:, first + 5] = 2 * across * sin * cos + xy * (cos**2 - sin**2)
+        return images, geometry, rotation_about(self.sight(geometry), angles_rad) @ goals
+
     @staticmethod
     def sight(geometry: Tensor) -> Tensor:
         """Direction (B, 3) of the window's middle in the camera's frame."""
@@ -213,6 +238,15 @@ def rotation_from_columns(columns: Tensor) -> Tensor:
     y = columns[:, 3:] + columns.new_tensor([0, 1.0, 0])
     y = functional.normalize(y - x * (x * y).sum(1, keepdim=True), dim=1)
     return torch.stack([x, y, torch.linalg.cross(x, y)], dim=2)
+
+
+def rotation_about(axis: Tensor, angles_rad: Tensor) -> Tensor:
+    """Rotations (B, 3, 3) about unit axes (B, 3) by angles (B,), right-handed (Rodrigues)."""
+    x, y, z = axis.unbind(1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
+    sin, cos = angles_rad.sin()[:, None, None], angles_rad.cos()[:, None, None]
+    return torch.eye(3) + sin * cross + (1 - cos) * (cross @ cross)
 
 
 def looking_along(direction: Tensor) -> Tensor:

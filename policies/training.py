@@ -47,7 +47,7 @@ class FitSettings:
     positive_weight: float = 3.0
     """How many other frames a frame at the pre-grasp pose weighs in the loss of the grasp score; likewise."""
     augmentation: float = 1.0
-    """Strength: 0 mirrors only; 1 varies gain and contrast by 20 %, masks by a pixel, geometry by 1 %."""
+    """Strength: 0 mirrors only; see `augmented` for 1."""
     seed: int = 0
     """Of first weights, order and augmentation."""
 
@@ -156,7 +156,7 @@ class _Run:
     def _batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
         images, geometry, actions, goals = (tensor[rows] for tensor in self.frames.tensors)
         batch = images.float() / 255, geometry, actions, goals
-        return augmented(batch, self.network.geometry_signs, generator, self.settings.augmentation)
+        return augmented(batch, self.network, generator, self.settings.augmentation)
 
     def _step(self, step: int, batch: Batch) -> Terms:
         for group in self.optimiser.param_groups:
