@@ -9,14 +9,15 @@ from scipy.spatial.transform import Rotation
 from h2rh_env.geometry import Array
 from h2rh_env.interface import GRASP_SCORE_THRESHOLD, IN_VIEW_RAD, SETTLE_WITHIN_M, STEP_M, STEP_RAD
 
-ARRIVED_M = 0.01
-ARRIVED_RAD = 0.035
+ARRIVED_M = 0.02
+ARRIVED_RAD = 0.07
 
 
 def step_towards(camera_from_goal: Array, sight: Array) -> npt.NDArray[np.float32]:
     """Actions (B, 7) from goals (B, 3, 4) and unit directions (B, 3) to the object.
 
-    The grasp score falls with what remains to the goal; it is tau_c where that is 1 cm, or 2 degrees.
+    The grasp score falls with what remains to the goal; it is tau_c where that is 2 cm, or 4 degrees:
+    chosen on validation scenes, where a stricter one left a third of the episodes undeclared.
     """
     rotation, position = camera_from_goal[:, :, :3], camera_from_goal[:, :, 3]
     turned_less = (
