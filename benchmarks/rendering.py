@@ -2,6 +2,7 @@
 
     python benchmarks/rendering.py
     python benchmarks/rendering.py --scene hand_bottle_50k_sh0.ply --clock cpu
+    python benchmarks/rendering.py --peer my_pkg.splat:render
 
 Each figure is the median of interleaved runs. Without --scene, a bottle held by a fist is made up.
 """
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 from numba import njit
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from h2rh_env import cli
@@ -60,6 +63,8 @@ class RenderingBenchmark:
     """How many Gaussians an environment's scene has."""
     repeats: int = 25
     """Runs of which the median is told."""
+    peer: str = ""
+    """module:function of another renderer, (scene, camera, world_from_camera) -> rgb (H, W, 3), to time in turn."""
     clock: Literal["wall", "cpu"] = "wall"
     """Time by the wall, or, on a busy machine, by the thread's processor time (one-core figures only)."""
 
@@ -131,6 +136,10 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
     for name, (camera, pose) in cameras().items():
         runs[f"{name} forward"] = partial(fast.render, scene, camera, pose)
         runs[f"{name} both"] = partial(forward_backward, parameters, scene, camera, pose)
+    if config.peer:
+        peer = peer_named(config.peer)
+        for name, (camera, pose) in cameras().items():
+            runs[f"{name} peer"] = partial(peer, scene, camera, pose)
     seconds = medians(runs, config.repeats, now)
     peak = peak_flops(now)
     for name, (camera, pose) in cameras().items():
@@ -144,15 +153,28 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
             f"{(fast.workspace().nbytes + 32 * camera.width * camera.height) / 1e6:.1f}", f"{blends / 1e6:.2f}",
             f"{blends / evaluated:.0%}", f"{FLOP_PER_BLEND * blends / forward / peak:.0%}",
         )  # fmt: skip
+    for name in cameras() if config.peer else ():
+        other = seconds[f"{name} peer"]
+        table.add_row(name, config.peer, f"{other * 1e3:.2f}", f"{PEER_MS[name][0] / other / 1e3:.1f}x")
     if not why_no_gsplat():
         gpu = make_rasteriser("gsplat")
         for name, (camera, pose) in cameras().items():
             on_gpu = medians({name: partial(gpu.render, scene, camera, pose)}, config.repeats, now)[name]
             table.add_row(name, "cuda", f"{on_gpu * 1e3:.2f}", f"{PEER_MS[name][0] / on_gpu / 1e3:.1f}x")
     table.caption = (
-        f"peak: {peak / 1e9:.0f} Gflop/s of fused multiply-adds; gsplat: {why_no_gsplat() or 'measured'}"
+        f"peak: {peak / 1e9:.0f} Gflop/s of fused multiply-adds; gsplat: {escape(why_no_gsplat()) or 'measured'}"
     )
     return table
+
+
+def peer_named(name: str) -> Callable[[GaussianScene, PinholeCamera, SE3], Any]:
+    """Raises: RenderError: there is no such function."""
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[[GaussianScene, PinholeCamera, SE3], Any] = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RenderError(f"--peer {name} cannot be found ({error}); expected module:function") from None
+    return found
 
 
 def environment_table(scene: GaussianScene, config: RenderingBenchmark) -> Table:
