@@ -161,7 +161,8 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
         for name, (camera, pose) in cameras().items():
             on_gpu = medians({name: partial(gpu.render, scene, camera, pose)}, config.repeats, now)[name]
             table.add_row(name, "cuda", f"{on_gpu * 1e3:.2f}", f"{PEER_MS[name][0] / on_gpu / 1e3:.1f}x")
-    table.caption = f"peak: {peak / 1e9:.0f} Gflop/s of fused multiply-adds; gsplat: {escape(why_no_gsplat()) or 'measured'}"
+    gsplat = escape(why_no_gsplat()) or "measured"
+    table.caption = f"peak: {peak / 1e9:.0f} Gflop/s of fused multiply-adds; gsplat: {gsplat}"
     return table
 
 
