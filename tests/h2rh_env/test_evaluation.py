@@ -28,8 +28,8 @@ class Stands(Declares):
         return np.zeros(7, np.float32)
 
 
-class Teleports(Declares):
-    """Privileged: remembers that it was shown the scene."""
+class Privileged(Declares):
+    """Counts how often it was shown the scene."""
 
     privileged = True
     shown = 0
@@ -61,8 +61,8 @@ def test_an_episode_ends_by_declaring_or_after_thirty_steps(episodes):
 
 
 def test_only_a_privileged_policy_is_shown_the_scene(tiny_scene):
-    policy = Teleports()
-    evaluate({"teleports": policy}, [tiny_scene], starts=2, seed=0)
+    policy = Privileged()
+    evaluate({"privileged": policy}, [tiny_scene], starts=2, seed=0)
     assert policy.shown == 2
 
 
