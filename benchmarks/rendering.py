@@ -135,7 +135,7 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
     runs: dict[str, Callable[[], Any]] = {}
     for name, (camera, pose) in cameras().items():
         runs[f"{name} forward"] = partial(fast.render, scene, camera, pose)
-        runs[f"{name} both"] = partial(forward_backward, parameters, scene, camera, pose)
+        runs[f"{name} both"] = partial(forward_backward, parameters, scene, camera, pose, received(camera))
     if config.peer:
         peer = peer_named(config.peer)
         for name, (camera, pose) in cameras().items():
@@ -271,12 +271,21 @@ def render(
     )
 
 
+def received(camera: PinholeCamera) -> tuple[torch.Tensor, torch.Tensor]:
+    """Derivatives by rgb and alpha, in the layout in which `photometric_loss` gives them."""
+    size = camera.height, camera.width
+    return torch.ones(3, *size).permute(1, 2, 0), torch.ones(size)
+
+
 def forward_backward(
-    parameters: list[torch.Tensor], scene: GaussianScene, camera: PinholeCamera, pose: SE3
+    parameters: list[torch.Tensor],
+    scene: GaussianScene,
+    camera: PinholeCamera,
+    pose: SE3,
+    derivatives: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     view = render(parameters, scene, camera, pose, threads=1)
-    ones = torch.ones_like(view.rgb), torch.ones_like(view.alpha)
-    torch.autograd.grad((view.rgb, view.alpha), parameters, ones)
+    torch.autograd.grad((view.rgb, view.alpha), parameters, derivatives)
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeats: int, now: Callable[[], float]) -> dict[str, float]:
@@ -299,8 +308,7 @@ def count_blends(
     rows, packed = fast.rows_of(scene), pack_camera(camera, camera_from_world(pose))
     evaluated = blended = 0
     for strip in strips(rows, camera, packed, fast.workspace()):
-        chunk = np.empty(CHUNK + 8, np.uint64)
-        counts = _count(strip.records, strip.starts, strip.pairs, camera.width, strip.parts(1)[0], chunk)
+        counts = _count(strip.records, *strip.pairs, camera.width, strip.parts(1)[0], fast.workspace().chunk())
         evaluated, blended = evaluated + counts[0], blended + counts[1]
     if not evaluated:
         raise RenderError("the scene is not in view of the benchmark's cameras, which look at its origin")
@@ -308,7 +316,7 @@ def count_blends(
 
 
 @njit(cache=True)
-def _count(records: Any, starts: Any, pairs: Any, width: int, tiles: Any, chunk: Any) -> Any:
+def _count(records: Any, starts: Any, offsets: Any, touched: Any, width: int, tiles: Any, chunk: Any) -> Any:
     f32 = np.float32
     evaluated, blended = 0, 0
     tiles_x = (width + 15) >> 4
@@ -319,10 +327,10 @@ def _count(records: Any, starts: Any, pairs: Any, width: int, tiles: Any, chunk:
             px, py = block_x() + splat(f32(x + 4 * (b & 3))), block_y() + splat(f32(y + 4 * (b >> 2)))
             transmittance, begin, last = one, starts[tile], starts[tile + 1]
             while begin < last:
-                length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+                length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
                 begin += CHUNK
                 for i in range(length):
-                    exponent = log2_alpha(records, chunk[i], px, py)
+                    exponent = log2_alpha(records, np.uint64(chunk[i]), px, py)
                     hit = exponent >= splat(f32(LOG2_ALPHA_MIN))
                     after = transmittance * (one - where(hit, capped_alpha(exponent), zero))
                     going = after > stop

@@ -17,14 +17,14 @@ from ..geometry import SE3
 from ..scenes.gaussians import SH_COUNTS
 from .base import camera_from_world
 from .numba_backward import GRADIENT, backward_tiles
-from .numba_blend import CHUNK, PLANES, blend_tiles
+from .numba_blend import PLANES, blend_tiles
 from .numba_frame import Strip, Workspace, strips
 from .numba_project import pack_camera
 from .numba_project_backward import POSE, project_backward
 from .numba_scene import ACTIVATIONS, COLOUR, Rows, lane_bits, pack, row_index
 from .simd import LANES
 from .threads import Threads, cores
-from .zeros import zeros
+from .zeros import empty, zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ class _Render(torch.autograd.Function):
             planes = zeros((PLANES, camera.height, camera.width), np.float32)
         if any(ctx.needs_input_grad):
             ctx.view = _View(
-                camera, packed, pose, rows, activations, planes, drawn, _threads[threads], memory
+                len(means), camera, packed, pose, rows, activations, planes, drawn, _threads[threads], memory
             )
             ctx.set_materialize_grads(False)
         else:
@@ -150,8 +150,8 @@ def _blend(
 ) -> None:
     def blend(part: int) -> None:
         blend_tiles(
-            strip.records, strip.starts, strip.pairs, camera.width, camera.height, parts[part],
-            memory.array(f"chunk {part}", CHUNK + 8, np.uint64), memory.array(f"block {part}", 256, np.float32),
+            strip.records, *strip.pairs, camera.width, camera.height, parts[part],
+            memory.chunk(part), memory.array(f"block {part}", 256, np.float32),
             planes,
         )  # fmt: skip
 
@@ -202,6 +202,7 @@ def _plane(gradient: Tensor | None, channels: int, camera: PinholeCamera) -> npt
 class _View:
     """What the forward pass leaves for the backward pass."""
 
+    count: int
     camera: PinholeCamera
     packed: npt.NDArray[np.float32]
     world_from_camera: npt.NDArray[np.float64]
@@ -230,17 +231,21 @@ class _View:
         # The pairs of a single strip still lie in the workspace; of several only the last do.
         for strip in self.drawn if len(self.drawn) <= 1 else strips(rows, camera, self.packed, memory):
             self._blend_backward(strip, memory, g_rgb, g_labels, g_alpha, g_depth, gradients)
-        gradients[0] += gradients[1]
-        n = int((rows.index >= 0).sum())
         coefficients = (rows.values.shape[1] - COLOUR) // 3
-        shapes = (n, 3), (n, 4), (n, 3), (n,), (n, coefficients, 3)
-        results: Any = [zeros(shape, np.float32) for shape in shapes]
+        shapes = (
+            (self.count, 3),
+            (self.count, 4),
+            (self.count, 3),
+            (self.count,),
+            (self.count, coefficients, 3),
+        )
+        results: Any = [(empty if self.drawn else zeros)(shape, np.float32) for shape in shapes]
         g_pose = np.zeros(POSE)
         if self.drawn:
             finish: Any = project_backward
             finish(
-                rows.values, self.activations, rows.index, rows.degree, rows.antialiased, self.packed,
-                self.drawn[0].sources, self.drawn[0].count, gradients[0],
+                rows.values, self.activations, rows.degree, rows.antialiased, self.packed,
+                self.drawn[0].sources, self.drawn[0].count, *gradients,
                 memory.array("backward", 1024, np.float32), *results, g_pose,
             )  # fmt: skip
         _spare.append(memory)
@@ -259,8 +264,8 @@ class _View:
     ) -> None:
         def backward(part: int) -> None:
             backward_tiles(
-                strip.records, strip.starts, strip.pairs, self.camera.width, self.camera.height, parts[part],
-                memory.array(f"chunk {part}", CHUNK + 8, np.uint64), memory.array(f"block {part}", 256, np.float32),
+                strip.records, *strip.pairs, self.camera.width, self.camera.height, parts[part],
+                memory.chunk(part), memory.array(f"block {part}", 256, np.float32),
                 self.planes.reshape(-1), g_rgb, g_labels, g_alpha, g_depth, gradients[part],
             )  # fmt: skip
 

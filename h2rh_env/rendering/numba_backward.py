@@ -21,7 +21,8 @@ Q, Q_DX, Q_DX2, RED, Q_DY, Q_DXDY, GREEN, Q_DY2, BLUE, DEPTH = 0, 1, 2, 3, 4, 5,
 def backward_tiles(
     records,
     starts,
-    pairs,
+    offsets,
+    touched,
     width,
     height,
     tiles,
@@ -43,7 +44,7 @@ def backward_tiles(
     for tile in range(tiles[1], tiles[2]):
         first, last = starts[tile], starts[tile + 1]
         y, x = 16 * (tiles[0] + tile // tiles_x), 16 * (tile % tiles_x)
-        covered = covered_blocks(pairs, first, last)
+        covered = covered_blocks(touched, first, last)
         for b in range(16):
             left, top = x + 4 * (b & 3), y + 4 * (b >> 2)
             if (covered >> np.uint64(b)) & np.uint64(1) and left < width and top < height:
@@ -57,7 +58,7 @@ def backward_tiles(
                 _read_block(g_depth, 0, left, top, width, height, block, 6)
                 _read_block(planes, 5, left, top, width, height, block, 13)
                 _read_block(planes, 6, left, top, width, height, block, 14)
-                _backward_block(records, pairs, first, last, b, left, top, chunk, block, gradients)
+                _backward_block(records, offsets, touched, first, last, b, left, top, chunk, block, gradients)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -74,7 +75,7 @@ def _read_block(planes, plane, left, top, width, height, block, slot):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _backward_block(records, pairs, first, last, b, left, top, chunk, block, gradients):
+def _backward_block(records, offsets, touched, first, last, b, left, top, chunk, block, gradients):
     u64, f32 = np.uint64, np.float32
     zero, one = splat(f32(0)), splat(f32(1))
     threshold, stop, most = (
@@ -98,10 +99,10 @@ def _backward_block(records, pairs, first, last, b, left, top, chunk, block, gra
     transmittance = one
     begin = first
     while begin < last:
-        length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+        length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
         begin += CHUNK
         for i in range(length):
-            o = chunk[i]
+            o = u64(chunk[i])
             exponent = log2_alpha(records, o, px, py)
             hit = exponent >= threshold
             if bits(hit) == 0:

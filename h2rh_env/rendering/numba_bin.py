@@ -8,19 +8,20 @@ from numba import njit
 from .simd import bits, block_x, block_y, first_sign, fma, splat, sqrt16, where
 from .simd_functions import first_of_four, last_of_four
 
-# A pair is a uint64: tile (from bit 41), mask of the tile's 16 blocks (from bit 25), number of the record.
+# A pair, before it is sorted, is a uint64: tile (from bit 41), mask of the tile's 16 blocks (from bit 25), record.
 TILE_SHIFT, MASK_SHIFT, RECORD_MASK = 41, 25, (1 << 25) - 1
 # A candidate, before the mask is known: row of the tile (from bit 48), its column (from bit 32), the record.
 ROW_SHIFT, COLUMN_SHIFT = 48, 32
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, starts, pairs):
-    """Fills `pairs`, tile after tile in depth order, for tiles of rows tile_rows[0] to tile_rows[1] - 1.
+def bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, starts, offsets, touched):
+    """Lists what each tile shows, in depth order, for tiles of rows tile_rows[0] to tile_rows[1] - 1.
 
-    `starts` (tiles + 1) receives where each tile's pairs begin; tiles are counted from the first of those rows. Plain
-    passes, of which none waits for another's branches: boxes and exact masks in the order of memory, then a sort by
-    tile in the order of depth, which jumps about in the short list of pairs and not in the long one of records.
+    Of each pair of a tile and a Gaussian, `offsets` receives where the record begins, `touched` the blocks; `starts`
+    (tiles + 1) where each tile's pairs begin, where tiles are counted from the first of those rows. Plain passes, of
+    which none waits for another's branches: boxes and exact masks in the order of memory, then a sort by tile in the
+    order of depth, which jumps about in the short list of pairs and not in the long one of records.
     """
     u64 = np.uint64
     tiles_x = (width + 15) >> 4
@@ -44,9 +45,10 @@ def bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, s
         record = u64(order[i])
         for k in range(ends[record - u64(1)] if record else u64(0), ends[record]):
             tile = unsorted[k] >> u64(TILE_SHIFT)
-            touched = (unsorted[k] >> u64(MASK_SHIFT)) & u64(0xFFFF) != 0
-            pairs[starts[tile] if touched else spare] = unsorted[k]
-            starts[tile] += np.int64(touched)
+            mask = (unsorted[k] >> u64(MASK_SHIFT)) & u64(0xFFFF)
+            place = u64(starts[tile] if mask != 0 else spare)
+            offsets[place], touched[place] = record << u64(4), mask
+            starts[tile] += np.int64(mask != 0)
     for tile in range(tiles, 0, -1):
         starts[tile] = starts[tile - 1]
     starts[0] = 0

@@ -9,7 +9,6 @@ from numba import njit
 
 from .base import ALPHA_MAX, TRANSMITTANCE_MIN
 from .masks import MASK_ALPHA_MIN
-from .numba_bin import MASK_SHIFT, RECORD_MASK
 from .numba_project import LOG2_ALPHA_MIN
 from .simd import bits, block_x, block_y, fma, lane_sum, load, splat, store, store_block, where
 from .simd_functions import append_marked, exp2_small
@@ -20,24 +19,23 @@ PLANES = 8  # rgb, object, hand, alpha, expected depth, median depth
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def covered_blocks(pairs, first, last):
+def covered_blocks(touched, first, last):
     """The 16 blocks of a tile that any of its pairs touches, a bit each."""
     covered = np.uint64(0)
     for i in range(np.uint64(first), np.uint64(last)):
-        covered |= pairs[i]
-    return (covered >> np.uint64(MASK_SHIFT)) & np.uint64(0xFFFF)
+        covered |= np.uint64(touched[i])
+    return covered
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def list_block(pairs, begin, end, block, chunk):
+def list_block(offsets, touched, begin, end, block, chunk):
     """Writes where the records of a block's pairs begin to `chunk`; returns how many there are.
 
-    `chunk` has room for eight more than there are pairs, and `pairs` go on for eight after `end`.
+    `chunk` has room for sixteen more than there are pairs, and the pairs' arrays go on for sixteen after `end`.
     """
-    u64 = np.uint64
-    bit, length = u64(MASK_SHIFT + block), u64(0)
-    for i in range(u64(begin), u64(end), u64(8)):
-        length = append_marked(pairs, i, u64(end), bit, u64(RECORD_MASK), u64(4), chunk, length)
+    u64, length = np.uint64, np.uint64(0)
+    for i in range(u64(begin), u64(end), u64(16)):
+        length = append_marked(offsets, touched, i, u64(end), u64(block), chunk, length)
     return length
 
 
@@ -58,7 +56,7 @@ def capped_alpha(exponent):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def blend_tiles(records, starts, pairs, width, height, tiles, chunk, block, planes):
+def blend_tiles(records, starts, offsets, touched, width, height, tiles, chunk, block, planes):
     """Draws some tiles of a strip into `planes` (8 * height * width, zero before).
 
     `tiles` is the strip's first row of tiles, then the first tile to draw and the one to stop before.
@@ -67,16 +65,16 @@ def blend_tiles(records, starts, pairs, width, height, tiles, chunk, block, plan
     for tile in range(tiles[1], tiles[2]):
         first, last = starts[tile], starts[tile + 1]
         y, x = 16 * (tiles[0] + tile // tiles_x), 16 * (tile % tiles_x)
-        covered = covered_blocks(pairs, first, last)
+        covered = covered_blocks(touched, first, last)
         for b in range(16):
             if (covered >> np.uint64(b)) & np.uint64(1):
                 left, top = x + 4 * (b & 3), y + 4 * (b >> 2)
-                _blend_block(records, pairs, first, last, b, left, top, chunk, block)
+                _blend_block(records, offsets, touched, first, last, b, left, top, chunk, block)
                 _write_block(block, left, top, width, height, planes)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _blend_block(records, pairs, first, last, b, left, top, chunk, block):
+def _blend_block(records, offsets, touched, first, last, b, left, top, chunk, block):
     """Blends a block's pairs into the 8 vectors of `block`."""
     u64, f32 = np.uint64, np.float32
     zero, half = splat(f32(0)), splat(f32(0.5))
@@ -86,10 +84,10 @@ def _blend_block(records, pairs, first, last, b, left, top, chunk, block):
     red, green, blue, thing, hand, alpha, depth, median = zero, zero, zero, zero, zero, zero, zero, zero
     begin = first
     while begin < last:
-        length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+        length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
         begin += CHUNK
         for i in range(length):
-            o = chunk[i]
+            o = u64(chunk[i])
             exponent = log2_alpha(records, o, px, py)
             hit = exponent >= threshold
             if bits(hit) == 0:
@@ -136,17 +134,17 @@ def _write_block(block, left, top, width, height, planes):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def blend_observation(records, starts, pairs, width, height, tiles, chunk, block, rgb, masks):
+def blend_observation(records, starts, offsets, touched, width, height, tiles, chunk, block, rgb, masks):
     """Like `blend_tiles`, to what a policy sees: rgb uint8 (H, W, 3) and masks uint8 (H, W, 2), zero before."""
     tiles_x = (width + 15) >> 4
     for tile in range(tiles[1], tiles[2]):
         first, last = starts[tile], starts[tile + 1]
         y, x = 16 * (tiles[0] + tile // tiles_x), 16 * (tile % tiles_x)
-        covered = covered_blocks(pairs, first, last)
+        covered = covered_blocks(touched, first, last)
         for b in range(16):
             if (covered >> np.uint64(b)) & np.uint64(1):
                 left, top = x + 4 * (b & 3), y + 4 * (b >> 2)
-                _observe_block(records, pairs, first, last, b, left, top, chunk, block)
+                _observe_block(records, offsets, touched, first, last, b, left, top, chunk, block)
                 for i in range(min(4, height - top)):
                     for j in range(min(4, width - left)):
                         k = 4 * i + j
@@ -157,7 +155,7 @@ def blend_observation(records, starts, pairs, width, height, tiles, chunk, block
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _observe_block(records, pairs, first, last, b, left, top, chunk, block):
+def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, block):
     """Blends a block's pairs into 5 vectors: rgb and the two masks, in 0 to 255."""
     u64, f32 = np.uint64, np.float32
     zero, one, white = splat(f32(0)), splat(f32(1)), splat(f32(255))
@@ -167,10 +165,10 @@ def _observe_block(records, pairs, first, last, b, left, top, chunk, block):
     red, green, blue, thing, hand, alpha = zero, zero, zero, zero, zero, zero
     begin = first
     while begin < last:
-        length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+        length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
         begin += CHUNK
         for i in range(length):
-            o = chunk[i]
+            o = u64(chunk[i])
             exponent = log2_alpha(records, o, px, py)
             hit = exponent >= threshold
             if bits(hit) == 0:
@@ -199,7 +197,7 @@ def _observe_block(records, pairs, first, last, b, left, top, chunk, block):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sum_weights(records, starts, pairs, width, height, tiles, chunk, weights):
+def sum_weights(records, starts, offsets, touched, width, height, tiles, chunk, weights):
     """Adds to `weights`, one for each record, what it contributes to all pixels together."""
     u64, f32 = np.uint64, np.float32
     zero, stop, threshold = splat(f32(0)), splat(f32(TRANSMITTANCE_MIN)), splat(f32(LOG2_ALPHA_MIN))
@@ -211,15 +209,15 @@ def sum_weights(records, starts, pairs, width, height, tiles, chunk, weights):
             transmittance = splat(f32(1))
             begin, last = starts[tile], starts[tile + 1]
             while begin < last:
-                length = list_block(pairs, begin, min(begin + CHUNK, last), b, chunk)
+                length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
                 begin += CHUNK
                 for i in range(length):
-                    exponent = log2_alpha(records, chunk[i], px, py)
+                    exponent = log2_alpha(records, u64(chunk[i]), px, py)
                     weight = where(exponent >= threshold, transmittance * capped_alpha(exponent), zero)
                     after = transmittance - weight
                     going = after > stop
                     transmittance = where(going, after, zero)
-                    weights[chunk[i] >> u64(4)] += lane_sum(where(going, weight, zero))
+                    weights[u64(chunk[i]) >> u64(4)] += lane_sum(where(going, weight, zero))
                     if bits(going) == 0:
                         begin = last
                         break

@@ -17,7 +17,7 @@ RGB = (RED, GREEN, BLUE)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def colour_backward(rows, index, row, degree, camera, scratch, mean, g_sh, g_pose):
+def colour_backward(rows, row, degree, camera, scratch, mean, g_sh, g_pose):
     """Writes the row's part of `g_sh` (N, K, 3); adds to the means' gradients at `mean` and to the eye's."""
     u64, f32 = np.uint64, np.float32
     o = u64(row) * u64(rows.shape[1]) * u64(16)
@@ -27,7 +27,7 @@ def colour_backward(rows, index, row, degree, camera, scratch, mean, g_sh, g_pos
             colour = load(rows, o + u64(16 * (COLOUR + channel)))
             g = splat(f32(SH_C0)) * load(scratch, u64(16 * RGB[channel]))
             store(scratch, u64(16 * BASIS), where((colour > zero) & (colour < most), g, zero))
-            _scatter(scratch, index, row, g_sh, 0, channel)
+            _scatter(scratch, row, g_sh, 0, channel)
         return
     x = load(rows, o) - splat(camera[12])
     y = load(rows, o + u64(16)) - splat(camera[13])
@@ -50,7 +50,7 @@ def colour_backward(rows, index, row, degree, camera, scratch, mean, g_sh, g_pos
             g = load(scratch, u64(16 * RGB[channel]))
             received = fma(g, load(rows, o + u64(16 * (COLOUR + 3 * k + channel))), received)
             store(scratch, u64(16 * (BASIS + k)), basis * g)
-            _scatter(scratch, index, row, g_sh, k, channel)
+            _scatter(scratch, row, g_sh, k, channel)
         store(scratch, u64(16 * (BASIS + k)), received)
     _store_direction(degree, x, y, z, scratch)
     d = u64(16 * DIRECTION)
@@ -66,12 +66,10 @@ def colour_backward(rows, index, row, degree, camera, scratch, mean, g_sh, g_pos
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _scatter(scratch, index, row, g_sh, k, channel):
+def _scatter(scratch, row, g_sh, k, channel):
     """Row k of the basis slots' first use: lane values to the Gaussians they belong to."""
-    for lane in range(16):
-        g = index[row * 16 + lane]
-        if g >= 0:
-            g_sh[np.uint64(g), k, channel] = scratch[16 * (BASIS + k) + lane]
+    for lane in range(min(16, len(g_sh) - 16 * row)):
+        g_sh[np.uint64(16 * row + lane), k, channel] = scratch[16 * (BASIS + k) + lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

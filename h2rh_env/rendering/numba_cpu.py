@@ -13,7 +13,7 @@ from ..camera import PinholeCamera
 from ..geometry import SE3
 from ..scenes.gaussians import GaussianScene
 from .base import RenderedView, camera_from_world
-from .numba_blend import CHUNK, PLANES, blend_observation, blend_tiles
+from .numba_blend import PLANES, blend_observation, blend_tiles
 from .numba_frame import Workspace, strips
 from .numba_project import pack_camera
 from .numba_scene import Rows, make_rows
@@ -80,8 +80,8 @@ class NumbaRasteriser:
             wanted = visibility.seen_from(pose.inverse().translation, memory)
             for strip in strips(rows, camera, pack_camera(camera, pose), memory, wanted):
                 blend_observation(
-                    strip.records, strip.starts, strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-                    memory.array("chunk", CHUNK + 8, np.uint64), memory.array("scratch", 256, np.float32), rgb, masks,
+                    strip.records, *strip.pairs, camera.width, camera.height, strip.parts(1)[0],
+                    memory.chunk(), memory.array("scratch", 256, np.float32), rgb, masks,
                 )  # fmt: skip
 
         self._threads.map(observe, jobs)
@@ -119,8 +119,8 @@ def draw(
         if planes is None:
             planes = zeros((PLANES, camera.height, camera.width), np.float32, (..., *strip.extent(camera)))
         blend_tiles(
-            strip.records, strip.starts, strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-            memory.array("chunk", CHUNK + 8, np.uint64), memory.array("scratch", 256, np.float32), planes.reshape(-1),
+            strip.records, *strip.pairs, camera.width, camera.height, strip.parts(1)[0],
+            memory.chunk(), memory.array("scratch", 256, np.float32), planes.reshape(-1),
         )  # fmt: skip
     if planes is None:
         planes = zeros((PLANES, camera.height, camera.width), np.float32)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..camera import PinholeCamera
 from .numba_bin import bin_tiles
+from .numba_blend import CHUNK
 from .numba_project import project
 from .numba_scene import Rows
 from .numba_sort import radix_sort
@@ -37,6 +38,10 @@ class Workspace:
             array = self._arrays[name] = memory[start : start + length].view(dtype)
         return array
 
+    def chunk(self, part: int = 0) -> npt.NDArray[np.uint32]:
+        """Room for what `list_block` lists, of one of an image's parts."""
+        return self.array(f"chunk {part}", CHUNK + LANES, np.uint32)
+
     @property
     def nbytes(self) -> int:
         return sum(array.nbytes for array in self._arrays.values())
@@ -49,7 +54,8 @@ class Strip:
     Attributes:
         count: of the Gaussians in view, with arrays that may be longer:
         records: (16 * count,) float32, see `numba_project`; sources: (count,) int32, their places in the rows.
-        starts: (tiles + 1,) int64, where each tile's pairs begin; pairs: uint64, see `numba_bin`.
+        starts: (tiles + 1,) int64, where each tile's pairs begin; offsets: uint32 and touched: uint16, of each pair
+            of a tile and a Gaussian, see `numba_bin`.
         tile_rows: (2,) int64, the first and the one behind the last.
         tiles_x: tiles in a row.
     """
@@ -58,9 +64,14 @@ class Strip:
     sources: npt.NDArray[np.int32]
     count: int
     starts: npt.NDArray[np.int64]
-    pairs: npt.NDArray[np.uint64]
+    offsets: npt.NDArray[np.uint32]
+    touched: npt.NDArray[np.uint16]
     tile_rows: npt.NDArray[np.int64]
     tiles_x: int
+
+    @property
+    def pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        return self.starts, self.offsets, self.touched
 
     def extent(self, camera: PinholeCamera) -> tuple[slice, slice]:
         """Rows and columns of the image within which anything is drawn; all of them if it has other strips."""
@@ -102,14 +113,17 @@ def strips(
     step = tiles_y if bound <= MAX_PAIRS else max(1, MAX_PAIRS // (count * tiles_x))
     bound = min(bound, count * tiles_x * step + 1)
     starts = memory.array("starts", tiles_x * step + 1, np.int64)
-    unsorted, pairs = memory.array("unsorted", bound, np.uint64), memory.array("pairs", bound, np.uint64)
-    ends = memory.array("ends", count, np.uint64)
+    unsorted, ends = memory.array("unsorted", bound, np.uint64), memory.array("ends", count, np.uint64)
+    # Lists are read sixteen at a time.
+    offsets = memory.array("offsets", bound + LANES, np.uint32)
+    touched = memory.array("touched", bound + LANES, np.uint16)
     for top in range(0, tiles_y, step):
         tile_rows = np.array([top, min(top + step, tiles_y)])
         bin_tiles(
-            records, order, count, camera.width, camera.height, tile_rows, ends, unsorted, starts, pairs
-        )
-        yield Strip(records, sources, count, starts, pairs, tile_rows, tiles_x)
+            records, order, count, camera.width, camera.height, tile_rows, ends, unsorted, starts, offsets,
+            touched,
+        )  # fmt: skip
+        yield Strip(records, sources, count, starts, offsets, touched, tile_rows, tiles_x)
 
 
 def _splat(

@@ -21,36 +21,51 @@ POSE = 15  # d rotation (9) and d translation (3) of camera_from_world, d eye (3
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def project_backward(
-    rows, activations, index, degree, antialiased, camera, sources, count, gradients, scratch,
+    rows, activations, degree, antialiased, camera, sources, count, upper, lower, scratch,
     g_means, g_wxyz, g_log_scales, g_logits, g_sh, g_pose,
 ):  # fmt: skip
-    """Writes the derivatives of the loss by a scene's parameters, for the Gaussians that were drawn.
+    """Writes the derivatives of the loss by a scene's parameters, zero for Gaussians that were not drawn.
 
-    `gradients` are those of the first `count` records, `g_pose` (15,) float64 is added to.
+    Lanes are in the scene's order. `upper` and `lower` hold what two parts of the image gave to the first `count`
+    records. `g_pose` (15,) float64 is added to.
     """
     u64 = np.uint64
-    k = 0
+    k = cleared = 0
     while k < count:
         row = sources[k] >> 4
+        end = min(16 * (row + 1), len(g_logits))
+        _clear(cleared, end, g_means, g_wxyz, g_log_scales, g_logits, g_sh)
+        cleared = end
         for i in range(16):
             store(scratch, u64(16 * i), splat(np.float32(0)))
         first = k
         while k < count and sources[k] >> 4 == row:
-            store(scratch, u64(16 * (sources[k] & 15)), load(gradients, u64(16 * k)))
+            o = u64(16 * k)
+            store(scratch, u64(16 * (sources[k] & 15)), load(upper, o) + load(lower, o))
             k += 1
         transpose16(scratch)
         _row_backward(rows, u64(row * rows.shape[1] * 16), antialiased, camera, scratch, g_pose)
-        colour_backward(rows, index, row, degree, camera, scratch, u64(16 * MEAN), g_sh, g_pose)
+        colour_backward(rows, row, degree, camera, scratch, u64(16 * MEAN), g_sh, g_pose)
         _activation_backward(activations, u64(row), scratch)
         for j in range(first, k):
             lane = u64(sources[j] & 15)
-            g = u64(index[u64(row) * u64(16) + lane])
+            g = u64(row) * u64(16) + lane
             for c in range(3):
                 g_means[g, c] = scratch[u64(16 * (MEAN + c)) + lane]
                 g_log_scales[g, c] = scratch[u64(16 * (LOG_SCALES + c)) + lane]
             for c in range(4):
                 g_wxyz[g, c] = scratch[u64(16 * (QUATERNION + c)) + lane]
             g_logits[g] = scratch[u64(16 * LOGIT) + lane]
+    _clear(cleared, len(g_logits), g_means, g_wxyz, g_log_scales, g_logits, g_sh)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _clear(first, last, g_means, g_wxyz, g_log_scales, g_logits, g_sh):
+    g_means[first:last] = 0
+    g_wxyz[first:last] = 0
+    g_log_scales[first:last] = 0
+    g_logits[first:last] = 0
+    g_sh[first:last] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from .simd import I32, INTEGERS, LANES, VECTOR, F32x16, call, constant, intrinsic, pointer
+from .simd import BOOLEANS, I32, INTEGERS, LANES, VECTOR, F32x16, call, constant, intrinsic, pointer
 
 
 @intrinsic
@@ -135,41 +135,43 @@ last_of_four = _permuted([lane | 3 for lane in range(LANES)])
 
 @intrinsic
 def append_marked(
-    context: Any, words: Any, first: Any, last: Any, bit: Any, keep: Any, shift: Any, out: Any, length: Any
+    context: Any, offsets: Any, marks: Any, first: Any, last: Any, bit: Any, out: Any, length: Any
 ) -> Any:
-    """Of eight uint64 `words` from `first`, appends to `out` those before `last` that have `bit` set.
+    """Of sixteen uint32 `offsets` from `first`, appends to `out` those before `last` whose uint16 mark has `bit` set.
 
-    What is appended is (word & keep) << shift; returns the new length. Reads eight words and writes eight, whatever
-    there is to append.
+    Returns the new length. Reads sixteen and writes sixteen, whatever there is to append.
     """
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        words, first, last, bit, keep, shift, out, length = args
-        word, eight = ir.IntType(64), ir.VectorType(ir.IntType(64), 8)
+        _, _, first, last, bit, _, length = args
+        half = ir.IntType(16)
+        halves = ir.VectorType(half, LANES)
+        undefined = ir.Constant(halves, ir.Undefined)
 
         def all_lanes(value: ir.Value) -> ir.Value:
-            one = builder.insert_element(ir.Constant(eight, ir.Undefined), value, ir.Constant(I32, 0))
-            order = ir.Constant(ir.VectorType(I32, 8), [0] * 8)
-            return builder.shuffle_vector(one, ir.Constant(eight, ir.Undefined), order)
+            one = builder.insert_element(undefined, builder.trunc(value, half), ir.Constant(I32, 0))
+            return builder.shuffle_vector(one, undefined, ir.Constant(INTEGERS, [0] * LANES))
 
-        place = pointer(builder, context, signature.args[0], words, first)
-        values = builder.load(builder.bitcast(place, eight.as_pointer()), align=8)
-        marked = builder.and_(values, all_lanes(builder.shl(ir.Constant(word, 1), bit)))
-        inside = builder.icmp_unsigned(
-            "<", ir.Constant(eight, list(range(8))), all_lanes(builder.sub(last, first))
-        )
-        chosen = builder.and_(inside, builder.icmp_unsigned("!=", marked, ir.Constant(eight, [0] * 8)))
-        values = builder.shl(builder.and_(values, all_lanes(keep)), all_lanes(shift))
-        booleans = ir.VectorType(ir.IntType(1), 8)
-        kind = ir.FunctionType(eight, [eight, booleans, eight])
+        def vector(array: int, index: ir.Value, kind: ir.Type) -> ir.Value:
+            place = pointer(builder, context, signature.args[array], args[array], index)
+            return builder.bitcast(place, kind.as_pointer())
+
+        mark = builder.load(vector(1, first, halves), align=2)
+        marked = builder.and_(mark, all_lanes(builder.shl(ir.Constant(bit.type, 1), bit)))
+        left = builder.sub(last, first)
+        most = ir.Constant(left.type, LANES)
+        left = builder.select(builder.icmp_unsigned("<", left, most), left, most)
+        inside = builder.icmp_unsigned("<", ir.Constant(halves, list(range(LANES))), all_lanes(left))
+        chosen = builder.and_(inside, builder.icmp_unsigned("!=", marked, ir.Constant(halves, [0] * LANES)))
+        kind = ir.FunctionType(INTEGERS, [INTEGERS, BOOLEANS, INTEGERS])
         compress = cgutils.get_or_insert_function(
-            builder.module, kind, "llvm.experimental.vector.compress.v8i64"
+            builder.module, kind, f"llvm.experimental.vector.compress.v{LANES}i32"
         )
-        packed = builder.call(compress, [values, chosen, ir.Constant(eight, ir.Undefined)])
-        place = pointer(builder, context, signature.args[6], out, length)
-        builder.store(packed, builder.bitcast(place, eight.as_pointer()), align=8)
-        count = builder.ctpop(builder.zext(builder.bitcast(chosen, ir.IntType(8)), word))
+        values = builder.load(vector(0, first, INTEGERS), align=4)
+        packed = builder.call(compress, [values, chosen, ir.Constant(INTEGERS, ir.Undefined)])
+        builder.store(packed, vector(5, length, INTEGERS), align=4)
+        count = builder.ctpop(builder.zext(builder.bitcast(chosen, half), length.type))
         return builder.add(length, count)
 
     u64 = types.uint64
-    return u64(words, u64, u64, u64, u64, u64, out, u64), emit
+    return u64(offsets, marks, u64, u64, u64, out, u64), emit

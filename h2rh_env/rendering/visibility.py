@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..camera import MAX_SIDE_PX, PinholeCamera
 from ..geometry import Array, look_at
-from .numba_blend import CHUNK, sum_weights
+from .numba_blend import sum_weights
 from .numba_frame import Workspace, strips
 from .numba_project import pack_camera
 from .numba_scene import Rows, lane_bits
@@ -70,9 +70,8 @@ class Visibility:
         weights = np.zeros(len(rows.index), np.float32)
         seen = rows.index >= 0
         for strip in strips(rows, canvas, packed, memory):
-            chunk = memory.array("chunk", CHUNK + 8, np.uint64)
             sum_weights(
-                strip.records, strip.starts, strip.pairs, width, height, strip.parts(1)[0], chunk, weights
+                strip.records, *strip.pairs, width, height, strip.parts(1)[0], memory.chunk(), weights
             )
             drawn = strip.sources[: strip.count]
             seen[drawn] = weights[: strip.count] >= WEIGHT_MIN_PX

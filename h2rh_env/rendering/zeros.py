@@ -33,13 +33,23 @@ _free: dict[tuple[tuple[int, ...], np.dtype[Any]], list[_Memory]] = {}
 
 def zeros(shape: tuple[int, ...], dtype: type, written: Part = (...,)) -> npt.NDArray[Any]:
     """Zeros, of which the caller will write no more than `written`; all by default."""
+    return _lent(shape, dtype, written, clear=True)
+
+
+def empty(shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
+    """Contents unspecified, all of which the caller may write."""
+    return _lent(shape, dtype, (...,), clear=False)
+
+
+def _lent(shape: tuple[int, ...], dtype: type, written: Part, clear: bool) -> npt.NDArray[Any]:
     size = int(np.prod(shape))
     if size == 0:
         return np.zeros(shape, dtype)
     free = _free.setdefault((shape, np.dtype(dtype)), [])
     try:
         memory = free.pop()
-        memory.array[memory.written] = 0
+        if clear:
+            memory.array[memory.written] = 0
         memory.written = written
     except IndexError:
         memory = _Memory(np.zeros(shape, dtype), written)
