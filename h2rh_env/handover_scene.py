@@ -1,7 +1,8 @@
 """HandoverScene: a Gaussian scene, the points of object and hand, and the chosen grasp; one folder on disk.
 
-gaussians.ply   the splat, in the 3DGS layout, with a label per Gaussian
-points.npz      object_points and hand_points, (P, 3) float32, m, world frame
+gaussians.ply   the splat, with a label per Gaussian, in the 3DGS layout or the compressed one
+points.npz      object_points and hand_points, (P, 3) float32, m, world frame; or of_gaussians, (N / 8) uint8, a bit
+                for each Gaussian whose mean is a point of its label
 scene.json      format, name, object, grasp, provenance
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +25,9 @@ from .clearance import Clearance
 from .errors import SceneError
 from .geometry import SE3
 from .grasps.base import GraspCandidate
+from .interface import Label
 from .scenes.gaussians import GaussianScene
-from .scenes.ply import read_ply, write_ply
+from .scenes.ply import read_ply, write_compressed_ply, write_ply
 
 FORMAT = "h2rh-scene-1"
 FILES = ("gaussians.ply", "points.npz", "scene.json")
@@ -85,12 +88,29 @@ class HandoverScene:
     def object_clearance(self) -> Clearance:
         return Clearance(self.object_points)
 
-    def save(self, folder: Path | str) -> None:
-        """Writes the scene as a folder of three files, each atomically."""
+    def save(self, folder: Path | str, *, compressed: bool = False) -> None:
+        """Writes the scene as a folder of three files, each atomically.
+
+        Args:
+            compressed: 16 bytes per Gaussian, whose order changes, instead of 69; points that are means of
+                Gaussians are not written again.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_ply(folder / "gaussians.ply", self.gaussians)
-        _write_points(folder / "points.npz", self.object_points, self.hand_points)
+        if compressed:
+            order = write_compressed_ply(folder / "gaussians.ply", self.gaussians)
+            chosen = _points_among_means(self)
+            bits = None if chosen is None else np.packbits(chosen[order])
+        else:
+            write_ply(folder / "gaussians.ply", self.gaussians)
+            bits = None
+        if bits is None:
+            clouds = {"object_points": self.object_points, "hand_points": self.hand_points}
+            _write_points(
+                folder / "points.npz", {key: np.asarray(value, np.float32) for key, value in clouds.items()}
+            )
+        else:
+            _write_points(folder / "points.npz", {"of_gaussians": bits})
         files.write_json(
             folder / "scene.json",
             {
@@ -137,32 +157,60 @@ class HandoverScene:
             name, object_name, provenance = str(meta["name"]), str(meta["object"]), dict(meta["provenance"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SceneError(f"{folder}/scene.json is malformed ({error!r}); build the scene again") from None
-        object_points, hand_points = _read_points(folder / "points.npz")
+        gaussians = read_ply(folder / "gaussians.ply")
+        object_points, hand_points = _read_points(folder / "points.npz", gaussians)
         return cls(
-            name, object_name, read_ply(folder / "gaussians.ply"), object_points, hand_points, candidate,
-            provenance, files.sha256_of(*(folder / name for name in FILES)),
+            name, object_name, gaussians, object_points, hand_points, candidate, provenance,
+            files.sha256_of(*(folder / name for name in FILES)),
         )  # fmt: skip
 
 
-def _write_points(
-    path: Path, object_points: npt.NDArray[np.float32], hand_points: npt.NDArray[np.float32]
-) -> None:
+def _points_among_means(scene: HandoverScene) -> npt.NDArray[np.bool_] | None:
+    """The Gaussians (N,) whose means are the points of their label; None if some point is no Gaussian's mean."""
+    chosen = np.zeros(len(scene.gaussians), bool)
+    for points, label in ((scene.object_points, Label.OBJECT), (scene.hand_points, Label.HAND)):
+        mine = np.flatnonzero(scene.gaussians.labels == label)
+        among = np.isin(_as_items(scene.gaussians.means[mine]), _as_items(points))
+        if among.sum() != len(points):
+            return None
+        chosen[mine[among]] = True
+    return chosen
+
+
+def _as_items(points: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    """Points (P, 3) as P values that are equal or not."""
+    return np.ascontiguousarray(points, np.float32).view("V12").reshape(-1)
+
+
+def _write_points(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, object_points=np.float32(object_points), hand_points=np.float32(hand_points))
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     files.write_bytes(path, buffer.getvalue())
 
 
-def _read_points(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The two clouds; sizes are read from headers before memory is taken."""
+def _read_points(
+    path: Path, gaussians: GaussianScene
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Clouds of object and hand; sizes are read from headers before memory is taken."""
     try:
         with zipfile.ZipFile(path) as archive:
             too_big = [i.filename for i in archive.infolist() if i.file_size > MAX_POINTS * 12 + 4096]
         if too_big:
             raise SceneError(f"{path}: {', '.join(too_big)} is larger than {MAX_POINTS} points")
         with np.load(path, allow_pickle=False) as archive:
-            return archive["object_points"].astype(np.float32), archive["hand_points"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            if "of_gaussians" not in archive:
+                return archive["object_points"].astype(np.float32), archive["hand_points"].astype(np.float32)
+            bits = archive["of_gaussians"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise SceneError(f"{path} cannot be read ({error}); build the scene again") from None
+    expected = (-(-len(gaussians) // 8),)
+    if bits.dtype != np.uint8 or bits.shape != expected:
+        raise SceneError(f"{path}: of_gaussians is {bits.dtype} {bits.shape}; expected uint8 {expected}")
+    chosen = np.unpackbits(bits, count=len(gaussians)).astype(bool)
+    of_object, of_hand = (
+        gaussians.means[chosen & (gaussians.labels == label)] for label in (Label.OBJECT, Label.HAND)
+    )
+    return of_object, of_hand
 
 
 def scene_folders(path: Path | str | None = None) -> list[Path]:

@@ -79,6 +79,8 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
         used += [intrinsics_file, color, depth, labels]
     if not any((view.labels == Label.OBJECT).any() for view in views):
         raise CaptureError(f"{session}: no camera sees the held object (id {object_id}) in frame {frame}")
+    if not any(((view.labels == Label.OBJECT) & (view.depth_m > 0)).any() for view in views):
+        raise CaptureError(f"{session}: no camera measured depth on the held object in frame {frame}")
     provenance = {
         "layout": "dexycb", "session": f"{session.resolve().parent.name}/{session.resolve().name}",
         "frame": frame, "sha256": files.sha256_of(*used),

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ MAX_JSON_BYTES = 10_000_000
 MAX_CAMERAS = 256
 PIXEL_CENTRE = 0.5
 DEPTH_SCALES_M = (1e-5, 1e-2)
+_SAFE_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 def load_folder(folder: Path | str) -> HandoverCapture:
@@ -152,10 +154,9 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise CaptureError(
             f"{path}: cameras is {reprlib.repr(cameras)}; expected a list of 1 to {MAX_CAMERAS}"
         )
-    if not (isinstance(meta.get("object_name"), str) and 0 < len(meta["object_name"]) <= 64):
-        raise CaptureError(
-            f"{path}: object_name is {reprlib.repr(meta.get('object_name'))}; expected a short string"
-        )
+    name = meta.get("object_name")
+    if not (isinstance(name, str) and 0 < len(name) <= 64 and name.isprintable()):
+        raise CaptureError(f"{path}: object_name is {reprlib.repr(name)}; expected a short string")
     return meta
 
 
@@ -166,8 +167,10 @@ def _read_view(folder: Path, entry: Any, number: int, depth_scale_m: float) -> R
     ]
     if missing:
         raise CaptureError(f"{where}: {', '.join(missing)} missing")
-    if not isinstance(entry["name"], str):
-        raise CaptureError(f"{where}: name is {reprlib.repr(entry['name'])}; expected a string")
+    if not (isinstance(entry["name"], str) and _SAFE_NAME.fullmatch(entry["name"])):
+        raise CaptureError(
+            f"{where}: name is {reprlib.repr(entry['name'])}; expected up to 64 letters, digits, '_', '-' and '.'"
+        )
     rgb, depth, mask = (_inside(folder, entry[key]) for key in ("rgb", "depth", "mask"))
     camera = _camera(entry["K"], *image_size(rgb), where)
     try:

@@ -11,6 +11,7 @@ from ..errors import CaptureError
 COLOUR = frozenset({"RGB"})
 DEPTH = frozenset({"I;16", "I;16B", "I"})  # 16-bit grey PNG; which of the three depends on Pillow's version
 GREY = frozenset({"L", "P", "1"})
+MAX_SIDE_PX = 8192
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -52,6 +53,10 @@ def image_size(path: Path) -> tuple[int, int]:
     """Width and height, px, from the header."""
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
+            if max(image.size) > MAX_SIDE_PX:
+                raise CaptureError(
+                    f"{path} is {image.size[0]}x{image.size[1]} px; at most {MAX_SIDE_PX} a side are supported"
+                )
             return image.size
     except FileNotFoundError:
         raise CaptureError(f"{path} is missing") from None

@@ -1,18 +1,21 @@
-"""The 3DGS PLY file: the only reader and writer of its layout.
+"""Gaussians as PLY files, the 3DGS layout and SuperSplat's compressed one: their only reader and writer.
 
 One binary `vertex` per Gaussian: x y z, f_dc_0..2, f_rest_*, opacity (logit), scale_0..2 (log), rot_0..3 (wxyz),
 in any order and of any scalar type; normals and unknown properties are ignored. `f_rest_*` is channel-major
 (all of red, then green, then blue), as 3DGS writes it, unless a header line `comment sh_layout coefficient_major`
 says that it counts r, g, b within each coefficient. Two things other viewers ignore are ours: the property
 `uchar label` (`interface.Label`; without it every Gaussian is the object) and the line `comment antialiased 1`.
+
+The compressed layout (16 bytes per Gaussian, see `packing`) has the elements `chunk`, `vertex` and, for more than one
+colour, `sh`. A viewer accepts no further element or property there, so the Gaussians are sorted by label and a line
+`comment labels 0 1200 5400` counts those of background, object and hand.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,28 +23,18 @@ import numpy.typing as npt
 from .. import files
 from ..errors import SceneError
 from ..interface import Label
-from .gaussians import MAX_GAUSSIANS, SH_COUNTS, GaussianScene
+from .gaussians import SH_COUNTS, GaussianScene
+from .packing import BOUNDS, CHUNK, Packed, in_chunks, pack, unpack
+from .ply_header import Header, read_header, read_rows
 
-MAX_HEADER_BYTES = 65536
 COEFFICIENT_MAJOR = "sh_layout coefficient_major"
 ANTIALIASED = "antialiased 1"
-SCALAR_TYPES = {
-    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
-    "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
-    "float32": "f4", "float64": "f8",
-}  # fmt: skip
-BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
-_Element = tuple[str, int, list[tuple[str, str]]]  # name, count, properties with their types
-
-
-@dataclass(frozen=True)
-class _Header:
-    """Where the vertices lie, and what the comments say."""
-
-    offset: int
-    count: int
-    dtype: np.dtype[np.void]
-    comments: frozenset[str]
+LABELS = "labels"
+CHUNK_NAMES = tuple(
+    f"{end}_{name}" for names in (("x", "y", "z"), ("scale_x", "scale_y", "scale_z"), ("r", "g", "b"))
+    for end in ("min", "max") for name in names
+)  # fmt: skip
+PACKED_NAMES = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 
 
 def write_ply(path: Path | str, scene: GaussianScene) -> None:
@@ -73,81 +66,101 @@ def write_ply(path: Path | str, scene: GaussianScene) -> None:
     files.write_bytes(path, "\n".join([*header, "end_header", ""]).encode() + vertices.tobytes())
 
 
+def write_compressed_ply(path: Path | str, scene: GaussianScene) -> npt.NDArray[np.int64]:
+    """Writes a scene, atomically, in the compressed layout: sorted by label, each value rounded to its bits.
+
+    Returns:
+        (N,) the order in which the Gaussians were written.
+    """
+    order = in_chunks(scene.means, scene.labels)
+    scene = scene.select(order)
+    packed = pack(scene)
+    counts = " ".join(str(int((scene.labels == label).sum())) for label in Label)
+    header = ["ply", "format binary_little_endian 1.0"]
+    header += [f"comment {ANTIALIASED}"] if scene.antialiased else []
+    header += [f"comment {LABELS} {counts}", f"element chunk {len(packed.bounds)}"]
+    header += [f"property float {name}" for name in CHUNK_NAMES]
+    header += [f"element vertex {len(scene)}", *(f"property uint {name}" for name in PACKED_NAMES)]
+    if packed.rest.shape[1]:
+        header.append(f"element sh {len(scene)}")
+        header += [f"property uchar f_rest_{i}" for i in range(packed.rest.shape[1])]
+    body = (
+        packed.bounds.astype("<f4").tobytes() + packed.words.astype("<u4").tobytes() + packed.rest.tobytes()
+    )
+    files.write_bytes(path, "\n".join([*header, "end_header", ""]).encode() + body)
+    return order
+
+
 def read_ply(path: Path | str) -> GaussianScene:
-    """Reads a scene.
+    """Reads a scene of either layout.
 
     Raises:
-        SceneError: no such file, not a binary 3DGS PLY, truncated, too large, or a value that is not finite.
+        SceneError: no such file, neither layout, truncated, too large, or a value that is not finite.
     """
     try:
         with open(path, "rb") as file:
-            header = _read_header(file, os.fstat(file.fileno()).st_size)
-            file.seek(header.offset)
-            vertices = np.frombuffer(
-                file.read(header.count * header.dtype.itemsize), header.dtype, header.count
-            )
-        return _scene(vertices, header.comments)
+            header = read_header(file)
+            vertex = header.elements.get("vertex")
+            if vertex is None:
+                raise SceneError("the header has no element 'vertex'")
+            if PACKED_NAMES[0] in (vertex.dtype.names or ()):
+                return _compressed_scene(file, header)
+            return _scene(read_rows(file, vertex), header.comments)
     except OSError as error:
         raise SceneError(f"{path} cannot be read: {error.strerror}") from None
     except SceneError as error:
         raise SceneError(f"{path}: {error}") from None
 
 
-def _read_header(file: BinaryIO, size: int) -> _Header:
-    """Parses the header and checks that the file is long enough for what it promises."""
-    head = file.read(MAX_HEADER_BYTES)
-    end = head.find(b"end_header")
-    stop = head.find(b"\n", end)
-    if not head.startswith(b"ply") or end < 0 or stop < 0:
-        raise SceneError("not a PLY file; expected a header from 'ply' to 'end_header'")
-    elements, comments = _parse_header(head[:end].decode("latin-1").splitlines()[1:])
-    offset = stop + 1
-    for element, count, properties in elements:
-        if len({name for name, _ in properties}) != len(properties):
-            raise SceneError(f"element {element!r} has a property twice")
-        dtype = np.dtype(properties)
-        if element == "vertex":
-            _check_size(count, dtype.itemsize, size - offset)
-            return _Header(offset, count, dtype, frozenset(comments))
-        offset += count * dtype.itemsize
-    raise SceneError("the header has no element 'vertex'")
+def _compressed_scene(file: BinaryIO, header: Header) -> GaussianScene:
+    vertex = header.elements["vertex"]
+    chunk, sh = header.elements.get("chunk"), header.elements.get("sh")
+    chunks = -(-vertex.count // CHUNK)
+    if chunk is None or chunk.count != chunks:
+        raise SceneError(
+            f"{vertex.count} packed Gaussians need {chunks} chunks; there are {chunk.count if chunk else 0}"
+        )
+    rest = len(sh.dtype.names or ()) if sh else 0
+    if rest // 3 + 1 not in SH_COUNTS or rest % 3 or (sh and sh.count != vertex.count):
+        raise SceneError(f"element 'sh' has {rest} properties; expected 9, 24 or 45 for each Gaussian")
+    words = _columns(read_rows(file, vertex), PACKED_NAMES, "u4")
+    bounds = np.zeros((chunks, BOUNDS), np.float32)
+    bounds[:, -3:] = 1  # older files keep no bounds of colours
+    given = [name for name in CHUNK_NAMES if name in (chunk.dtype.names or ())]
+    wanted = CHUNK_NAMES if len(given) > 12 else CHUNK_NAMES[:12]
+    bounds[:, : len(wanted)] = _columns(read_rows(file, chunk), wanted, "f4")
+    coded = _columns(read_rows(file, sh), [f"f_rest_{i}" for i in range(rest)], "u1") if sh else None
+    if coded is None:
+        coded = np.empty((vertex.count, 0), np.uint8)
+    labels = _counted_labels(header.comments, vertex.count)
+    return unpack(Packed(bounds, words, coded), labels, ANTIALIASED in header.comments)
 
 
-def _parse_header(lines: list[str]) -> tuple[list[_Element], set[str]]:
-    """The elements up to and including the vertices, and the comments."""
-    order = ""
-    elements: list[_Element] = []
-    comments = set()
-    for line in lines:
-        match line.split():
-            case ["format", form, *_]:
-                if form not in BYTE_ORDERS:
-                    raise SceneError(f"format {form!r} is not supported; expected binary_little_endian")
-                order = BYTE_ORDERS[form]
-            case ["comment", *words]:
-                comments.add(" ".join(words))
-            case ["element", element, count] if count.isdecimal() and len(count) < 19:
-                elements.append((element, int(count), []))
-            case ["property", kind, name] if kind in SCALAR_TYPES and elements:
-                elements[-1][2].append((name, order + SCALAR_TYPES[kind]))
-            case ["property", "list", *_] if "vertex" in (element for element, *_ in elements[:-1]):
-                pass  # faces and the like, behind the vertices, are never read
-            case [] | ["obj_info", *_]:
-                pass
-            case _:
-                raise SceneError(f"header line {line[:80]!r} is not understood")
-    return elements, comments
+def _counted_labels(comments: Sequence[str], count: int) -> npt.NDArray[np.uint8]:
+    """Labels (N,) from the line that counts them; the object for a file without one."""
+    for words in map(str.split, comments):
+        if words[:1] == [LABELS]:
+            counts = [int(word) for word in words[1:] if word.isdecimal() and len(word) < 19]
+            if len(counts) != len(words) - 1 or len(counts) != len(Label) or sum(counts) != count:
+                raise SceneError(
+                    f"comment {' '.join(words)[:80]!r} does not count {len(Label)} labels of {count} Gaussians"
+                )
+            return np.repeat(np.array(list(Label), np.uint8), counts)
+    return np.full(count, Label.OBJECT, np.uint8)
 
 
-def _check_size(count: int, itemsize: int, available: int) -> None:
-    if count > MAX_GAUSSIANS:
-        raise SceneError(f"{count} Gaussians; at most {MAX_GAUSSIANS} are supported")
-    if count * itemsize > available:
-        raise SceneError(f"{count} Gaussians of {itemsize} bytes need {count * itemsize} bytes, but only "
-                         f"{max(available, 0)} follow the header; the file is truncated")  # fmt: skip
+def _columns(rows: npt.NDArray[np.void], names: Sequence[str], kind: str) -> npt.NDArray[Any]:
+    """Properties side by side, (N, len(names)); every one must be of the kind."""
+    present = rows.dtype.names or ()
+    wrong = [
+        name for name in names if name not in present or rows.dtype[name].newbyteorder("<").str[1:] != kind
+    ]
+    if wrong:
+        raise SceneError(f"a compressed file lacks {', '.join(wrong[:4])} of type {kind!r}")
+    return np.stack([rows[name].astype(kind) for name in names], axis=1)
 
 
-def _scene(vertices: npt.NDArray[np.void], comments: frozenset[str]) -> GaussianScene:
+def _scene(vertices: npt.NDArray[np.void], comments: Sequence[str]) -> GaussianScene:
     names = vertices.dtype.names or ()
     rest = sum(name.startswith("f_rest_") for name in names)
     if rest // 3 + 1 not in SH_COUNTS or rest % 3:

@@ -1,5 +1,6 @@
 """Laws of the DexYCB layout: write then read is identity, and whatever is malformed is refused in one sentence."""
 
+import contextlib
 import io
 import shutil
 import zipfile
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from h2rh_env.camera import PinholeCamera
@@ -90,6 +93,14 @@ def truncate(name: str):
     return edit
 
 
+def everywhere(name: str, content: bytes):
+    def edit(session: Path) -> None:
+        for file in session.glob(name.replace("0001", "*")):
+            file.write_bytes(content)
+
+    return edit
+
+
 def png(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
@@ -158,6 +169,7 @@ FAULTS = {
     "color small": (replace_file(COLOR, png(np.zeros((8, 8, 3), np.uint8))), "8x8"),
     "color grey": (replace_file(COLOR, png(np.zeros((480, 640), np.uint8))), "mode 'L'"),
     "depth 8 bit": (replace_file(DEPTH, png(np.zeros((480, 640), np.uint8))), "mode 'L'"),
+    "depth all zero": (everywhere(DEPTH, png(np.zeros((480, 640), np.uint16))), "measured depth"),
     "depth truncated": (truncate(DEPTH), "cannot be read"),
     "labels missing": (replace_file(LABELS, None), "missing"),
     "labels truncated": (truncate(LABELS), "cannot be read"),
@@ -178,6 +190,29 @@ def test_a_malformed_session_is_refused_in_one_sentence(session: Path, fault: st
         load_capture(session)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.fixture(scope="module")
+def sound_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dexycb(make_capture(), tmp_path_factory.mktemp("noise"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(["meta.yml", COLOR, DEPTH, LABELS]),
+    at=st.floats(0, 1),
+    noise=st.binary(min_size=1, max_size=30),
+)
+def test_noise_is_a_capture_or_a_capture_error(
+    sound_session: Path, name: str, at: float, noise: bytes
+) -> None:
+    file = sound_session / name
+    whole = file.read_bytes()
+    start = int(at * len(whole))
+    file.write_bytes(whole[:start] + noise + whole[start + len(noise) :])
+    with contextlib.suppress(CaptureError):
+        load_capture(sound_session)
+    file.write_bytes(whole)
 
 
 def test_a_session_without_its_root_says_where_it_belongs(session: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Scene folders: what is saved is loaded, and what is broken is refused in one sentence."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from h2rh_env.errors import SceneError
 from h2rh_env.handover_scene import FILES, HandoverScene, load_scenes
@@ -83,3 +85,36 @@ def test_points_that_are_not_finite_are_refused(tiny_scene):
     points[3, 1] = np.nan
     with pytest.raises(SceneError, match="object_points"):
         HandoverScene("x", "x", tiny_scene.gaussians, points, tiny_scene.hand_points, tiny_scene.grasp)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_compressed_scene_is_the_same_within_its_steps(tiny_scene, tmp_path, every):
+    """Its points may be the means of all Gaussians of their label, or of some."""
+    gaussians = tiny_scene.gaussians
+    clouds = [gaussians.means[gaussians.labels == label][::-every] for label in (1, 2)]
+    scene = replace(tiny_scene, object_points=clouds[0], hand_points=clouds[1])
+    scene.save(tmp_path / "a")
+    large = (tmp_path / "a" / "points.npz").stat().st_size
+    scene.save(tmp_path / "a", compressed=True)
+    assert (tmp_path / "a" / "points.npz").stat().st_size < max(400, 0.1 * large)
+    loaded = HandoverScene.load(tmp_path / "a")
+    for mine, theirs in ((loaded.object_points, clouds[0]), (loaded.hand_points, clouds[1])):
+        assert len(mine) == len(theirs)
+        assert cKDTree(mine).query(theirs)[0].max() < 3e-4
+        assert np.isin(mine, loaded.gaussians.means).all()
+    assert loaded.grasp.width_m == scene.grasp.width_m
+    assert len(loaded.scene_hash) == 64
+
+
+def test_a_mask_of_points_of_another_scene_is_refused(tiny_scene, tmp_path):
+    np.savez_compressed(tmp_path / "points.npz", of_gaussians=np.zeros(3, np.uint16))
+    tiny_scene.save(tmp_path / "a")
+    (tmp_path / "points.npz").rename(tmp_path / "a" / "points.npz")
+    with pytest.raises(SceneError, match=r"points\.npz: of_gaussians is uint16"):
+        HandoverScene.load(tmp_path / "a")
+
+
+def test_points_of_their_own_are_kept_by_compression(tiny_scene, tmp_path):
+    points = tiny_scene.object_points + np.float32(0.01)
+    replace(tiny_scene, object_points=points).save(tmp_path / "a", compressed=True)
+    np.testing.assert_array_equal(HandoverScene.load(tmp_path / "a").object_points, points)

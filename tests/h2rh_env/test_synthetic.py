@@ -10,8 +10,9 @@ from h2rh_env.captures.dexycb import load_dexycb
 from h2rh_env.captures.synthetic import household, solids
 from h2rh_env.captures.synthetic.generate import generate_capture, stage
 from h2rh_env.captures.synthetic.grip import close_on
-from h2rh_env.captures.synthetic.hand import Hand, Posture, Skin, pressed_out
+from h2rh_env.captures.synthetic.hand import Hand, Posture
 from h2rh_env.captures.synthetic.objects import ALL_NAMES, make_object
+from h2rh_env.captures.synthetic.skin import Skin, pressed_out
 from h2rh_env.captures.synthetic.solids import Lathe, Mesh, RoundedBox, Sculpture, filleted
 from h2rh_env.captures.write_dexycb import write_dexycb
 from h2rh_env.errors import CaptureError
@@ -98,11 +99,6 @@ def test_room_is_left_for_a_gripper_and_nothing_touches_the_table(scene) -> None
     surface = scene.object_mesh.vertices[:: max(1, len(scene.object_mesh.vertices) // 400)]
     free = np.linalg.norm(surface[:, None] - hand, axis=2).min(axis=1) > 0.02
     assert free.mean() > 0.3
-    low, high = scene.thing.bounds
-    if high[2] - low[2] > 0.12:
-        in_object = scene.world_from_object.inverse().apply(hand)
-        touching = in_object[scene.thing.distance(in_object) < 0.003]
-        assert touching[:, 2].mean() - low[2] < 0.6 * (high[2] - low[2])
     assert min(scene.object_mesh.vertices[:, 2].min(), hand[:, 2].min()) > 0.02
 
 

@@ -9,33 +9,36 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from ...errors import CaptureError
 from ...geometry import SE3
 from ...interface import Label
 from ..base import HandoverCapture, RgbdView
-from .giver import Pose, hold_out, random_clothes, sleeve_mesh, torso_mesh
+from .giver import Clothes, Pose, arm_is_free, hold_out, random_clothes, sleeve_mesh, torso_mesh
 from .grip import close_on
-from .hand import REFERENCE_LENGTH_M, WRIST_Z_M, Complexion, Hand, Skin, complexion, pressed_out, skin_colours
+from .hand import random_hand
 from .household import random_object
 from .objects import OBJECT_NAMES, make_object
-from .paints import plain
+from .paints import Paint, plain
 from .rig import RigCamera, make_rig
 from .room import TABLE_M, make_lights, make_room
 from .scan import SUFFIXES, load_thing
 from .sensor import photograph
 from .shading import Body, Picture, Studio
+from .skin import Complexion, Skin, complexion, pressed_out, skin_colours
 from .solids import Mesh, box_corners, merged
 from .textures import muted, vivid
-from .things import Thing
+from .things import Thing, turned
 
 Array = npt.NDArray[np.float64]
 
 __all__ = ["GENERATOR_VERSION", "OBJECT_NAMES", "RANDOM_OBJECT", "generate_capture", "stage"]
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 RANDOM_OBJECT = "random"
-TRIES = 5
+TRIES = 12
+UPRIGHT_SHARE = 0.65  # of the objects; the others are held by another end
 CLUTTER_GAP_M = 0.2  # between the hand and what else stands on the table
 MIDDLE_GREY = 0.23  # linear, where the exposure puts the picture's brighter half
 BRIGHTEST = 1.0  # linear, of what is held out
@@ -70,7 +73,7 @@ def generate_capture(seed: int, object_name: str | None = None) -> HandoverCaptu
     rng = np.random.default_rng([GENERATOR_VERSION, seed, 0])
     scene = stage(seed, object_name)
     pictures = [scene.studio.picture(c.camera, c.world_from_camera) for c in scene.rig]
-    exposure = _exposure(pictures)
+    exposure = common_exposure(pictures, rng)
     views: tuple[RgbdView, ...] = tuple(
         photograph(picture, exposure, camera, rng)
         for picture, camera in zip(pictures, scene.rig, strict=True)
@@ -83,12 +86,16 @@ def generate_capture(seed: int, object_name: str | None = None) -> HandoverCaptu
     return HandoverCapture(name, views, scene.thing.name, provenance)
 
 
-def _exposure(pictures: Sequence[Picture]) -> float:
-    """Common to all cameras: for the room and for what is held out alike, its brightest parts kept from clipping."""
+def common_exposure(pictures: Sequence[Picture], rng: np.random.Generator) -> Array:
+    """Of the colour channels (3,), common to all cameras: for the room and for what is held out alike, somewhat off,
+    its brightest parts kept from clipping."""
     everything = np.concatenate([p.linear[::7, ::7].mean(axis=2).ravel() for p in pictures])
     held = np.concatenate([p.linear[p.labels > 0].mean(axis=1) for p in pictures])
     middle = float(np.sqrt(np.percentile(everything, 60) * np.percentile(held, 60)))
-    return min(MIDDLE_GREY / max(middle, 1e-4), BRIGHTEST / max(float(np.percentile(held, 98)), 1e-4))
+    aim = MIDDLE_GREY * np.exp(rng.normal(-0.1, 0.3))
+    exposure = min(aim / max(middle, 1e-4), BRIGHTEST / max(float(np.percentile(held, 98)), 1e-4))
+    balance = np.exp(rng.normal(0, 0.05, 3))
+    return exposure * balance / balance.mean()
 
 
 def stage(seed: int, object_name: str | None = None) -> Stage:
@@ -116,60 +123,86 @@ def _thing(name: str | None, rng: np.random.Generator) -> Thing:
 
 
 def _stage(thing: Thing, rng: np.random.Generator) -> Stage:
-    side = 1.0 if rng.uniform() < 0.65 else -1.0
-    hand = Hand(
-        side,
-        float(np.clip(rng.normal(REFERENCE_LENGTH_M, 0.011), 0.165, 0.215)),
-        float(rng.uniform(0.9, 1.08)),
-    )
-    grip = close_on(thing, hand, rng)
+    hand = random_hand(rng)
+    presented_from_object = _presented(thing, rng)
+    held = turned(thing, presented_from_object)
+    grip = close_on(held, hand, rng)
     heading = np.radians(
-        rng.uniform(-125, -55)
+        rng.uniform(-145, -35)
     )  # the giver sits beyond the table, at +y, where no camera stands
     reach = np.array([np.cos(heading), np.sin(heading), 0.0])
     centre = np.array([rng.uniform(0.48, 0.74), rng.uniform(0.14, 0.38), rng.uniform(0.17, 0.36)])
-    pose = hold_out(grip, hand, thing.bounds, centre, reach, rng)
+    pose = hold_out(grip, hand, held.bounds, centre, reach, rng)
     skin = Skin(hand, grip.posture, pose.wrist_bend_rad)
+    if not arm_is_free(held, skin, pose):
+        raise CaptureError(f"the forearm would pass through the {thing.name}; try another seed")
     clothes, tone = random_clothes(rng), complexion(rng)
-    hand_mesh, forearm_mesh, colours = _skin(
-        thing, skin, grip.object_from_hand, pose, clothes.bare_m, tone, rng
-    )
-    object_bodies = _bodies(thing, pose.world_from_object, Label.OBJECT)
     cloth = plain(rng, vivid(rng) if rng.uniform() < 0.5 else muted(rng), 0.06)
-    bodies = [*make_room(rng), *object_bodies]
-    of_hand, of_forearm = colours
-    here = SE3.identity()
-    bodies.append(Body(hand_mesh, of_hand, here, 0.1, Label.HAND))
-    bodies.append(Body(forearm_mesh, of_forearm, here, 0.1))
-    bodies.append(Body(sleeve_mesh(skin, pose.world_from_hand, reach, clothes), cloth, here, fine=False))
-    bodies.append(Body(torso_mesh(skin, pose.world_from_hand, reach, clothes), cloth, here, fine=False))
-    bodies += _clutter(centre, rng)
+    hand_bodies, other_bodies = _arm(
+        held, skin, grip.object_from_hand, pose, reach, clothes, tone, cloth, rng
+    )
+    world_from_object = pose.world_from_object @ presented_from_object
+    object_bodies = _bodies(thing, world_from_object, Label.OBJECT)
+    bodies = [*make_room(rng), *object_bodies, *hand_bodies, *other_bodies, *_clutter(centre, rng)]
     giver = {
-        "side": "right" if side > 0 else "left", "hand_length_m": hand.length_m, "girth": hand.girth,
-        "skin_srgb": [round(float(c), 4) for c in tone.base], "heading_rad": float(heading),
+        "side": "right" if hand.side > 0 else "left", "hand_length_m": hand.length_m, "girth": hand.girth,
+        "skin_srgb": [round(float(c), 4) for c in tone.base], "heading_rad": float(heading), "grip": grip.family,
+        "labelled_forearm_m": clothes.labelled_m,
     }  # fmt: skip
     studio = Studio([b for b in bodies if len(b.mesh.faces)], make_lights(rng), rng)
-    object_mesh = merged([body.mesh for body in object_bodies])
-    return Stage(studio, make_rig(rng, centre), thing, pose.world_from_object, object_mesh, hand_mesh, giver)
+    object_mesh, hand_mesh = (merged([b.mesh for b in part]) for part in (object_bodies, hand_bodies))
+    return Stage(studio, make_rig(rng, centre), thing, world_from_object, object_mesh, hand_mesh, giver)
 
 
-def _skin(
-    thing: Thing, skin: Skin, object_from_hand: SE3, pose: Pose, bare_m: float, tone: Complexion,
-    rng: np.random.Generator,
-) -> tuple[Mesh, Mesh, tuple[Array, Array]]:  # fmt: skip
-    """The skin in the world, split at the wrist into hand and forearm, with the vertices' colours."""
-    mesh = skin.mesh(bare_m + 0.03)
+def _presented(thing: Thing, rng: np.random.Generator) -> SE3:
+    """As it stands, on its head, or on a side, again on z = 0: the hand takes what is then the lower part."""
+    turn = rng.uniform()
+    if turn < UPRIGHT_SHARE:
+        return SE3.identity()
+    angle = rng.uniform(0, 2 * np.pi)
+    half_turns = 1.0 if turn < UPRIGHT_SHARE + 0.2 else 0.5
+    axis = np.array([np.cos(angle), np.sin(angle), 0.0])
+    rotation = Rotation.from_rotvec(np.pi * half_turns * axis).as_matrix()
+    lowest = min(float((mesh.vertices @ rotation[2]).min()) for mesh in thing.meshes)
+    return SE3(rotation, np.array([0.0, 0.0, -lowest]))
+
+
+def _arm(
+    thing: Thing, skin: Skin, object_from_hand: SE3, pose: Pose, reach: Array, clothes: Clothes, tone: Complexion,
+    cloth: Paint, rng: np.random.Generator,
+) -> tuple[list[Body], list[Body]]:  # fmt: skip
+    """The giver's bodies in the world: those that are labelled hand, and the rest."""
+    here = SE3.identity()
+    mesh = skin.mesh(clothes.bare_m + 0.03)
     colours = skin_colours(skin, mesh, tone, rng)
     in_object = object_from_hand.apply(mesh.vertices)
     pressed = object_from_hand.inverse().apply(pressed_out(in_object, thing.distance))
     world = Mesh(pressed, mesh.normals, mesh.faces).moved(pose.world_from_hand)
-    is_hand = mesh.vertices[mesh.faces].mean(axis=1)[:, 2] > WRIST_Z_M
-    parts, part_colours = [], []
-    for chosen in (is_hand, ~is_hand):
-        used, faces = np.unique(mesh.faces[chosen], return_inverse=True)
-        parts.append(Mesh(world.vertices[used], world.normals[used], faces.reshape(-1, 3)))
-        part_colours.append(colours[used])
-    return parts[0], parts[1], (part_colours[0], part_colours[1])
+    flesh, far_flesh = _split(world, skin.up_the_arm(mesh.vertices) < clothes.labelled_m)
+    sleeve = sleeve_mesh(skin, pose.world_from_hand, reach, clothes)
+    from_wrist = skin.up_the_arm(pose.world_from_hand.inverse().apply(sleeve.vertices))
+    cuff, far_sleeve = _split(sleeve, from_wrist < clothes.labelled_m)
+    hand_bodies = [
+        Body(flesh[0], colours[flesh[1]], here, 0.1, Label.HAND),
+        Body(cuff[0], cloth, here, 0.0, Label.HAND),
+    ]
+    torso = torso_mesh(skin, pose.world_from_hand, reach, clothes)
+    others = [
+        Body(far_flesh[0], colours[far_flesh[1]], here, 0.1),
+        Body(far_sleeve[0], cloth, here, fine=False),
+        Body(torso, cloth, here, fine=False),
+    ]
+    return [body for body in hand_bodies if len(body.mesh.faces)], others
+
+
+def _split(mesh: Mesh, chosen: npt.NDArray[np.bool_]) -> list[tuple[Mesh, npt.NDArray[np.int64]]]:
+    """The faces of chosen vertices (P,) and the others: two meshes, with the old indices of their vertices."""
+    of_face = chosen[mesh.faces].all(axis=1)
+    halves = []
+    for some in (of_face, ~of_face):
+        used, faces = np.unique(mesh.faces[some], return_inverse=True)
+        halves.append((Mesh(mesh.vertices[used], mesh.normals[used], faces.reshape(-1, 3)), used))
+    return halves
 
 
 def _bodies(thing: Thing, world_from_object: SE3, label: Label) -> list[Body]:

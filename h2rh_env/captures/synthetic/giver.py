@@ -11,17 +11,22 @@ from scipy.spatial.transform import Rotation
 from ...geometry import SE3
 from . import solids
 from .grip import Grip
-from .hand import FOREARM_M, Hand, Skin
+from .hand import FOREARM_M, Hand
+from .skin import Skin
 from .solids import Mesh, box_corners, marched
+from .things import Thing
 
 Array = npt.NDArray[np.float64]
 
 UP = np.array([0.0, 0.0, 1.0])
-ELEVATION_RAD = np.radians([-35.0, 42.0])  # of the fingers' direction
+ELEVATION_RAD = np.radians([-40.0, 58.0])  # of the fingers' direction
+MAX_TILT_RAD = np.radians(60.0)  # of the object as it is held out; things that rest on a palm stay level
+LEVEL_RAD = np.radians(15.0)
 WRIST_BACK_RAD = np.radians(48.0)
 WRIST_ASIDE_RAD = np.radians(22.0)
 SLACK_M = 0.009  # of a sleeve about the arm
 MIN_HEIGHT_M = 0.07  # of the object and the arm above the table
+HAND_HEIGHT_M = 0.045
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +44,15 @@ def hold_out(
     """Turns hand and object as someone would who reaches along `reach` (3,), a level direction.
 
     Args:
-        centre_world: (3,) m, where the object's middle goes (higher if it would touch the table).
+        centre_world: (3,) m, where the object's middle goes (higher if it or the hand would touch the table).
     """
     rotation = _object_rotation(grip, reach, rng)
     middle = object_bounds.mean(axis=0)
-    corners = box_corners(object_bounds)
-    lowest = ((corners - middle) @ rotation.T)[:, 2].min()
-    position = centre_world + UP * max(0.0, MIN_HEIGHT_M - (centre_world[2] + lowest))
-    world_from_object = SE3(rotation, position - rotation @ middle)
+    world_from_object = SE3(rotation, centre_world - rotation @ middle)
+    corners = world_from_object.apply(box_corners(object_bounds))
+    skin = (world_from_object @ grip.object_from_hand).apply(_outline(grip, hand))
+    lift = max(0.0, MIN_HEIGHT_M - corners[:, 2].min(), HAND_HEIGHT_M - skin[:, 2].min())
+    world_from_object = SE3(rotation, world_from_object.translation + lift * UP)
     world_from_hand = world_from_object @ grip.object_from_hand
     fingers = world_from_hand.rotation[:, 2]
     forearm = 0.62 * fingers + 0.38 * (reach + 0.15 * rng.normal() * UP)
@@ -59,14 +65,23 @@ def hold_out(
     return Pose(world_from_object, world_from_hand, (float(back), float(aside)))
 
 
+def _outline(grip: Grip, hand: Hand) -> Array:
+    """Points (P, 3) below which no skin lies by more than a finger's radius, in the hand's frame."""
+    bones = (hand.palm, hand.fingers(grip.posture), hand.thumb(grip.posture))
+    return np.concatenate([np.concatenate([b.starts[0], b.ends[0]]) for b in bones])
+
+
 def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Array:
-    """world_from_object: about upright, the fingers along the reach, neither straight up nor down."""
+    """world_from_object: tilted somehow, the fingers along the reach, neither straight up nor down."""
     fingers = grip.object_from_hand.rotation[:, 2]
     level = fingers * [1, 1, 0]
     heading = np.arctan2(reach[1], reach[0]) + rng.normal(0, 0.35)
     own = np.arctan2(level[1], level[0]) if np.linalg.norm(level) > 0.3 else rng.uniform(0, 2 * np.pi)
     rotation = Rotation.from_rotvec(UP * (heading - own)).as_matrix()
-    rotation = Rotation.from_rotvec([*rng.normal(0, 0.2, 2), 0.0]).as_matrix() @ rotation
+    rests = grip.family == "cup"
+    tilt = rng.uniform(0, LEVEL_RAD if rests else MAX_TILT_RAD) * rng.choice([0.4, 1.0])
+    about = rng.uniform(0, 2 * np.pi)
+    rotation = Rotation.from_rotvec([tilt * np.cos(about), tilt * np.sin(about), 0.0]).as_matrix() @ rotation
     direction = rotation @ fingers
     elevation = np.arcsin(np.clip(direction[2], -1, 1))
     wanted = np.clip(elevation, *ELEVATION_RAD)
@@ -80,11 +95,19 @@ def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Arra
     return rotation
 
 
+def arm_is_free(thing: Thing, skin: Skin, pose: Pose) -> bool:
+    """Whether forearm and sleeve pass the object by."""
+    centres, radii = skin.forearm_spheres
+    in_object = (pose.world_from_object.inverse() @ pose.world_from_hand).apply(centres)
+    return bool((thing.distance(in_object) - radii).min() > SLACK_M + 0.004)
+
+
 @dataclass(frozen=True, eq=False)
 class Clothes:
-    """A sleeve that leaves `bare_m` of forearm, and how it folds."""
+    """A sleeve that leaves `bare_m` of forearm, how it folds, and how far up the arm a segmentation calls it hand."""
 
     bare_m: float
+    labelled_m: float
     fold_m: float
     phase: Array
 
@@ -146,6 +169,10 @@ def torso_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes)
 
 
 def random_clothes(rng: np.random.Generator) -> Clothes:
+    """Data sets and segmenters differ in where a hand ends: at the wrist, up the forearm, or up the sleeve."""
     phase = np.column_stack([rng.normal(size=(3, 3)), rng.uniform(0, 2 * np.pi, 3)])
     phase[:, :3] /= np.linalg.norm(phase[:, :3], axis=1, keepdims=True)
-    return Clothes(float(rng.uniform(0.05, 0.19)), float(rng.uniform(0.0008, 0.0022)), phase)
+    ends = ((-0.012, 0.012), (0.012, 0.07), (0.07, 0.2))[int(rng.choice(3, p=[0.45, 0.3, 0.25]))]
+    return Clothes(
+        float(rng.uniform(0.03, 0.2)), float(rng.uniform(*ends)), float(rng.uniform(0.0008, 0.0022)), phase
+    )

@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from ...errors import CaptureError
 from ...geometry import SE3
-from .hand import Bones, Hand, Posture, gradient
+from .approaches import FAMILIES, Approach
+from .hand import Bones, Hand, Posture
+from .skin import gradient
 from .things import Thing
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-CANDIDATES = 64
-ROUNDS = 4
+CANDIDATES = 40
 STEP_RAD = np.radians(3.0)
 FLEXION_LIMIT_RAD = np.radians([80.0, 95.0, 60.0])
 FLEXION_RATE = np.array([1.0, 1.1, 0.7])
@@ -24,143 +25,60 @@ THUMB_LIMIT_RAD = np.radians([28.0, -5.0, -40.0])
 THUMB_RATE = np.array([0.6, 1.0, 1.1])
 RELAXED = 0.55  # share of its closing that a finger keeps when it met nothing
 TOUCH_M = 0.0015
-MAX_PINCH_M = 0.072
 COVERAGE_COST = 9.0  # of hiding the whole object: who hands something over leaves room to take it
 COVERED_M = 0.02
+ROOMY = 0.5  # share of the object covered, below which the first hold is taken
+STIFLED = 0.75  # above which nobody would call it handing over
+INDIFFERENT = 1.2  # holds whose scores are this close are drawn between
 LOWER_SHARE = 0.6  # of the object's height that the hand should stay below
 
 
 @dataclass(frozen=True, eq=False)
 class Grip:
-    """How a hand holds an object: object_from_hand, and the posture (a batch of one)."""
+    """How a hand holds an object: object_from_hand, the posture (a batch of one), and what the hold is called."""
 
     object_from_hand: SE3
     posture: Posture
-
-
-@dataclass(frozen=True, eq=False)
-class _Approach:
-    """A batch of ways towards the object, in its frame: frames (B, 3, 3), where the hand stops at the
-    latest (B, 3), the direction of travel (B, 3), and the open posture."""
-
-    rotations: Array
-    ends: Array
-    travel: Array
-    posture: Posture
+    family: str
 
 
 def close_on(thing: Thing, hand: Hand, rng: np.random.Generator) -> Grip:
-    """The best of many tries to take the lower half of the object.
+    """A way to hold the lower part of the object that leaves room to take it, or else the roomiest there is.
 
     Raises:
         CaptureError: the object cannot be held in this hand.
     """
-    for _ in range(ROUNDS):
-        approach = _joined(
-            _wraps(thing, hand, rng, CANDIDATES // 2), _pinches(thing, hand, rng, CANDIDATES // 2)
+    weights = np.array([weight for weight, _ in FAMILIES.values()])
+    order = rng.choice(list(FAMILIES), len(FAMILIES), replace=False, p=weights / weights.sum())
+    tightest: tuple[float, Grip] | None = None
+    for family in map(str, order):
+        found = _closed_on(thing, hand, rng, family)
+        if found is None:
+            continue
+        if found[0] < ROOMY:
+            return found[1]
+        if tightest is None or found[0] < tightest[0]:
+            tightest = found
+    if tightest is None or tightest[0] > STIFLED:
+        raise CaptureError(
+            f"no hand of {hand.length_m:.3f} m can hold a {thing.name} this way; try another seed"
         )
-        positions, free = _travel(thing, hand, approach)
-        posture, touch, normals = _closed(thing, hand, approach, positions)
-        score = np.where(free, _scores(thing, hand, approach, positions, posture, touch, normals), -np.inf)
-        best = int(score.argmax())
-        if score[best] > 0:
-            chosen = Posture(posture.flexion[best : best + 1], posture.thumb[best : best + 1])
-            return Grip(SE3(approach.rotations[best], positions[best]), chosen)
-    raise CaptureError(f"no hand of {hand.length_m:.3f} m can hold a {thing.name} this way; try another seed")
+    return tightest[1]
 
 
-def _joined(a: _Approach, b: _Approach) -> _Approach:
-    def both(name: str) -> Array:
-        return np.concatenate([getattr(a, name), getattr(b, name)])
-
-    posture = Posture(
-        np.concatenate([a.posture.flexion, b.posture.flexion]),
-        np.concatenate([a.posture.thumb, b.posture.thumb]),
-    )
-    return _Approach(both("rotations"), both("ends"), both("travel"), posture)
-
-
-def _open(
-    count: int, flexion_deg: tuple[float, float, float], thumb_deg: tuple[float, float, float]
-) -> Posture:
-    return Posture(
-        np.tile(np.radians(flexion_deg), (count, 4, 1)), np.tile(np.radians(thumb_deg), (count, 1))
-    )
-
-
-def _wraps(thing: Thing, hand: Hand, rng: np.random.Generator, count: int) -> _Approach:
-    """Palm towards the upright object from any side, thumb up."""
-    low, high = thing.bounds
-    angle = rng.uniform(0, 2 * np.pi, count)
-    travel = np.stack([np.cos(angle), np.sin(angle), np.zeros(count)], axis=1)
-    radial = np.array([0.0, 0, 1]) + rng.normal(0, 0.12, (count, 3))
-    back = -travel
-    x = hand.side * radial
-    x -= (x * back).sum(axis=1, keepdims=True) * back
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    rotations = np.stack([x, back, np.cross(x, back)], axis=2)
-    height = low[2] + rng.uniform(0.2, 0.4, count) * (high[2] - low[2])
-    height = np.maximum(height, min(low[2] + 0.04, (low[2] + high[2]) / 2))
-    centre = np.column_stack([np.tile((low + high)[:2] / 2, (count, 1)), height])
-    centre = _section_centre(thing, centre)
-    anchor = (
-        np.stack([np.zeros(count), np.full(count, -0.012), rng.uniform(0.066, 0.086, count)], axis=1)
-        * hand.scale
-    )
-    ends = centre - np.einsum("bij,bj->bi", rotations, anchor)
-    return _Approach(rotations, ends, travel, _open(count, (2, 8, 5), (100, 96, 90)))
-
-
-def _section_centre(thing: Thing, points: Array) -> Array:
-    """Moves points (B, 3) horizontally to the middle of the object's matter at their height."""
-    low, high = thing.bounds
-    u, v = (np.linspace(low[k], high[k], 24) for k in range(2))
-    grid = np.stack(np.meshgrid(u, v, indexing="ij"), axis=-1).reshape(-1, 2)
-    moved = points.copy()
-    for i, z in enumerate(points[:, 2]):
-        inside = grid[thing.distance(np.column_stack([grid, np.full(len(grid), z)])) < 0.004]
-        if len(inside):
-            moved[i, :2] = inside.mean(axis=0)
-    return moved
-
-
-def _pinches(thing: Thing, hand: Hand, rng: np.random.Generator, count: int) -> _Approach:
-    """Fingers along one face, thumb along the other, of whatever is thin enough."""
-    low, high = thing.bounds
-    size = high - low
-    thin = [axis for axis in range(3) if size[axis] <= MAX_PINCH_M] or [int(size.argmin())]
-    rotations, ends, travel = (np.empty((count, *shape)) for shape in ((3, 3), (3,), (3,)))
-    for i in range(count):
-        axis = int(rng.choice(thin))
-        back, along = _pinch_axes(axis, hand, rng)
-        rotations[i] = np.stack([np.cross(back, along), back, along], axis=1)
-        share = rng.uniform(0.15, 0.4)
-        target = (low + high) / 2
-        target[2] = low[2] + share * size[2]
-        target = _section_centre(thing, target[None])[0]
-        start = target - along * 0.3
-        for _ in range(24):
-            start = start + along * max(float(thing.distance(start[None])[0]) - 0.001, 0)
-        entry = start if (start - target) @ along < 0.05 else target
-        target = entry + along * rng.uniform(0.03, 0.05)
-        thickness = min(size[axis], MAX_PINCH_M)
-        anchor = np.array([hand.side * 0.008, -(0.014 + thickness / 2 / hand.scale), 0.128]) * hand.scale
-        ends[i], travel[i] = target - rotations[i] @ anchor, along
-    return _Approach(rotations, ends, travel, _open(count, (4, 6, 4), (80, 76, 70)))
-
-
-def _pinch_axes(axis: int, hand: Hand, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Back-of-hand and fingertip directions: thumb upwards, or palm up below flat things."""
-    turn = rng.normal(0, 0.3)
-    if axis == 2:
-        angle = rng.uniform(0, 2 * np.pi)
-        return np.array([0.0, 0, -1]), np.array([np.cos(angle), np.sin(angle), 0.0])
-    normal = np.eye(3)[axis] * rng.choice([-1.0, 1.0])
-    from_below = rng.uniform() < 0.4
-    along = np.array([0.0, 0, 1]) if from_below else np.cross(normal, [0.0, 0, 1])
-    along = along * np.cos(turn) + np.cross(normal, along) * np.sin(turn)
-    radial_up = hand.side * np.cross(normal, along)[2]
-    return (normal if from_below or radial_up > 0 else -normal), along
+def _closed_on(thing: Thing, hand: Hand, rng: np.random.Generator, family: str) -> tuple[float, Grip] | None:
+    """The share of the object that a good hold of this family covers, and the hold."""
+    approach = FAMILIES[family][1](thing, hand, rng, CANDIDATES)
+    positions, free = _travel(thing, hand, approach)
+    posture, touch, pushes = _closed(thing, hand, approach, positions)
+    scores, covered = _scores(thing, hand, approach, positions, posture, touch, pushes)
+    scores = np.where(free, scores, -np.inf)
+    if scores.max() <= 0:
+        return None
+    good = np.flatnonzero((scores > 0) & (scores > scores.max() - INDIFFERENT))
+    chosen = int(rng.choice(good))
+    one = Posture(posture.flexion[chosen : chosen + 1], posture.thumb[chosen : chosen + 1])
+    return float(covered[chosen]), Grip(SE3(approach.rotations[chosen], positions[chosen]), one, family)
 
 
 def _world(rotations: Array, positions: Array, points: Array) -> Array:
@@ -177,7 +95,7 @@ def _gaps(thing: Thing, rotations: Array, positions: Array, bones: Bones) -> Arr
     return (distance - radii).min(axis=2)
 
 
-def _travel(thing: Thing, hand: Hand, approach: _Approach) -> tuple[Array, Mask]:
+def _travel(thing: Thing, hand: Hand, approach: Approach) -> tuple[Array, Mask]:
     """Moves the open hands in until something touches; returns positions (B, 3) and who came from the free."""
     distance_left = np.full(len(approach.ends), 0.3)
     parts = (hand.palm, hand.fingers(approach.posture), hand.thumb(approach.posture))
@@ -193,7 +111,7 @@ def _travel(thing: Thing, hand: Hand, approach: _Approach) -> tuple[Array, Mask]
     return approach.ends - distance_left[:, None] * approach.travel, free & (gap() > -0.001)
 
 
-def _closed(thing: Thing, hand: Hand, approach: _Approach, positions: Array) -> tuple[Posture, Mask, Array]:
+def _closed(thing: Thing, hand: Hand, approach: Approach, positions: Array) -> tuple[Posture, Mask, Array]:
     """Closes all hands; returns the posture, which digits touch (B, 5; thumb last) and where they push (B, 5, 3)."""
     count = len(positions)
     posture = approach.posture
@@ -227,9 +145,7 @@ def _reach(hand: Hand) -> float:
     return TOUCH_M + 0.04 * hand.scale * STEP_RAD
 
 
-def _close_thumb(
-    thing: Thing, hand: Hand, approach: _Approach, positions: Array, posture: Posture
-) -> Posture:
+def _close_thumb(thing: Thing, hand: Hand, approach: Approach, positions: Array, posture: Posture) -> Posture:
     """The thumb also stops at the fingers."""
     centres, radii = hand.fingers(posture).spheres(3)
     fingers, finger_radii = centres.reshape(len(positions), -1, 3), radii.ravel()
@@ -253,13 +169,14 @@ def _close_thumb(
 def _scores(
     thing: Thing,
     hand: Hand,
-    approach: _Approach,
+    approach: Approach,
     positions: Array,
     posture: Posture,
     touch: Mask,
     pushes: Array,
-) -> Array:
-    """Above 0 for a hold: thumb against fingers, or fingers against the palm; better the lower and the firmer."""
+) -> tuple[Array, Array]:
+    """Above 0 for a hold: thumb against fingers, fingers against the palm, or all from below; better the lower, the
+    firmer and the roomier. Also the share of the object that is covered."""
     low, high = thing.bounds
     fingers = touch[:, :4].sum(axis=1)
     mean_push = (pushes[:, :4] * touch[:, :4, None]).sum(axis=1) / np.maximum(fingers, 1)[:, None]
@@ -268,17 +185,18 @@ def _scores(
     palm_push = -approach.rotations[:, :, 1]
     against_palm = -(mean_push * palm_push).sum(axis=1)
     holds = (fingers >= 2) & ((touch[:, 4] & (opposed > 0.2)) | (palm & (against_palm > 0.1)))
+    holds |= palm & (palm_push[:, 2] > 0.85) & (touch.sum(axis=1) >= 3)
     tips = _world(approach.rotations, positions, hand.fingers(posture).ends).reshape(len(positions), -1, 3)
-    top = np.maximum(tips[..., 2].max(axis=1), _world(approach.rotations, positions,
-                                                      hand.thumb(posture).ends)[..., 2].max(axis=1))  # fmt: skip
+    thumb = _world(approach.rotations, positions, hand.thumb(posture).ends)
+    top = np.maximum(tips[..., 2].max(axis=1), thumb[..., 2].max(axis=1))
     too_high = np.maximum((top - low[2]) / (high[2] - low[2]) - LOWER_SHARE, 0)
     covered = _covered(thing, hand, approach, positions, posture)
     score = 4 + 0.7 * fingers + 2.0 * touch[:, 4] + np.maximum(opposed, 0) + 0.5 * palm
     score -= 2.0 * np.minimum(too_high, 1.5) + COVERAGE_COST * covered
-    return np.where(holds, np.maximum(score, 0.1), -1.0)
+    return np.where(holds, np.maximum(score, 0.1), -1.0), covered
 
 
-def _covered(thing: Thing, hand: Hand, approach: _Approach, positions: Array, posture: Posture) -> Array:
+def _covered(thing: Thing, hand: Hand, approach: Approach, positions: Array, posture: Posture) -> Array:
     """Share (B,) of the object's surface that lies right under the hand."""
     vertices = np.concatenate([mesh.vertices for mesh in thing.meshes])
     surface = vertices[:: max(1, len(vertices) // 150)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import solids
+from . import solids, toys
 from .paints import Banded, Paint, Speckled, Wrapped, plain
 from .solids import Array, Lathe, Sculpture, filleted
 from .textures import muted, noise_image, print_label, vivid, word
@@ -16,11 +16,12 @@ from .things import Part, Thing, can, carton
 
 def random_object(rng: np.random.Generator) -> Thing:
     """An object that never was; same generator state, same object."""
-    return FAMILIES[int(rng.integers(len(FAMILIES)))](rng)
+    weights = np.array(list(FAMILIES.values()))
+    return list(FAMILIES)[int(rng.choice(len(FAMILIES), p=weights / weights.sum()))](rng)
 
 
 def _bottle(rng: np.random.Generator) -> Thing:
-    height, r = rng.uniform(0.14, 0.26), rng.uniform(0.024, 0.042)
+    height, r = rng.uniform(0.1, 0.29), rng.uniform(0.018, 0.044)
     neck, shoulder = rng.uniform(0.009, 0.016), rng.uniform(0.6, 0.78)
     waist = r * rng.uniform(0.8, 1.0)
     top = 0.88 * height
@@ -45,17 +46,17 @@ def _bottle(rng: np.random.Generator) -> Thing:
 
 
 def _can(rng: np.random.Generator) -> Thing:
-    diameter, height = rng.uniform(0.05, 0.09), rng.uniform(0.05, 0.16)
+    diameter, height = rng.uniform(0.04, 0.09), rng.uniform(0.045, 0.19)
     return can(rng, "random_can", diameter, height, vivid(rng), vivid(rng), word(rng))
 
 
 def _carton(rng: np.random.Generator) -> Thing:
-    x, y, z = rng.uniform(0.05, 0.13), rng.uniform(0.018, 0.065), rng.uniform(0.06, 0.21)
+    x, y, z = rng.uniform(0.03, 0.16), rng.uniform(0.012, 0.075), rng.uniform(0.05, 0.25)
     return carton(rng, "random_box", (x, y, z), vivid(rng), vivid(rng), word(rng), rng.uniform(0.001, 0.006))
 
 
 def _mug(rng: np.random.Generator) -> Thing:
-    r, height, wall = rng.uniform(0.034, 0.045), rng.uniform(0.075, 0.11), 0.004
+    r, height, wall = rng.uniform(0.028, 0.042), rng.uniform(0.075, 0.11), 0.004
     flare = rng.uniform(-0.004, 0.006)
     outline = [(0, 0), (r - 0.004, 0), (r, 0.006), (r + flare, height), (r + flare - wall, height),
                (r - wall, 0.01), (0, 0.007)]  # fmt: skip
@@ -128,7 +129,7 @@ def _tube(rng: np.random.Generator) -> Thing:
 
 def _fruit(rng: np.random.Generator) -> Thing:
     """Apple, pear, lemon, aubergine: a lathed body with a stem."""
-    r, stretch, pear = rng.uniform(0.024, 0.042), rng.uniform(0.85, 2.0), rng.uniform(0.0, 0.35)
+    r, stretch, pear = rng.uniform(0.022, 0.043), rng.uniform(0.85, 2.0), rng.uniform(0.0, 0.35)
     t = np.linspace(0, np.pi, 22)
     swell = 1 - pear * (1 - np.cos(t)) / 2
     outline = np.column_stack([r * np.sin(t) * swell, r * stretch * (1 - np.cos(t))])
@@ -154,6 +155,7 @@ def _remote(rng: np.random.Generator) -> Thing:
     )
 
 
-FAMILIES: tuple[Callable[[np.random.Generator], Thing], ...] = (
-    _bottle, _can, _carton, _mug, _bowl, _tool, _tube, _fruit, _remote, _bottle, _carton, _can,
-)  # fmt: skip
+FAMILIES: dict[Callable[[np.random.Generator], Thing], float] = {
+    _bottle: 2.0, _can: 1.6, _carton: 2.2, _mug: 1.0, _bowl: 0.5, _tool: 1.2, _tube: 0.9, _fruit: 0.9, _remote: 1.0,
+    toys.toy: 2.2, toys.spray_bottle: 1.0, toys.headed_tool: 1.2, toys.cup: 1.0, toys.jar: 0.9,
+}  # fmt: skip

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from ...errors import CaptureError
 from ...geometry import SE3
 from . import solids
+from .more_objects import MORE
 from .paints import Banded, Nearest, Speckled, Wrapped, plain
 from .solids import Lathe, RoundedBox, Sculpture, filleted
 from .textures import noise_image, print_label
-from .things import Part, Thing, can, carton, raised
+from .things import Part, Thing, can, carton
 
 Array = npt.NDArray[np.float64]
 
@@ -200,46 +201,6 @@ def screwdriver(rng: np.random.Generator) -> Thing:
     ])  # fmt: skip
 
 
-def sugar_box(rng: np.random.Generator) -> Thing:
-    return carton(rng, "sugar_box", (0.089, 0.038, 0.175), (0.95, 0.85, 0.25), (0.12, 0.2, 0.55), "SUGAR")
-
-
-def pudding_box(rng: np.random.Generator) -> Thing:
-    return carton(rng, "pudding_box", (0.11, 0.035, 0.089), (0.45, 0.22, 0.12), (0.93, 0.85, 0.7), "PUDDING")
-
-
-def tuna_fish_can(rng: np.random.Generator) -> Thing:
-    return can(rng, "tuna_fish_can", 0.085, 0.033, (0.1, 0.3, 0.6), (0.9, 0.9, 0.88), "TUNA")
-
-
-def bleach_cleanser(rng: np.random.Generator) -> Thing:
-    white, blue = (0.9, 0.9, 0.88), (0.1, 0.3, 0.65)
-    body = [(0, 0), (0.045, 0), (0.05, 0.006), (0.05, 0.11), (0.042, 0.15), (0.046, 0.185), (0.03, 0.21),
-            (0.018, 0.222), (0, 0.222)]  # fmt: skip
-    cap = [(0, 0.218), (0.018, 0.218), (0.019, 0.223), (0.0165, 0.25), (0, 0.25)]
-    label = print_label(rng, (0.26, 0.085), white, (0.2, 0.6, 0.2), "CLEAN", 2)
-    return Thing("bleach_cleanser", [
-        Part(Lathe(filleted(body, 0.014), (1.0, 0.66)), Wrapped(label, 0.03, 0.115, plain(rng, white)), 0.4),
-        Part(Lathe(filleted(cap, 0.002)), plain(rng, blue), 0.35),
-    ])  # fmt: skip
-
-
-def wood_block(rng: np.random.Generator) -> Thing:
-    wood = Speckled(
-        plain(rng, (0.74, 0.55, 0.33)),
-        (0.55, 0.37, 0.2),
-        noise_image(rng, (64, 64), (1, 5)),
-        0.5,
-        (0.02, 0.3),
-    )
-    return Thing("wood_block", [Part(RoundedBox((0.07, 0.07, 0.2), 0.002), wood, 0.1, raised(0.1))])
-
-
-def foam_brick(rng: np.random.Generator) -> Thing:
-    foam = plain(rng, (0.62, 0.2, 0.16), 0.1)
-    return Thing("foam_brick", [Part(RoundedBox((0.051, 0.053, 0.078), 0.002), foam, 0.0, raised(0.039))])
-
-
 MAKERS: dict[str, Callable[[np.random.Generator], Thing]] = {
     "mustard_bottle": mustard_bottle,
     "tomato_soup_can": tomato_soup_can,
@@ -256,14 +217,6 @@ MAKERS: dict[str, Callable[[np.random.Generator], Thing]] = {
     "screwdriver": screwdriver,
 }
 OBJECT_NAMES = tuple(MAKERS)
-MORE: dict[str, Callable[[np.random.Generator], Thing]] = {
-    "sugar_box": sugar_box,
-    "pudding_box": pudding_box,
-    "tuna_fish_can": tuna_fish_can,
-    "bleach_cleanser": bleach_cleanser,
-    "wood_block": wood_block,
-    "foam_brick": foam_brick,
-}
 ALL_NAMES = (*OBJECT_NAMES, *MORE)
 
 

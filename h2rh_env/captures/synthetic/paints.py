@@ -36,7 +36,7 @@ def plain(rng: np.random.Generator, colour: Rgb, strength: float = 0.03) -> Plai
 
 @dataclass(frozen=True, eq=False)
 class Wrapped:
-    """A label around the z axis between two heights, another paint elsewhere."""
+    """A label around the z axis between two heights, on surfaces that face outwards; another paint elsewhere."""
 
     label: Array
     low_m: float
@@ -48,6 +48,7 @@ class Wrapped:
         colours = self.elsewhere(points, normals)
         on = (points[:, 2] > self.low_m) & (points[:, 2] < self.high_m) & (np.abs(normals[:, 2]) < 0.8)
         on &= np.hypot(points[:, 0], points[:, 1]) > self.min_radius_m
+        on &= (points[:, :2] * normals[:, :2]).sum(axis=1) > 0
         u = np.arctan2(points[on, 1], points[on, 0]) / (2 * np.pi)
         v = (self.high_m - points[on, 2]) / (self.high_m - self.low_m)
         colours[on] = sample(self.label, u, v)

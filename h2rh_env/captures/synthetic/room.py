@@ -46,12 +46,11 @@ def make_lights(rng: np.random.Generator) -> Lights:
     angle = rng.uniform(0, 2 * np.pi)
     position = np.array([0.6, 0.3, 0.0]) + [*(rng.uniform(0.2, 1.2) * np.array([np.cos(angle), np.sin(angle)])),
                                             rng.uniform(1.3, 2.1)]  # fmt: skip
-    warmth = rng.uniform(-0.08, 0.1)
+    warmth, sky_warmth = rng.uniform(-0.1, 0.16), rng.uniform(-0.08, 0.06)
     colour = np.array([1 + warmth, 1.0, 1 - warmth])
-    share = rng.uniform(0.35, 0.65)
-    return Lights(
-        position, float(rng.uniform(0.3, 1.0)), share * 1.6 * colour, (1 - share) * np.array([0.97, 1, 1.03])
-    )
+    sky = np.array([1 + sky_warmth, 1.0, 1 - sky_warmth])
+    share = rng.uniform(0.2, 0.7)
+    return Lights(position, float(rng.uniform(0.3, 1.2)), share * 1.6 * colour, (1 - share) * sky)
 
 
 def _sheet(corner: Array, along_u: list[int], along_v: list[int], size_m: Array, step_m: float) -> Mesh:

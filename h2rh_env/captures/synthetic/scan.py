@@ -1,4 +1,4 @@
-"""Anyone's textured mesh as a thing to hold: OBJ, PLY or GLB, in metres, z up as it stands."""
+"""Anyone's textured mesh as a thing to hold: OBJ or PLY with z up, GLB with y up as glTF has it; in metres."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from ...errors import CaptureError
@@ -19,10 +20,12 @@ Array = npt.NDArray[np.float64]
 
 SUFFIXES = (".obj", ".ply", ".glb")
 MAX_BYTES = 200_000_000
+MAX_FACES = 2_000_000
 SIZE_M = (0.01, 0.6)
 SAMPLES = 150_000
 LONGEST_EDGE_M = 0.01  # so that light baked on vertices is fine enough
 PLAIN_GREY = 0.6
+Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +62,11 @@ class Scan:
 def load_thing(path: Path | str) -> Thing:
     """Reads a mesh; its lowest point comes to z = 0 and its middle to x = y = 0.
 
+    Args:
+        path: of an OBJ, PLY or GLB file. Colours come from its texture, its vertices, its faces or its material.
+
     Raises:
-        CaptureError: not a readable mesh, or not of a size that a hand holds.
+        CaptureError: not a readable mesh, a texture that cannot be read, or not of a size that a hand holds.
     """
     path = Path(path)
     if not path.is_file():
@@ -76,7 +82,11 @@ def load_thing(path: Path | str) -> Thing:
         )
     low, high = np.asarray(mesh.bounds)
     mesh.apply_translation(-np.array([*((low + high) / 2)[:2], low[2]]))
-    scan = _scanned(mesh)
+    try:
+        scan = _scanned(mesh)
+    except (OSError, ValueError, IndexError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CaptureError(f"the colours of {path} cannot be read ({reason}); export it again") from None
     return Thing(path.stem, [Part(scan, scan.paint, 0.25)])
 
 
@@ -85,12 +95,16 @@ def _read(path: Path) -> Any:
 
     try:
         mesh: Any = trimesh.load(path, force="mesh", file_type=path.suffix.lower()[1:])
+        if path.suffix.lower() == ".glb":
+            mesh.apply_transform(Z_UP_FROM_Y_UP)
         usable = len(mesh.faces) > 3 and bool(np.isfinite(mesh.vertices).all())
     except Exception as error:  # trimesh's readers raise whatever the file makes them trip over
         reason = " ".join(str(error).split())[:200]
         raise CaptureError(f"{path} cannot be read as a mesh ({type(error).__name__}: {reason})") from None
     if not usable:
         raise CaptureError(f"{path} holds no triangles with finite corners")
+    if len(mesh.faces) > MAX_FACES:
+        raise CaptureError(f"{path} has {len(mesh.faces)} triangles; at most {MAX_FACES} are supported")
     return mesh
 
 
@@ -125,8 +139,14 @@ def _coloured_samples(mesh: Any) -> tuple[Array, npt.NDArray[np.int64], Array]:
     elif getattr(visual, "kind", None) == "face":
         colours = np.asarray(visual.face_colors, np.float64)[face, :3] / 255
     else:
-        colours = np.full((len(points), 3), PLAIN_GREY)
+        colours = np.tile(_material_colour(visual), (len(points), 1))
     return np.asarray(points), np.asarray(face, np.int64), colours
+
+
+def _material_colour(visual: Any) -> Array:
+    """(3,) sRGB of a material without an image, grey where there is none."""
+    colour = getattr(getattr(visual, "material", None), "main_color", None)
+    return np.full(3, PLAIN_GREY) if colour is None else np.asarray(colour, np.float64)[:3] / 255
 
 
 def _image(visual: Any) -> Any:

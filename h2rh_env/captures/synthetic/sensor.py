@@ -10,6 +10,7 @@ from ...captures.base import RgbdView
 from .rig import RigCamera
 from .shading import Picture
 
+Array = npt.NDArray[np.float64]
 Float = npt.NDArray[np.float32]
 
 BASELINE_M = 0.05
@@ -20,9 +21,9 @@ SMEAR_SHARE = 0.5  # of the pixels at a step that come out between the two depth
 
 
 def expose(
-    picture: Picture, exposure: float, rig_camera: RigCamera, rng: np.random.Generator
+    picture: Picture, exposure: Array, rig_camera: RigCamera, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """8-bit sRGB (H, W, 3)."""
+    """8-bit sRGB (H, W, 3); exposure: (3,), of the colour channels."""
     linear = picture.linear * (exposure * rig_camera.gain).astype(np.float32)
     linear = ndimage.gaussian_filter(linear, (0.45, 0.45, 0), truncate=2.5)
     shot = rng.standard_normal(linear.shape, np.float32)
@@ -74,7 +75,7 @@ def _holes(picture: Picture, step: npt.NDArray[np.bool_], rng: np.random.Generat
 
 
 def photograph(
-    picture: Picture, exposure: float, rig_camera: RigCamera, rng: np.random.Generator
+    picture: Picture, exposure: Array, rig_camera: RigCamera, rng: np.random.Generator
 ) -> RgbdView:
     """One view of a capture."""
     return RgbdView(

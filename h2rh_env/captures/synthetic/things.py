@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,6 +54,12 @@ class Thing:
     def meshes(self) -> list[Mesh]:
         """Of each part, in the object's frame."""
         return [part.placed.mesh() for part in self.parts]
+
+
+def turned(thing: Thing, new_from_old: SE3) -> Thing:
+    """The thing in another frame."""
+    parts = [replace(part, parent_from_part=new_from_old @ part.parent_from_part) for part in thing.parts]
+    return Thing(thing.name, parts)
 
 
 def raised(z_m: float) -> SE3:
