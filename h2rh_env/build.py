@@ -1,32 +1,41 @@
 """Builds handover scenes from RGB-D captures, or from captures that the package invents.
 
     python -m h2rh_env.build CAPTURE --out scenes/mine
+    python -m h2rh_env.build CAPTURE --out scenes/mine --holdout
     python -m h2rh_env.build --synthetic 20 --out scenes/synthetic
 
-CAPTURE is a session folder of a DexYCB root, or a plain RGB-D folder.
+CAPTURE is a session folder of a DexYCB root, or a plain RGB-D folder. A build that was interrupted continues where
+it was when the same command is given again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import tyro
 
 from . import __version__, cli
 from .captures.base import HandoverCapture
 from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
-from .errors import GraspError, HandoverError
+from .cluster import Cluster, map_tasks
+from .errors import CaptureError, GraspError, HandoverError
 from .grasps.antipodal import AntipodalProposer
 from .grasps.selection import select_grasp
 from .handover_scene import HandoverScene
+from .interface import Label
 from .reconstruction.initialise import initialise
+from .reconstruction.settings import METHODS, OptimiseSettings
+from .rendering.select import make_rasteriser
+from .scenes.gaussians import GaussianScene
+
+CHECKPOINT = ".optimise.safetensors"
+SOLID = 0.5  # opacity of a Gaussian that stands for a point of the surface
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,25 @@ class BuildConfig:
     """Seed of grasp sampling, and of the first invented capture; the next have the next seeds."""
     frame: int | None = None
     """Frame of a DexYCB session; its last by default."""
-    voxel_m: float = 0.002
-    """Spacing of the Gaussians, m."""
+    method: Literal["metric", "3dgs", "fsgs"] = "metric"
+    """How Gaussians are optimised: by all that the cameras measured, as 3DGS, or as FSGS."""
+    steps: int | None = None
+    """Steps of optimisation, about 15 ms each. Default: 800, and none with --synthetic, where depth is plenty."""
+    pose: bool = False
+    """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
+    holdout: bool = False
+    """First measure how well cameras that are left out are predicted, beside plain 3DGS; writes quality.md, its
+    table as JSON, and a contact sheet."""
+    voxel_m: float | None = None
+    """Spacing of the Gaussians, m. Default: 0.0012, and 0.002 without optimisation."""
     max_gaussians: int = 30_000
     """Upper bound on the number of Gaussians."""
+    compressed: bool = False
+    """Save scenes in a quarter of the space: the splat in the compressed PLY layout of web viewers."""
     workers: int = 1
     """Processes that build synthetic scenes side by side."""
+    cluster: Cluster | None = None
+    """With --synthetic: processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
 
 
 def build_scene(
@@ -60,6 +82,9 @@ def build_scene(
     voxel_m: float = 0.002,
     max_gaussians: int = 30_000,
     step: Callable[[str], None] = lambda _: None,
+    settings: OptimiseSettings | None = None,
+    progress: Callable[[int, float, float], None] = lambda *_: None,
+    checkpoint_file: Path | None = None,
 ) -> HandoverScene:
     """A capture to a scene with its grasp.
 
@@ -67,6 +92,8 @@ def build_scene(
         seed: of grasp sampling.
         voxel_m: spacing of the Gaussians, m.
         step: told the name of each step as it begins.
+        settings: of the optimisation; None for none.
+        progress, checkpoint_file: see `optimise`.
 
     Raises:
         CaptureError: nothing of the object is seen.
@@ -74,18 +101,30 @@ def build_scene(
     """
     step("fusing depth")
     gaussians, object_points, hand_points = initialise(capture, voxel_m=voxel_m, max_gaussians=max_gaussians)
+    if settings and settings.steps:
+        from .reconstruction.optimise import optimise
+
+        step("optimising")
+        gaussians = optimise(gaussians, capture, settings, progress, checkpoint_file)
+        object_points, hand_points = _solid(gaussians, Label.OBJECT), _solid(gaussians, Label.HAND)
     step("proposing grasps")
     candidates = AntipodalProposer().propose(object_points, np.random.default_rng(seed))
     step("choosing the grasp")
     grasp = select_grasp(candidates, object_points, hand_points)
-    provenance = {
-        "capture": capture.provenance,
-        "settings": {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians},
-        "version": __version__,
-    }
+    made_with: dict[str, Any] = {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians}
+    if settings:
+        made_with["optimise"] = asdict(settings)
+    provenance = {"capture": capture.provenance, "settings": made_with, "version": __version__}
     return HandoverScene(
         capture.name, capture.object_name, gaussians, object_points, hand_points, grasp, provenance
     )
+
+
+def _solid(gaussians: GaussianScene, label: Label) -> npt.NDArray[np.float32]:
+    """Points (P, 3), m, of a label's opaque Gaussians; of all its Gaussians if none is opaque."""
+    mine = gaussians.labels == label
+    opaque = mine & (gaussians.opacities >= SOLID)
+    return gaussians.means[opaque if opaque.any() else mine]
 
 
 def main(config: BuildConfig) -> None:
@@ -98,19 +137,68 @@ def main(config: BuildConfig) -> None:
 
 
 def _build_one(config: BuildConfig, path: Path) -> None:
+    settings = _settings(config, default_steps=OptimiseSettings().steps)
+    capture = load_capture(path, config.frame)
+    quality = _hold_out(config, capture, settings) if config.holdout else None
     with cli.progress_bar() as progress:
-        task = progress.add_task(f"building {path.name}", total=5, note="")
+        task = progress.add_task(f"building {path.name}", total=settings.steps + 4, note="")
 
         def step(name: str) -> None:
             progress.update(task, advance=1, note=name)
 
-        progress.update(task, note="reading the capture")
-        capture = load_capture(path, config.frame)
-        scene = build_scene(capture, config.seed, config.voxel_m, config.max_gaussians, step)
-        step("saving")
-        scene.save(config.out)
-        progress.update(task, completed=5, note="done")
+        def optimised(done: int, loss: float, psnr_db: float) -> None:
+            progress.update(task, completed=2 + done, note=f"loss {loss:.4f}, PSNR {psnr_db:.1f} dB")
+
+        scene = build_scene(
+            capture, config.seed, _voxel_m(config, settings), config.max_gaussians, step, settings, optimised,
+            config.out / CHECKPOINT,
+        )  # fmt: skip
+        if quality:
+            scene = replace(scene, provenance=scene.provenance | {"held_out_quality": quality})
+        scene.save(config.out, compressed=config.compressed)
+        progress.update(task, completed=settings.steps + 4, note="done")
     print(_line(scene, config.out))
+
+
+def _settings(config: BuildConfig, default_steps: int) -> OptimiseSettings:
+    steps = default_steps if config.steps is None else config.steps
+    return replace(
+        METHODS[config.method],
+        steps=steps, seed=config.seed, pose=config.pose, max_gaussians=config.max_gaussians,
+    )  # fmt: skip
+
+
+def _voxel_m(config: BuildConfig, settings: OptimiseSettings) -> float:
+    """Images show more detail than depth, so Gaussians that will learn from them lie closer."""
+    if config.voxel_m is not None:
+        return config.voxel_m
+    return 0.0012 if settings.steps else 0.002
+
+
+def _hold_out(
+    config: BuildConfig, capture: HandoverCapture, settings: OptimiseSettings
+) -> list[dict[str, Any]]:
+    """Measures on left-out cameras, prints the table and writes the report."""
+    from .reconstruction import holdout
+    from .reconstruction.optimise import optimise
+
+    methods = list(dict.fromkeys((config.method, "3dgs")))
+
+    def reconstruct(part: HandoverCapture, method: str) -> GaussianScene:
+        gaussians, _, _ = initialise(part, _voxel_m(config, settings), config.max_gaussians)
+        mine = replace(METHODS[method], steps=settings.steps, seed=config.seed)
+        return optimise(gaussians, part, settings if method == config.method else mine)
+
+    with cli.progress_bar() as progress:
+        counts = sum(count < len(capture.views) for count in holdout.COUNTS)
+        task = progress.add_task("leaving cameras out", total=counts * len(methods), note="")
+        rows, sheet = holdout.study(
+            capture, methods, reconstruct, make_rasteriser("numba"), holdout.COUNTS,
+            progress=lambda note: progress.update(task, advance=1, note=note),
+        )  # fmt: skip
+    print(holdout.table(rows))
+    holdout.write_report(config.out, capture.name, rows, sheet)
+    return [row.to_json() for row in rows]
 
 
 def _build_synthetic(config: BuildConfig) -> None:
@@ -119,22 +207,15 @@ def _build_synthetic(config: BuildConfig) -> None:
     failures: list[str] = []
     with cli.progress_bar() as progress:
         task = progress.add_task("building scenes", total=len(jobs), note="")
-        for line, failed in _each(jobs, config.workers):
+        for line, failed in map_tasks(_build_job, jobs, config.workers, config.cluster):
             progress.update(task, advance=1, note=line)
             if failed:
                 failures.append(line)
     for line in failures:
         print(f"left out: {line}")
+    if len(failures) == len(jobs):
+        raise HandoverError(f"no scene could be built; the last: {failures[-1]}")
     print(f"{len(jobs) - len(failures)} scenes in {config.out}")
-
-
-def _each(jobs: list[Any], workers: int) -> Iterator[tuple[str, bool]]:
-    if workers <= 1:
-        yield from map(_build_job, jobs)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_build_job, job) for job in jobs]):
-            yield future.result()
 
 
 def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
@@ -143,12 +224,16 @@ def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
     name = f"{Path(object_name).stem}-{seed:05d}"
     try:
         capture = generate_capture(seed, object_name)
-        scene = build_scene(capture, seed, config.voxel_m, config.max_gaussians)
-    except GraspError as error:
+        settings = replace(_settings(config, default_steps=0), seed=seed)
+        scene = build_scene(
+            capture, seed, _voxel_m(config, settings), config.max_gaussians,
+            settings=settings if settings.steps else None,
+        )  # fmt: skip
+    except (CaptureError, GraspError) as error:
         return f"{name}: {error}", True
     folder = config.out / name
     scene = replace(scene, name=name)
-    scene.save(folder)
+    scene.save(folder, compressed=config.compressed)
     return _line(scene, folder), False
 
 

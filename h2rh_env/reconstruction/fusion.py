@@ -70,7 +70,7 @@ def clean_depth(view: RgbdView) -> DepthView:
     for label in (Label.OBJECT, Label.HAND):
         mask = view.labels == label
         if mask.any():
-            part = _around(mask)
+            part = around(mask)
             camera_rows, camera_columns = part
             fit, slope_u, slope_v, spread = _local_planes(view.depth_m[part], mask[part])
             measured = np.where(mask[part] & (view.depth_m[part] > 0), view.depth_m[part], np.nan)
@@ -103,7 +103,7 @@ def clean_depth(view: RgbdView) -> DepthView:
     )
 
 
-def _around(mask: Mask, border_px: int = 8) -> tuple[slice, slice]:
+def around(mask: Mask, border_px: int = 8) -> tuple[slice, slice]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (
         slice(max(rows[0] - border_px, 0), rows[-1] + border_px + 1),

@@ -1,0 +1,144 @@
+"""How close reconstructed scenes come to exact novel views, what it costs, and what each trick is worth.
+
+    python benchmarks/reconstruction.py ../shared/captures
+    python benchmarks/reconstruction.py ../shared/captures --sessions 20250102_120100 --ablation --steps 400
+
+The folder holds `dexycb_like/`, a DexYCB root, and `novel/<session>/`: cameras.json, rgb, depth and class images of
+exact views at 224 and 640 px. One brightness is fitted for each scene.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+
+from h2rh_env import cli
+from h2rh_env.camera import PinholeCamera
+from h2rh_env.captures.base import HandoverCapture, RgbdView
+from h2rh_env.captures.images import read_depth_counts, read_mask, read_rgb
+from h2rh_env.captures.load import load_capture
+from h2rh_env.errors import CaptureError
+from h2rh_env.geometry import SE3
+from h2rh_env.interface import Label
+from h2rh_env.reconstruction.initialise import initialise
+from h2rh_env.reconstruction.optimise import optimise
+from h2rh_env.reconstruction.quality import Quality, measure
+from h2rh_env.reconstruction.settings import METHODS, OptimiseSettings
+from h2rh_env.rendering.numba_cpu import NumbaRasteriser
+from h2rh_env.scenes.gaussians import GaussianScene
+
+Seconds = npt.NDArray[np.float64]
+SIDES = {224: (224, 224), 640: (640, 480)}
+ABLATION: dict[str, OptimiseSettings] = {
+    "without mask term": OptimiseSettings(mask_weight=0),
+    "without depth term": OptimiseSettings(depth_weight=0),
+    "without rim": OptimiseSettings(rim_px=0),
+    "without random background": OptimiseSettings(random_background=False),
+    "without camera colours": OptimiseSettings(colour=False),
+    "with view-dependent colour": OptimiseSettings(sh_degree=1),
+    "with camera poses": OptimiseSettings(pose=True),
+    "with unpooling": OptimiseSettings(unpool_every=100),
+    "with correlated depth": OptimiseSettings(pearson_weight=0.05),
+    "with pseudo views": OptimiseSettings(pseudo_weight=0.05),
+}
+
+
+@dataclass(frozen=True)
+class ReconstructionBenchmark:
+    """What to measure."""
+
+    captures: Annotated[Path, tyro.conf.Positional]
+    """Folder of captures and novel views."""
+    sessions: tuple[str, ...] = ()
+    """Names of sessions; all by default."""
+    methods: tuple[str, ...] = ("metric", "3dgs", "fsgs")
+    """Methods to compare, after the unoptimised scene."""
+    ablation: bool = False
+    """Also take each trick from the default, or add one to it."""
+    steps: int = OptimiseSettings().steps
+    """Steps of each optimisation."""
+    voxel_m: float = 0.0012
+    """Spacing of the first Gaussians, m."""
+
+
+def main(config: ReconstructionBenchmark) -> None:
+    runs = {"no optimisation": OptimiseSettings(steps=0)}
+    runs |= {name: replace(METHODS[name], steps=config.steps) for name in config.methods}
+    if config.ablation:
+        runs |= {name: replace(settings, steps=config.steps) for name, settings in ABLATION.items()}
+    rasteriser = NumbaRasteriser()
+    figures = ("PSNR dB", "SSIM", "GMSD", "depth mm", "IoU")
+    headings = [f"{figure} {side}" for figure in figures for side in SIDES]
+    print(f"| capture | run | {' | '.join(headings)} | Gaussians | CPU s | wall s |", flush=True)
+    print("|" + "---|" * (len(headings) + 5), flush=True)
+    for session in _sessions(config):
+        capture = load_capture(session)
+        novel = {side: novel_views(config.captures / "novel" / session.name, side) for side in SIDES}
+        (first, *_), seconds = timed(initialise, capture, config.voxel_m)
+        for name, settings in runs.items():
+            scene, more = timed(optimise, first, capture, settings)
+            qualities = [measure(scene, views, rasteriser, "scene") for views in novel.values()]
+            print(_row(capture, name, qualities, scene, seconds + more), flush=True)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\nPeak memory {peak_mb:.0f} MB, novel views included.")
+
+
+def _sessions(config: ReconstructionBenchmark) -> list[Path]:
+    found = sorted(meta.parent for meta in config.captures.glob("dexycb_like/*/*/meta.yml"))
+    chosen = [path for path in found if not config.sessions or path.name in config.sessions]
+    if not chosen:
+        raise CaptureError(f"{config.captures}/dexycb_like has no such session; it has "
+                           f"{', '.join(path.name for path in found) or 'none'}")  # fmt: skip
+    return chosen
+
+
+def novel_views(folder: Path, side: int) -> list[RgbdView]:
+    """The exact views of a session; forearm and sleeve are background, as in its capture's labels."""
+    width, height = SIDES[side]
+    views = []
+    for entry in json.loads((folder / "cameras.json").read_text()):
+        stem = f"{side}_{entry['index']:02d}"
+        colour = next(iter(sorted(folder.glob(f"rgb{stem}.*"))), folder / f"rgb{stem}.png")
+        k = np.array(entry[f"K{side}"], np.float64)
+        classes = read_mask(folder / f"class{stem}.png", width, height)
+        views.append(
+            RgbdView(
+                stem,
+                PinholeCamera(width, height, k[0, 0], k[1, 1], k[0, 2] + 0.5, k[1, 2] + 0.5),
+                SE3.from_matrix(entry["T_world_cam"]),
+                read_rgb(colour, width, height),
+                read_depth_counts(folder / f"depth{stem}.png", width, height).astype(np.float32)
+                / np.float32(1000),
+                np.where(classes <= Label.HAND, classes, Label.BACKGROUND).astype(np.uint8),
+            )
+        )
+    return views
+
+
+def timed(run: Callable[..., Any], *arguments: Any) -> tuple[Any, Seconds]:
+    """The result, and the process's CPU and wall seconds (2,)."""
+    begin = np.array([time.process_time(), time.perf_counter()])
+    result = run(*arguments)
+    return result, np.array([time.process_time(), time.perf_counter()]) - begin
+
+
+def _row(
+    capture: HandoverCapture, name: str, qualities: list[Quality], scene: GaussianScene, seconds: Seconds
+) -> str:
+    formats = {"psnr_db": ".2f", "ssim": ".3f", "gmsd": ".3f", "depth_mae_mm": ".2f", "iou": ".3f"}
+    figures = [f"{getattr(q, key):{form}}" for key, form in formats.items() for q in qualities]
+    cells = [capture.object_name, name, *figures, str(len(scene)), f"{seconds[0]:.1f}", f"{seconds[1]:.1f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    cli.run(main, ReconstructionBenchmark, __doc__)

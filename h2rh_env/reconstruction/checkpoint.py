@@ -1,0 +1,39 @@
+"""The state of an interrupted optimisation: one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .. import __version__, files
+from ..scenes.gaussians import GaussianScene
+
+
+def key_of(scene: GaussianScene, settings: str) -> str:
+    """What a run is of: a state belongs to the first Gaussians, the settings and the version that made it."""
+    digest = hashlib.sha256(f"{__version__} {settings}".encode())
+    for array in (scene.means, scene.sh, scene.labels):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write(path: Path, key: str, steps: int, state: dict[str, Tensor]) -> None:
+    """Saves a state of so many steps done."""
+    content = {name: value.contiguous() for name, value in state.items()}
+    files.write_bytes(path, save(content, {"key": key, "steps": str(steps)}))
+
+
+def read(path: Path, key: str) -> tuple[int, dict[str, Tensor]]:
+    """Steps done and the state; 0 and nothing where there is none, an unreadable one, or one of another run."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            if about.get("key") != key:
+                return 0, {}
+            return int(about["steps"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return 0, {}

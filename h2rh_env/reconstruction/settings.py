@@ -1,0 +1,59 @@
+"""OptimiseSettings: what is optimised, and the named methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import SceneError
+
+
+@dataclass(frozen=True)
+class OptimiseSettings:
+    """Weights are relative to the photometric loss, a mean over all pixels and channels of the crop."""
+
+    steps: int = 800
+    """Steps of Adam, one view each; 0 leaves the first Gaussians as they are."""
+    seed: int = 0
+    """Of the order of views, the backgrounds and the pseudo views."""
+    max_gaussians: int = 30_000
+    """Upper bound, which growth respects."""
+    sh_degree: int = 0
+    """Degree of the view-dependent colour."""
+    mask_weight: float = 0.5
+    """Of the absolute difference between the weights of object and of hand and their masks."""
+    depth_weight: float = 5.0
+    """Of the absolute difference from measured depth, 1/m."""
+    rim_px: int = 1
+    """Width of the rim outside silhouettes where anything may be: soft edges then do not darken what is inside."""
+    random_background: bool = True
+    """A new background colour at every step, else black: what shows through must be transparent."""
+    colour: bool = True
+    """Learn a gain and an offset of each camera's channels."""
+    pose: bool = False
+    """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
+    unpool_every: int = 0
+    """Steps between growths by proximity (FSGS); 0 for never."""
+    pearson_weight: float = 0.0
+    """Of one minus the correlation of rendered and measured depth (FSGS)."""
+    pseudo_weight: float = 0.0
+    """Of one minus the correlation of depth in views between the cameras with that of the first surface (FSGS)."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise SceneError(f"steps is {self.steps}; it must be at least 0")
+        if self.sh_degree not in range(4):
+            raise SceneError(f"sh_degree is {self.sh_degree}; it must be 0 to 3")
+
+
+METHODS = {
+    "metric": OptimiseSettings(),
+    # Kerbl et al. 2023: images alone, on black.
+    "3dgs": OptimiseSettings(
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False, colour=False
+    ),
+    # Zhu et al. 2024, the paper's choice; measured depth stands in for their monocular estimate.
+    "fsgs": OptimiseSettings(
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False, colour=False,
+        unpool_every=100, pearson_weight=0.05, pseudo_weight=0.05,
+    ),
+}  # fmt: skip
