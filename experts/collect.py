@@ -8,12 +8,7 @@ Run the same command again to continue a collection that was interrupted.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -25,6 +20,7 @@ import tyro
 
 from h2rh_env import __version__, cli
 from h2rh_env.camera import HAND_EYE_CAMERA
+from h2rh_env.cluster import Cluster, map_tasks
 from h2rh_env.demonstrations import Demonstration, DemonstrationWriter, encode
 from h2rh_env.errors import DatasetError
 from h2rh_env.evaluation import episode_seed
@@ -33,7 +29,7 @@ from h2rh_env.handover_scene import HandoverScene, scene_folders
 from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
-from h2rh_env.start_poses import sample_starts
+from h2rh_env.start_poses import STARTS, sample_starts
 
 from .labels import Labeller
 from .three_phase import Phase
@@ -50,7 +46,7 @@ class CollectSettings:
     """A scene folder, or a folder of scene folders."""
     out: Path
     """Folder of the data set."""
-    starts: int = 15
+    starts: int = STARTS
     """Start poses for each scene (k of Sec. III-B)."""
     hold: int = 3
     """Frames after the pre-grasp pose is reached, jittered about it by 12 mm and 2.3 degrees."""
@@ -61,6 +57,8 @@ class CollectSettings:
     """Of starts, noise and jitter."""
     workers: int = os.cpu_count() or 1
     """Processes. Their number does not change the result."""
+    cluster: Cluster | None = None
+    """Processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
 
     def __post_init__(self) -> None:
         for name, least in (("starts", 1), ("hold", 0), ("noise", 0), ("workers", 1)):
@@ -148,32 +146,6 @@ def _collect_one(task: _Task) -> tuple[bytes, int] | None:
     return encode(episode), len(episode)
 
 
-def _die_with_parent() -> None:
-    """Ends this worker when the command is killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-@contextmanager
-def _results(tasks: list[_Task], workers: int) -> Iterator[Iterator[tuple[bytes, int] | None]]:
-    """Results in the order of the tasks; each process computes with one thread."""
-    if workers == 1:
-        yield map(_collect_one, tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_die_with_parent)
-    try:
-        yield pool.map(_collect_one, tasks)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def collect(settings: CollectSettings) -> DemonstrationWriter:
     """Collects what is still missing in `settings.out`, with a progress bar."""
     folders = scene_folders(settings.scenes)
@@ -190,9 +162,9 @@ def collect(settings: CollectSettings) -> DemonstrationWriter:
     }
     writer = DemonstrationWriter(settings.out, HAND_EYE_CAMERA, provenance)
     done = writer.episodes + writer.dropped
-    with cli.progress_bar() as bar, _results(tasks[done:], settings.workers) as results:
+    with cli.progress_bar() as bar:
         task = bar.add_task("trajectories", total=len(tasks), completed=done, note="")
-        for result in results:
+        for result in map_tasks(_collect_one, tasks[done:], settings.workers, settings.cluster):
             if result is None:
                 writer.drop()
             else:

@@ -1,16 +1,25 @@
-"""Start poses: where an episode may begin (Eqs. 3-6), and how many tries were turned down for what."""
+"""Start poses: where an episode may begin (Eqs. 3-6), and how many tries were turned down for what.
+
+python -m h2rh_env.start_poses scenes/train
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+import tyro
+from rich.console import Console
+from rich.table import Table
 from scipy.spatial.transform import Rotation
 
+from . import cli
 from .errors import SceneError
 from .geometry import SE3, Array, angle_between, uniform_directions, upright_rotation
-from .handover_scene import HandoverScene
+from .handover_scene import HandoverScene, load_scenes
 from .interface import CLEARANCE_M, STANDOFF_M
 
 RADIUS_M = 0.7  # Sec. IV-A
@@ -20,6 +29,7 @@ MAX_ANGLE_TO_GRASP_RAD = float(np.radians(100))
 SPARE_M = 1e-3  # by which a start's way clears d_min, so that rounding on the way cannot spend it
 TRIES_AT_ONCE = 16
 MAX_TRIES = 20_000
+STARTS = 15  # k of Sec. III-B
 
 
 @dataclass(frozen=True)
@@ -141,3 +151,43 @@ class StartSampler:
 def _jitter_rotations(angles_rad: Array) -> Array:
     """R_x(theta_x) R_y(theta_y) of Eq. 5 for angles (N, 2), rad; (N, 3, 3)."""
     return Rotation.from_euler("XY", angles_rad).as_matrix()
+
+
+@dataclass(frozen=True)
+class StartSettings:
+    """Whose starts to count."""
+
+    scenes: Annotated[Path | None, tyro.conf.Positional] = None
+    """A scene folder, or a folder of scene folders; the shipped ones by default."""
+    starts: int = STARTS
+    """Start poses for each scene."""
+    seed: int = 0
+    """Of the starts."""
+
+    def __post_init__(self) -> None:
+        if self.starts < 1:
+            raise SceneError(f"--starts is {self.starts}; it must be at least 1")
+
+
+def main(settings: StartSettings) -> None:
+    """Prints how many tries each scene took, and what was wrong with the others."""
+    view = Table(
+        "scene", "tried", "accepted", "beside hand (Eq. 4)", "turned away (Eq. 6)", "too near (Eq. 14)"
+    )
+    total = StartStatistics()
+    for scene in load_scenes(settings.scenes):
+        _, found = StartSampler(scene).sample(np.random.default_rng(settings.seed), settings.starts)
+        view.add_row(scene.name, *_shares(found))
+        total += found
+    view.add_section()
+    view.add_row("all", *_shares(total))
+    Console().print(view)
+
+
+def _shares(found: StartStatistics) -> list[str]:
+    counts = (found.accepted, found.beside_hand, found.turned_away, found.too_near)
+    return [str(found.tried), *(f"{count} ({100 * count / found.tried:.0f} %)" for count in counts)]
+
+
+if __name__ == "__main__":
+    cli.run(main, StartSettings, __doc__)

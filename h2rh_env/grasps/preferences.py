@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
+from scipy.special import ndtr
 
+from ..clearance import SWEEP_MARGIN_M
 from ..errors import GraspError
 from ..geometry import Array, angle_between
 from .surface import Surface, thinned
 
 HAND_VOXEL_M = 0.007
+LEVEL_M = 0.02  # a hand's middle this far aside of the object's free part tells its side well
 FREE_FROM_HAND_M = 0.04  # a point of the object this far from the hand counts half as free
 
 
@@ -23,6 +26,8 @@ class Situation:
     Attributes:
         free_centre: (3,) mean of the object's surface, weighed by its distance to the hand.
         towards_hand: (3,) unit vector from there to the hand's mean; None without a hand.
+        aside: (2,) the level direction to the hand, of length near 1 for a hand well beside the free part, 0 for one
+            straight below or above.
     """
 
     object_points: Array
@@ -31,6 +36,7 @@ class Situation:
     hand_thinned: Array
     free_centre: Array
     towards_hand: Array | None
+    aside: Array
 
     @classmethod
     def of(cls, object_points: npt.ArrayLike, hand_points: npt.ArrayLike) -> Situation:
@@ -43,12 +49,13 @@ class Situation:
             )
         surface, thin_hand = Surface.from_points(whole), thinned(hand, HAND_VOXEL_M)
         if not len(hand):
-            return cls(whole, hand, surface, thin_hand, surface.points.mean(axis=0), None)
+            return cls(whole, hand, surface, thin_hand, surface.points.mean(axis=0), None, np.zeros(2))
         apart, _ = cKDTree(thin_hand).query(surface.points)
         free = 1 / (1 + np.exp((FREE_FROM_HAND_M - apart) / 0.012))
         centre = free @ surface.points / free.sum()
         to_hand = thin_hand.mean(axis=0) - centre
-        return cls(whole, hand, surface, thin_hand, centre, to_hand / np.linalg.norm(to_hand))
+        aside = to_hand[:2] / np.hypot(LEVEL_M, np.linalg.norm(to_hand[:2]))
+        return cls(whole, hand, surface, thin_hand, centre, to_hand / np.linalg.norm(to_hand), aside)
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,12 @@ class Preferences:
         roll_rad: of the camera in the grasp frame from upright.
         centre_m: from the fingertips' midpoint to the middle of the object's free part.
         misfit: of the contacts' alignment, 1 - score.
-        hand_gap_m: the hand beside the gripper's way costs `hand_gap_cost` at no distance, and this much farther off
-            a third of it.
+        height_m: a contact this much higher than the middle of the object's free part is one unit cheaper, so that of
+            two free ends the upper one is taken.
+        side_cost: of an approach at a right angle to the hand's level direction; twice this from the hand's side. It
+            settles from where to come when the hand is nearly below the object.
+        arrival_m: how far beside its way the gripper may well come in, for nobody arrives exactly; `hand_cost` is
+            paid by the chance that it then touches the hand.
     """
 
     away_rad: float = float(np.radians(45))
@@ -72,13 +83,15 @@ class Preferences:
     roll_rad: float = float(np.radians(25))
     centre_m: float = 0.025
     misfit: float = 0.6
-    hand_gap_m: float = 0.008
-    hand_gap_cost: float = 6.0
+    arrival_m: float = 0.02
+    height_m: float = 0.1
+    side_cost: float = 4.0
+    hand_cost: float = 14.0
 
     def costs(
         self, rotations: Array, contacts: Array, scores: Array, hand_gaps_m: Array, situation: Situation
     ) -> Array:
-        """Of N grasps, (N,): 0 for the one that one would wish for, and smooth in grasp, object and hand.
+        """Of N grasps, (N,): the less the better, and smooth in grasp, object and hand.
 
         Args:
             rotations: (N, 3, 3) world from grasp frame. contacts: (N, 3) midpoints of the fingertips, m.
@@ -91,6 +104,8 @@ class Preferences:
         cost += (roll / self.roll_rad) ** 2
         cost += ((contacts - situation.free_centre) ** 2).sum(axis=1) / self.centre_m**2
         cost += ((1 - scores) / self.misfit) ** 2
+        cost -= 2 * (contacts - situation.free_centre)[:, 2] / self.height_m
+        cost += 2 * self.side_cost * (1 - approaches[:, :2] @ situation.aside)
         if situation.towards_hand is not None:
             cost += (angle_between(approaches, situation.towards_hand) / self.away_rad) ** 2
-        return cost / 2 + self.hand_gap_cost * np.exp(-np.maximum(hand_gaps_m, 0) / self.hand_gap_m)
+        return cost / 2 + self.hand_cost * ndtr((SWEEP_MARGIN_M - hand_gaps_m) / self.arrival_m)

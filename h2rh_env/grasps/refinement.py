@@ -20,8 +20,7 @@ from .safety import Limits, Verdicts, judge
 
 SPREAD_M = 0.0075
 SPREAD_RAD = 0.12
-FEW, MANY = 48, 256  # changes of the pose that stand for all
-CLIMB_STEPS = 5
+BREADTHS = (1.5, 1.5, 1.25, 1.25, 1.0, 1.0, 1.0, 1.0)  # of the changes, in units of the spreads, step by step
 
 
 @dataclass(frozen=True)
@@ -63,25 +62,33 @@ class Worth:
         )
         return worth
 
-    def climb(self, world_from_grasp: SE3, count: int) -> tuple[SE3, float]:
-        """The grasp a few steps uphill on S, and S there, by `count` changes of the pose."""
-        pose, mean = world_from_grasp, 0.0
-        changes = _changes(count)
-        for _ in range(CLIMB_STEPS):
+    def climb(self, world_from_grasp: SE3) -> SE3 | None:
+        """The grasp a few steps uphill on S; None where nothing about it is worth anything."""
+        pose = world_from_grasp
+        for breadth in BREADTHS:
+            changes = breadth * CHANGES
             turns = Rotation.from_rotvec(changes[:, :3]).as_matrix()
             contact = pose.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
             weights = self.of(pose.rotation @ turns, contact + changes[:, 3:] @ pose.rotation.T)
-            mean = float(weights.mean())
-            if not mean:
-                break
+            if not weights.any():
+                return None
             step = weights @ changes / weights.sum()
             rotation = pose.rotation @ Rotation.from_rotvec(step[:3]).as_matrix()
             contact = contact + pose.rotation @ step[3:]
             pose = SE3(rotation, contact - FINGERTIP_DEPTH_M * rotation[:, 2])
-        return pose, mean
+        return pose
 
 
 def _changes(count: int) -> Array:
-    """(count, 6) rotation vectors and shifts about the contact, the same every time and without a bias."""
-    half = np.random.default_rng(0).normal(size=(count // 2, 6))
-    return np.concatenate([half, -half]) * np.repeat([SPREAD_RAD, SPREAD_M], 3)
+    """(8 * count, 6) rotation vectors and shifts about the contact, the same every time.
+
+    With each change come its opposite and those of the mirrored and of the half-turned gripper, so that neither is
+    preferred.
+    """
+    some = np.random.default_rng(0).normal(size=(count, 6))
+    for signs in ([-1, -1, -1, -1, -1, -1], [1, -1, -1, -1, 1, 1], [-1, -1, 1, -1, -1, 1]):
+        some = np.concatenate([some, some * signs])
+    return some * np.repeat([SPREAD_RAD, SPREAD_M], 3)
+
+
+CHANGES = _changes(48)

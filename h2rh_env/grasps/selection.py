@@ -1,32 +1,30 @@
 """Selection: of many grasps, the one safe for the hand (Eq. 1) that a person would expect.
 
-What the image does not determine can't be learnt, so the choice is a smooth function of the geometry: the cheapest of
-the candidates that differ are moved to the middle of the safe grasps around them, and the best of those is taken.
+What the image does not determine can't be learnt, so the choice is a smooth function of the geometry: the place about
+which the good grasps crowd is found first, blurred so much that no single grasp decides it, and climbed from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import GraspError
-from ..geometry import SE3, Array
+from ..geometry import SE3
 from ..gripper import ROBOTIQ_2F85, GripperGeometry, upright_half_turn
 from .base import GraspCandidate
 from .closing import closing_of
+from .crowd import Crowd
 from .fallback import approach_poses
 from .preferences import Preferences, Situation
-from .refinement import FEW, MANY, Worth
+from .refinement import Worth
 from .safety import FAULTS, Limits
 
-LOOK_AHEAD = 128
-ENOUGH_SAFE = 250
-STARTS = 8
-FINALISTS = 4
-APART_M = 0.02
-APART_COS = float(np.cos(np.radians(20)))
+MODES = 6  # crowds that are climbed in turn, until one leads to a grasp
+SINGLES = 200  # grasps that are tried as they are, if none did
 
 
 def select_grasp(
@@ -52,81 +50,53 @@ def select_grasp(
     """
     limits, preferences = limits or Limits(), preferences or Preferences()
     situation = Situation.of(object_points, hand_points)
-    faults = np.zeros(0, np.int64)
-    for closes in (True, False):
+    told: list[str] = []
+    for closes, tried in ((True, "grasps"), (False, "approaches")):
         worth = Worth(situation, limits, preferences, gripper, closes)
         proposed = (
             list(candidates) if closes else approach_poses(situation.surface.points, situation.free_centre)
         )
-        crowd, rotations, origins = _by_cost(proposed, preferences, situation)
-        safe, faults = _safe_ones(rotations, origins, worth)
-        for choice in _refined([crowd[i] for i in safe], worth):
+        crowd, faults = _safe_ones(proposed, worth)
+        for choice in _choices(crowd, worth):
             if worth.allows(choice.world_from_grasp):
                 return choice
-    reasons = [f"{count} {FAULTS[i - 1]}" for i, count in enumerate(np.bincount(faults)) if i and count]
-    raise GraspError(
-        f"no safe approach to the object: of {len(faults)} directions tried, {', '.join(reasons)}"
-    )
+        told.append(f"of {len(faults)} {tried} tried, {_reasons(faults)}")
+    raise GraspError(f"no safe approach to the object: {'; '.join(told)}")
 
 
-def _by_cost(
-    candidates: list[GraspCandidate], preferences: Preferences, situation: Situation
-) -> tuple[list[GraspCandidate], Array, Array]:
-    """The candidates, cheapest first, with their rotations (N, 3, 3) and origins (N, 3)."""
+def _reasons(faults: npt.NDArray[np.int64]) -> str:
+    """How many have which fault first."""
+    counts = np.bincount(faults, minlength=1 + len(FAULTS))
+    names = ("are safe only at first sight", *FAULTS)
+    reasons = [f"{count} {name}" for count, name in zip(counts, names, strict=True) if count]
+    return ", ".join(reasons) or "none to judge"
+
+
+def _safe_ones(candidates: list[GraspCandidate], worth: Worth) -> tuple[Crowd, npt.NDArray[np.int64]]:
+    """The candidates that are safe on the thinned clouds, and everyone's faults."""
     rotations = np.array([c.world_from_grasp.rotation for c in candidates]).reshape(-1, 3, 3)
     origins = np.array([c.world_from_grasp.translation for c in candidates]).reshape(-1, 3)
     contacts = np.array([c.contact_world for c in candidates]).reshape(-1, 3)
     scores = np.array([c.score for c in candidates])
-    costs = preferences.costs(rotations, contacts, scores, np.full(len(scores), np.inf), situation)
-    order = np.argsort(costs, kind="stable")
-    return [candidates[i] for i in order], rotations[order], origins[order]
+    verdicts = worth.judged(rotations, origins)
+    safe = verdicts.faults == 0
+    costs = worth.preferences.costs(
+        rotations[safe], contacts[safe], scores[safe], verdicts.hand_gap_m[safe], worth.situation
+    )
+    return Crowd.of(rotations[safe], contacts[safe], costs), verdicts.faults
 
 
-def _safe_ones(rotations: Array, origins: Array, worth: Worth) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """Indices of the first safe grasps, and the faults met until there were enough of them."""
-    safe: list[int] = []
-    faults: list[int] = []
-    for first in range(0, len(rotations), LOOK_AHEAD):
-        some = slice(first, first + LOOK_AHEAD)
-        found = worth.judged(rotations[some], origins[some]).faults
-        safe += list(first + np.flatnonzero(found == 0))
-        faults += list(found)
-        if len(safe) >= ENOUGH_SAFE:
-            break
-    return safe, np.array(faults, np.int64)
-
-
-def _refined(candidates: list[GraspCandidate], worth: Worth) -> Iterator[GraspCandidate]:
-    """Yields what the candidates lead to, best first, then the candidates themselves, cheapest first."""
-    climbed = [worth.climb(c.world_from_grasp, FEW) for c in _different(candidates)]
-    climbed.sort(key=lambda pose_and_worth: -pose_and_worth[1])
-    finals = [worth.climb(pose, MANY) for pose, _ in climbed[:FINALISTS]]
-    finals.sort(key=lambda pose_and_worth: -pose_and_worth[1])
-    for pose, _ in finals:
-        choice = _grasp_at(pose, worth)
-        if choice.score > 0 or not worth.closes:
+def _choices(crowd: Crowd, worth: Worth) -> Iterator[GraspCandidate]:
+    """What the crowd's modes lead to, the most crowded first, then single grasps, cheapest first."""
+    tops = (worth.climb(pose) for pose in crowd.modes(MODES))
+    for pose in chain(tops, crowd.poses(SINGLES)):
+        choice = None if pose is None else _grasp_at(pose, worth)
+        if choice is not None and (choice.score > 0 or not worth.closes):
             yield choice
-    yield from candidates
-
-
-def _different(candidates: list[GraspCandidate]) -> list[GraspCandidate]:
-    """The first candidates of which no two are alike."""
-    chosen: list[GraspCandidate] = []
-    for candidate in candidates:
-        approach = candidate.world_from_grasp.rotation[:, 2]
-        if all(
-            np.linalg.norm(candidate.contact_world - c.contact_world) > APART_M
-            or approach @ c.world_from_grasp.rotation[:, 2] < APART_COS
-            for c in chosen
-        ):
-            chosen.append(candidate)
-        if len(chosen) == STARTS:
-            break
-    return chosen
 
 
 def _grasp_at(pose: SE3, worth: Worth) -> GraspCandidate:
-    """A refined pose as a candidate, its fingers centred on what they close on."""
+    """A pose as a candidate, its fingers centred on what they close on."""
     if not worth.closes:
         return GraspCandidate(upright_half_turn(pose), 0.0, 0.0, graspable=False)
     closing = closing_of(pose.rotation[None], pose.translation[None], worth.situation.surface, worth.gripper)

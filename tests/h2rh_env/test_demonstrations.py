@@ -1,8 +1,7 @@
 import json
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -90,32 +89,58 @@ def test_a_folder_of_other_provenance_is_not_continued(tmp_path: Path) -> None:
         DemonstrationWriter(tmp_path / "data", CAMERA, PROVENANCE | {"seed": 1})
 
 
-def test_a_killed_writer_leaves_a_readable_data_set(tmp_path: Path) -> None:
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_demonstrations import *\n"
-        "writer = DemonstrationWriter(sys.argv[1], CAMERA, PROVENANCE)\n"
-        "episode = encode(random_demonstration(0))\n"
-        "print('ready', flush=True)\n"
-        "while True:\n"
-        "    writer.append(episode, 4)\n"
-        "    print(writer.episodes, flush=True)\n"
-    )
-    rng = np.random.default_rng(0)
-    process_count = 3
-    for attempt in range(process_count):
-        folder = tmp_path / str(attempt)
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(rng.uniform(0.02, 0.1))
-        process.send_signal(signal.SIGKILL)
-        told = process.stdout.read().split()
-        process.wait()
-        whole = list(read_demonstrations(folder))
-        assert len(whole) >= (int(told[-1]) if told else 0)
+def killed_while_writing(folder: Path, after_s: float, creating: bool) -> int:
+    """Forks a writer that appends without end, kills it, and returns how many episodes it told of.
+
+    Args:
+        after_s: from its first append, or from its start if `creating`.
+    """
+    told, tell = os.pipe()
+    writer = os.fork()
+    if not writer:
+        episode = encode(random_demonstration(0))
+        if creating:
+            os.write(tell, b"0\n")
+        data = DemonstrationWriter(folder, CAMERA, PROVENANCE)
+        while True:
+            data.append(episode, 4)
+            os.write(tell, b"%d\n" % data.episodes)
+            data.drop()
+    os.close(tell)
+    with os.fdopen(told, "rb") as pipe:
+        first = int(pipe.readline())
+        time.sleep(after_s)
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+        return max([first, *map(int, pipe.read().split())])
+
+
+def survived(folder: Path, kills: int, seed: int) -> int:
+    """Kills writers, ten in turn to each data set, checks what each leaves, and returns how many had appended."""
+    rng = np.random.default_rng(seed)
+    before, appended = 0, 0
+    for kill in range(kills):
+        creating = kill % 10 == 0
+        data = folder / str(kill // 10)
+        before = 0 if creating else before
+        told = killed_while_writing(data, rng.uniform(0, 0.03), creating)
+        appended += told > before
+        if not data.exists():
+            assert told == 0
+            continue
+        whole = list(read_demonstrations(data))
+        assert len(whole) >= max(told, before)
+        assert minari.MinariDataset(data).total_episodes == len(whole)
+        before = len(whole)
+    return appended
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("kills", [30, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_killed_at_any_moment_it_leaves_a_readable_data_set_of_all_that_was_told(
+    tmp_path: Path, kills: int
+) -> None:
+    assert survived(tmp_path, kills, seed=0) >= 0.8 * kills
 
 
 def test_faults_are_told_in_one_sentence(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The chosen grasp is safe for the hand (Eq. 1 and the sweep), sees the object (Eq. 7), and does not jump."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,14 +10,16 @@ from scipy.spatial.transform import Rotation
 
 from h2rh_env.clearance import Clearance, between_fingers, swept_hits
 from h2rh_env.errors import GraspError
-from h2rh_env.geometry import SE3, angle_between, upright_rotation
+from h2rh_env.geometry import SE3, angle_between, rotation_angle, uniform_directions, upright_rotation
 from h2rh_env.grasps.antipodal import AntipodalProposer
 from h2rh_env.grasps.base import GraspCandidate
+from h2rh_env.grasps.crowd import Crowd
 from h2rh_env.grasps.fallback import even_directions
 from h2rh_env.grasps.preferences import Preferences, Situation
+from h2rh_env.grasps.refinement import CHANGES
 from h2rh_env.grasps.safety import FAULTS, Limits, hand_is_near, judge
 from h2rh_env.grasps.selection import select_grasp
-from h2rh_env.gripper import FINGERTIP_DEPTH_M
+from h2rh_env.gripper import FINGERTIP_DEPTH_M, half_turned
 
 CENTRE = np.array([0.6, 0.1, 0.4])
 NO_HAND = np.zeros((0, 3))
@@ -114,6 +118,63 @@ def test_the_choice_turns_with_the_scene_about_the_vertical(chosen, candidates):
     assert np.linalg.norm(turned.contact_world - turn.apply(grasp.contact_world)) < 0.015
 
 
+def test_the_mirrored_scene_gets_the_mirrored_grasp(chosen):
+    grasp, points, hand = chosen
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    there = points @ mirror
+    other = select_grasp(PROPOSER.propose(there, np.random.default_rng(0)), there, hand @ mirror)
+    assert np.degrees(angle_between(other.world_from_grasp.rotation[:, 2], mirror @ approach_of(grasp))) < 10
+    assert np.linalg.norm(other.contact_world - mirror @ grasp.contact_world) < 0.01
+
+
+def test_arriving_two_centimetres_and_four_degrees_off_is_still_safe_for_the_hand(chosen):
+    grasp, _, hand = chosen
+    rng = np.random.default_rng(0)
+    for shift, axis in zip(uniform_directions(rng, 60), uniform_directions(rng, 60), strict=True):
+        off = SE3(Rotation.from_rotvec(np.radians(4) * axis).as_matrix(), 0.02 * shift)
+        assert not swept_hits(hand, grasp.pregrasp() @ off, 0.3).any()
+
+
+def test_of_two_free_ends_the_upper_one_is_taken():
+    rng = np.random.default_rng(0)
+    points, _ = held_can(radius=0.03, height=0.3)
+    turn, rise = rng.uniform(0.1, np.pi - 0.1, 4000), rng.uniform(-0.03, 0.03, 4000)
+    hand = CENTRE + np.stack([0.045 * np.cos(turn), 0.045 * np.sin(turn), rise], axis=1)
+    grasp = select_grasp(PROPOSER.propose(points, rng), points, hand)
+    assert grasp.contact_world[2] > CENTRE[2] + 0.03
+
+
+def approach_of(grasp: GraspCandidate) -> np.ndarray:
+    return grasp.world_from_grasp.rotation[:, 2]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_crowd_has_its_first_mode_where_most_are_and_fingers_exchanged_are_the_same_grasp(seed):
+    rng = np.random.default_rng(seed)
+    few, many = Rotation.random(2, rng=rng).as_matrix()
+    rotations = np.concatenate([np.tile(few, (5, 1, 1)), np.tile(many, (20, 1, 1))])
+    rotations = rotations @ Rotation.from_rotvec(rng.normal(scale=0.02, size=(25, 3))).as_matrix()
+    rotations[rng.random(25) < 0.5] @= np.diag([-1.0, -1.0, 1.0])
+    contacts = np.concatenate([np.tile([0.0, 0, 0], (5, 1)), np.tile([0.2, 0, 0], (20, 1))])
+    order = rng.permutation(25)
+    first, second = Crowd.of(rotations[order], contacts[order], np.zeros(25)).modes(2)
+    for mode, rotation, contact in ((first, many, [0.2, 0, 0]), (second, few, [0.0, 0, 0])):
+        np.testing.assert_allclose(mode.apply([0, 0, FINGERTIP_DEPTH_M]), contact, atol=1e-6)
+        assert min(rotation_angle(pose.rotation.T @ rotation) for pose in (mode, half_turned(mode))) < 0.05
+
+
+def test_an_empty_crowd_has_no_modes():
+    nobody = Crowd.of(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0))
+    assert list(nobody.modes(3)) == []
+    assert list(nobody.poses(3)) == []
+
+
+def test_the_changes_of_the_climb_prefer_no_side():
+    mirrored = CHANGES * [1, -1, -1, -1, 1, 1]
+    np.testing.assert_allclose(CHANGES.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.sort(mirrored, axis=0), np.sort(CHANGES, axis=0), atol=1e-12)
+
+
 def test_an_object_too_wide_for_the_gripper_gets_a_safe_approach_that_says_so():
     points, hand = held_can(radius=0.051, height=0.14)
     assert PROPOSER.propose(points, np.random.default_rng(0)) == []
@@ -129,12 +190,18 @@ def test_without_a_hand_there_is_a_grasp_too(candidates):
     assert Situation.of(POINTS, NO_HAND).towards_hand is None
 
 
-def test_a_hand_all_round_leaves_no_safe_approach_and_the_error_counts_why():
+def test_a_hand_all_round_leaves_no_safe_approach_and_the_error_counts_why(candidates):
     points, _ = held_can()
     shell = CENTRE + 0.12 * even_directions(4000)
-    with pytest.raises(
-        GraspError, match=r"no safe approach.*of \d+ directions tried, \d+ have the hand within"
-    ):
+    with pytest.raises(GraspError, match="no safe approach") as refused:
+        select_grasp(candidates, points, shell)
+    grasps, approaches = str(refused.value).split(": ")[1].split("; ")
+    for told, kind, count in ((grasps, "grasps", len(candidates)), (approaches, "approaches", None)):
+        tried, *reasons = re.findall(r"\d+", told)
+        assert f"{kind} tried" in told
+        assert "have the hand within the safety distance" in told
+        assert sum(map(int, reasons)) == int(tried) == (count or int(tried)) > 0
+    with pytest.raises(GraspError, match="of 0 grasps tried, none to judge; of"):
         select_grasp([], points, shell)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2rh_env.errors import SceneError
-from h2rh_env.geometry import angle_between, upright_rotation
-from h2rh_env.start_poses import StartSampler, sample_starts
+from h2rh_env.geometry import angle_between, uniform_directions, upright_rotation
+from h2rh_env.start_poses import StartSampler, StartSettings, main, sample_starts
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -103,3 +103,39 @@ def test_a_scene_that_admits_no_start_says_why(tiny_scene, monkeypatch):
     monkeypatch.setattr("h2rh_env.start_poses.MAX_TRIES", 200)
     with pytest.raises(SceneError, match=r"0 of \d+ tried; \d+ were on the hand's side"):
         sample_starts(tiny_scene, np.random.default_rng(0), 1, min_angle_to_hand_rad=np.pi)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_what_is_turned_down_is_turned_down_by_an_equation(tiny_scene, seed):
+    """Of all directions, drawn again here one by one, those accepted are those that keep Eqs. 4, 6 and 14."""
+    sampler = StartSampler(tiny_scene, jitter_rad=0.0)
+    _, positions, statistics = sampler.draw(np.random.default_rng(seed), 40)
+    grasp, goal = tiny_scene.grasp.world_from_grasp, tiny_scene.grasp.pregrasp().translation
+    kept, beside, turned = [], 0, 0
+    for direction in uniform_directions(np.random.default_rng(seed), 40):
+        start = grasp.translation + 0.7 * direction
+        back = start - tiny_scene.object_centre
+        if angle_between(back, tiny_scene.hand_centre - tiny_scene.object_centre) <= np.radians(60):
+            beside += 1
+        elif angle_between(-back, grasp.rotation[:, 2]) > np.radians(100):
+            turned += 1
+        elif (
+            tiny_scene.clearance.distance(start + np.linspace(0, 1, 800)[:, None] * (goal - start)).min()
+            > 0.102
+        ):
+            kept.append(start)
+    assert (statistics.beside_hand, statistics.turned_away) == (beside, turned)
+    assert {tuple(np.round(p, 9)) for p in kept} <= {tuple(np.round(p, 9)) for p in positions}
+
+
+def test_the_command_prints_each_scene_and_the_sum(tiny_scene, tmp_path, capsys):
+    for name in ("a", "b"):
+        dataclasses.replace(tiny_scene, name=name).save(tmp_path / name)
+    main(StartSettings(tmp_path, starts=5))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    tried = {row[1]: int(row[3]) for row in rows}
+    assert set(tried) == {"a", "b", "all"}
+    assert tried["all"] == tried["a"] + tried["b"]
+    with pytest.raises(SceneError, match="--starts is 0"):
+        StartSettings(tmp_path, starts=0)

@@ -1,0 +1,95 @@
+"""How fast demonstrations are collected on one core, renderer and writing included.
+
+python benchmarks/collection.py
+python benchmarks/collection.py --scenes scenes/train --starts 15 --gaussians 50000
+"""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from experts.collect import CollectSettings, collect
+from h2rh_env import cli
+from h2rh_env.errors import SceneError
+from h2rh_env.handover_scene import HandoverScene, load_scenes
+
+PARTS = {
+    "rendering": "render_observations",
+    "encoding": "encode",
+    "labels": "__call__ experts/labels",
+    "starts": "sample_starts",
+    "writing": "append",
+}
+
+
+@dataclass(frozen=True)
+class CollectionBenchmark:
+    """Settings of the benchmark."""
+
+    scenes: Path | None = None
+    """Folder of the scenes; the shipped ones by default."""
+    starts: int = 5
+    """Trajectories in each scene."""
+    gaussians: int = 30_000
+    """How many Gaussians each scene is brought to."""
+    noise: float = 0.5
+    """Of the executed steps, see experts.collect."""
+
+    def __post_init__(self) -> None:
+        for name in ("starts", "gaussians"):
+            if getattr(self, name) < 1:
+                raise SceneError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def of_size(scene: HandoverScene, count: int) -> HandoverScene:
+    """The scene with so many Gaussians: some left out, or some twice."""
+    have = len(scene.gaussians)
+    picked = np.random.default_rng(0).permutation(have)[:count]
+    if count > have:
+        picked = np.concatenate([np.arange(have), np.random.default_rng(0).integers(have, size=count - have)])
+    return replace(scene, gaussians=scene.gaussians.select(np.sort(picked)), scene_hash="")
+
+
+def main(config: CollectionBenchmark) -> None:
+    """Collects twice, to leave compiling out, and prints frames a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for scene in load_scenes(config.scenes):
+            of_size(scene, config.gaussians).save(place / "scenes" / scene.name)
+        warm = CollectSettings(place / "scenes", place / "warm", starts=1, noise=config.noise, workers=1)
+        collect(warm)
+        settings = replace(warm, out=place / "data", starts=config.starts, seed=1)
+        profile = cProfile.Profile()
+        begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+        writer = collect(settings)
+        wall_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
+        profile.enable()
+        collect(replace(settings, out=place / "profiled", starts=1, seed=2))
+        profile.disable()
+    console = Console()
+    console.print(
+        f"{writer.episodes} trajectories, {writer.steps} frames of 224x168, {config.gaussians} Gaussians: "
+        f"{writer.steps / wall_s:.0f} frames/s by the wall, {writer.steps / cpu_s:.0f} per second of CPU"
+    )
+    shares = {name: _seconds(profile, function) for name, function in PARTS.items()}
+    whole = pstats.Stats(profile).total_tt  # type: ignore[attr-defined]
+    console.print(", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in shares.items()))
+
+
+def _seconds(profile: cProfile.Profile, function: str) -> float:
+    """Cumulated seconds of the functions of a name, and, after a space, a part of their file's."""
+    name, _, place = function.partition(" ")
+    found = pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
+    return sum(values[3] for (file, _, called), values in found if called == name and place in file)
+
+
+if __name__ == "__main__":
+    cli.run(main, CollectionBenchmark, __doc__)

@@ -1,0 +1,86 @@
+"""Crowd: where good grasps are many, so that one grasp more or less does not decide.
+
+The density of a crowd at a grasp is the sum of exp(-cost) of all of them, blurred by their distance to it in contact,
+approach and closing axis. Its modes move little when a cloud is measured again; the cheapest single grasp jumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..geometry import SE3, Array
+from ..gripper import FINGERTIP_DEPTH_M
+
+MOST = 1500  # grasps that count, the cheapest ones
+BLUR_M = 0.02
+BLUR_RAD = 0.45
+SHIFTS = 4  # steps of mean shift
+APART = float(np.exp(-4.5))  # modes are less near to each other than three blurs
+
+
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """N grasps, cheapest first.
+
+    Attributes:
+        rotations: (N, 3, 3) world from grasp frame. contacts: (N, 3) midpoints of the fingertips, m.
+        weights: (N,) exp(-cost).
+    """
+
+    rotations: Array
+    contacts: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, rotations: Array, contacts: Array, costs: Array) -> Crowd:
+        """Of grasps in any order, by their costs (N,)."""
+        order = np.lexsort((*contacts.T, costs))[:MOST]
+        least = costs[order[0]] if len(order) else 0.0
+        return cls(rotations[order], contacts[order], np.exp(least - costs[order]))
+
+    def poses(self, count: int) -> Iterator[SE3]:
+        """The first grasps themselves."""
+        yield from map(_pose, self.rotations[:count], self.contacts[:count])
+
+    def modes(self, count: int) -> Iterator[SE3]:
+        """At most so many places of great density, the densest first, each well apart from those before."""
+        density = self._nearness(self.rotations, self.contacts) @ self.weights
+        for _ in range(count):
+            if not density.any():
+                return
+            densest = int(density.argmax())
+            rotation, contact = self.rotations[densest], self.contacts[densest]
+            for _ in range(SHIFTS):
+                rotation, contact = self._mean_about(rotation, contact)
+            yield _pose(rotation, contact)
+            nearness = self._nearness(rotation[None], contact[None])[0]
+            density = np.where(nearness > APART, 0.0, density)
+            density[densest] = 0.0
+
+    def _nearness(self, rotations: Array, contacts: Array) -> Array:
+        """(K, N): 1 for the same grasp, or with its fingers exchanged, less the more they differ."""
+        x, z = rotations[:, :, 0], rotations[:, :, 2]
+        apart = (contacts**2).sum(axis=1)[:, None] + (self.contacts**2).sum(axis=1)
+        apart = np.maximum(apart - 2 * contacts @ self.contacts.T, 0) / BLUR_M**2
+        apart += 2 * (1 - z @ self.rotations[:, :, 2].T) / BLUR_RAD**2
+        apart += (1 - (x @ self.rotations[:, :, 0].T) ** 2) / BLUR_RAD**2
+        return np.exp(-0.5 * apart)
+
+    def _mean_about(self, rotation: Array, contact: Array) -> tuple[Array, Array]:
+        """One step of mean shift."""
+        near = self._nearness(rotation[None], contact[None])[0] * self.weights
+        near /= near.sum()
+        same = np.sign(self.rotations[:, :, 0] @ rotation[:, 0])
+        z = near @ self.rotations[:, :, 2]
+        x = (near * same) @ self.rotations[:, :, 0]
+        z /= np.linalg.norm(z)
+        x -= (x @ z) * z
+        x /= np.linalg.norm(x)
+        return np.stack([x, np.cross(z, x), z], axis=1), near @ self.contacts
+
+
+def _pose(rotation: Array, contact: Array) -> SE3:
+    return SE3(rotation, contact - FINGERTIP_DEPTH_M * rotation[:, 2])
