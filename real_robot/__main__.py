@@ -10,28 +10,33 @@ Research software, not safety-rated. Exit status: 0 handed over (or all is well)
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
 
 from h2rh_env import cli
-from h2rh_env.clearance import Clearance
 from h2rh_env.errors import RobotError
 from h2rh_env.handover_scene import HandoverScene, scene_folders
 from h2rh_env.metrics import score
 from h2rh_env.rendering.select import make_rasteriser
-from h2rh_env.start_poses import sample_starts
 from policies.registry import make_policy
 
+from .charuco import calibrate_folder
 from .config import RobotConfig
+from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .hardware import check_devices, real_devices
+from .kinematics import UR5
+from .placement import place
 from .replay import replay
+from .segmentation import make_segmenter
 from .session import Outcome, TrialResult, dry_run, run_trial
 from .simulated import simulated_devices
-from .trial_log import read_log
+from .table2 import POLICIES, least_hand_distance, rehearsal_config, table2, table2_text
+from .video import write_video
 
 NOTICE = """\
 This is research software and not safety-rated. It cannot replace the safety limits set on the robot's pendant:
@@ -45,12 +50,11 @@ STATUS = {
     Outcome.STOPPED: 5,
 }
 CHECK_FAILED, REPLAY_DIFFERS = 6, 7
-ROOM_M = 1.0  # a rehearsal's work space reaches this far from the object; a scene knows of no table
 
 
 @dataclass(frozen=True)
 class Rehearse:
-    """One trial over simulated devices, faster than real time; the same seed gives the same log."""
+    """One trial without a robot; over simulated devices the same seed gives the same log."""
 
     scene: Path | None = None
     """Scene folder, or a folder of them, of which the first is taken; the package's own by default."""
@@ -62,6 +66,15 @@ class Rehearse:
     """JSON file of limits and thresholds; see real_robot/config.py."""
     logs: Path = Path("robot_trials")
     """Folder for the log."""
+    devices: Literal["simulated", "emulator"] = "simulated"
+    """simulated: in this process, faster than real time. emulator: the real drivers and clients against an emulated
+    controller, gripper and camera, in real time."""
+    segmenter: str = "labels"
+    """Of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
+    host: str = "127.0.0.2"
+    """Loopback address of the emulator."""
+    video: Path | None = None
+    """MP4 of the trial afterwards: third person and hand-eye side by side."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,8 @@ class Check:
 
     calibration: Path = Path("hand_eye.json")
     """The hand-eye calibration."""
-    segmenter: str = "labels"
-    """module:Class of a segmenter for real images."""
+    segmenter: str = "network"
+    """network, the built-in one, or module:Class."""
     config: Path | None = None
     """JSON file of addresses, limits and thresholds."""
 
@@ -80,8 +93,8 @@ class Check:
 class Run:
     """One trial on the real robot; without --arm a dry run, which looks and decides but moves nothing."""
 
-    segmenter: str
-    """module:Class of a segmenter for real images."""
+    segmenter: str = "network"
+    """network, the built-in one, or module:Class."""
     policy: str = "learned"
     """Name of a policy, checkpoint folder, or module:Class."""
     calibration: Path = Path("hand_eye.json")
@@ -95,6 +108,18 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Calibrate:
+    """Hand-eye calibration from images of a ChArUco board and the poses they were taken from."""
+
+    images: Annotated[Path, tyro.conf.Positional]
+    """Folder with board.json, camera.json, and for each view NAME.png and NAME.json; see docs/robot.md."""
+    serial: str
+    """Serial number of the camera."""
+    out: Path = Path("hand_eye.json")
+    """File of the calibration."""
+
+
+@dataclass(frozen=True)
 class Replay:
     """Puts every decision of a logged trial to the guard again."""
 
@@ -102,8 +127,30 @@ class Replay:
     """A trial's .jsonl file."""
 
 
-def main(command: Rehearse | Check | Run | Replay) -> None:
+@dataclass(frozen=True)
+class Table2:
+    """The paper's Table II protocol through the whole robot stack: objects x five positions x givers."""
+
+    scenes: Path | None = None
+    """Folder of scene folders; an object's scenes are its givers. The package's own by default: one giver each."""
+    policy: tuple[str, ...] = POLICIES
+    """Names of policies, checkpoint folders, or module:Class."""
+    objects: int = 6
+    """At most so many objects; givers: at most four of each, as in the paper."""
+    devices: Literal["simulated", "emulator"] = "simulated"
+    """emulator runs in real time."""
+    seed: int = 0
+    """Of starts and policies."""
+    logs: Path = Path("robot_trials/table2")
+    """Folder for the logs."""
+
+
+def main(command: Rehearse | Check | Run | Replay | Table2 | Calibrate) -> None:
     match command:
+        case Table2():
+            status = run_table2(command)
+        case Calibrate():
+            status = calibrate(command)
         case Rehearse():
             status = rehearse(command)
         case Check():
@@ -119,21 +166,46 @@ def rehearse(command: Rehearse) -> int:
     print(NOTICE)
     scene = HandoverScene.load(scene_folders(command.scene)[0])
     policy = make_policy(command.policy)
-    (start,) = sample_starts(scene, np.random.default_rng(command.seed), 1)
-    config = replace(
-        _config(command.config),
-        workspace_low_m=_vector(scene.object_centre - ROOM_M),
-        workspace_high_m=_vector(scene.object_centre + ROOM_M),
-    )
-    devices = simulated_devices(scene, start, make_rasteriser())
+    rng, rasteriser = np.random.default_rng(command.seed), make_rasteriser()
+    config = rehearsal_config(_config(command.config), scene)
     log = _free_log(command.logs)
+    placement = place(scene, UR5, FLANGE_FROM_GRIPPER, rng)
     print(f"scene {scene.name} ({scene.object_name}), policy {command.policy}, seed {command.seed}")
-    result = run_trial(policy, command.policy, devices, config, log, command.seed, scene, print)
+    with ExitStack() as stack:
+        if command.devices == "emulator":
+            config = patient(config)
+            segmenter = None if command.segmenter == "labels" else make_segmenter(command.segmenter)
+            devices = stack.enter_context(
+                emulated_devices(scene, placement, rasteriser, segmenter, config, command.host, command.seed)
+            )
+        else:
+            devices = simulated_devices(scene, placement.world_from_start, rasteriser)
+        result = run_trial(policy, command.policy, devices, config, log, command.seed, scene, print)
     _print_result(result, log)
+    if command.video is not None:
+        write_video(command.video, log, scene, placement, UR5, rasteriser)
+        print(f"video: {command.video}")
     judged = score(result.record, scene)
     print(f"declared pose: {judged.first_failure or 'success'}, {judged.distance_m:.3f} m from the object")
-    print(f"least distance to the hand: {_least_distance(log, scene):.3f} m")
+    print(f"least distance to the hand: {least_hand_distance(log, scene):.3f} m")
     return STATUS[result.outcome]
+
+
+def run_table2(command: Table2) -> int:
+    scenes = [HandoverScene.load(folder) for folder in scene_folders(command.scenes)]
+    trials = table2(
+        command.policy, scenes, command.objects, command.devices, command.seed, command.logs, print
+    )
+    print(table2_text(trials))
+    return 0
+
+
+def calibrate(command: Calibrate) -> int:
+    calibration, report = calibrate_folder(command.images, command.serial)
+    calibration.save(command.out)
+    print(report)
+    print(f"saved: {command.out}")
+    return 0
 
 
 def check(command: Check) -> int:
@@ -175,11 +247,6 @@ def _config(path: Path | None) -> RobotConfig:
     return RobotConfig() if path is None else RobotConfig.load(path)
 
 
-def _vector(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = map(float, values)
-    return x, y, z
-
-
 def _free_log(folder: Path) -> Path:
     number = 1
     while (path := folder / f"trial-{number:03d}.jsonl").exists():
@@ -195,11 +262,5 @@ def _print_result(result: TrialResult, log: Path) -> None:
     )
 
 
-def _least_distance(log: Path, scene: HandoverScene) -> float:
-    """Of the gripper frame's measured origin to the scene's hand, over every control period."""
-    rows = [entry["state"]["world_from_gripper"] for entry in read_log(log) if entry["kind"] == "tick"]
-    return float(Clearance(scene.hand_points).distance(np.array(rows)[:, :, 3]).min())
-
-
 if __name__ == "__main__":
-    cli.run(main, Rehearse | Check | Run | Replay, __doc__)  # type: ignore[arg-type]
+    cli.run(main, Rehearse | Check | Run | Replay | Table2 | Calibrate, __doc__)  # type: ignore[arg-type]

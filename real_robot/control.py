@@ -89,6 +89,10 @@ class ControlLoop:
         decision = self._guard.admit_action(action, self._devices.gripper_from_camera, asked)
         return self._decided("action", decision, action=action, answers=asked.answers, score=decision.score)
 
+    def allows(self, goal: SE3) -> bool:
+        """Whether the controller's safety limits allow a goal; asked at rest."""
+        return self._devices.arm.is_allowed(goal)
+
     def tick(self, goal: SE3 | None) -> Decision:
         """One control period towards a goal, or braking.
 

@@ -12,6 +12,7 @@ from h2rh_env.errors import HandoverError, RobotError
 from .calibration import HandEyeCalibration
 from .config import RobotConfig
 from .interfaces import Devices, Safety
+from .live import LiveSight
 from .realsense import RealSenseCamera
 from .robotiq import RobotiqGripper
 from .segmentation import make_segmenter
@@ -36,11 +37,12 @@ def real_devices(config: RobotConfig, calibration_path: Path, segmenter: str, re
         RobotError: the calibration is missing, too old or malformed, or there is no such segmenter.
     """
     calibration = _calibration(config, calibration_path)
+    sight = LiveSight(RealSenseCamera(calibration.camera_serial), make_segmenter(segmenter))
     return Devices(
-        UR5Arm(config.arm_host, config.control_period_s, read_only),
+        UR5Arm(config.arm_host, config.control_period_s, read_only, state_age_s=config.state_age_s),
         RobotiqGripper(config.arm_host, config.gripper_port, config.gripper_force, read_only=read_only),
-        RealSenseCamera(calibration.camera_serial),
-        make_segmenter(segmenter),
+        sight,
+        sight,
         MachineClock(),
         calibration.gripper_from_camera,
         "robot",
@@ -81,7 +83,8 @@ def _found_arm(config: RobotConfig) -> str:
         state = arm.state()
         if state.safety is not Safety.NORMAL:
             raise RobotError(f"the arm reports: {state.safety}; acknowledge it at the pendant")
-        return f"at {config.arm_host}, {state.safety}, gripper at {state.world_from_gripper.translation.round(3)} m"
+        where = state.world_from_gripper.translation.round(3)
+        return f"{arm.version} at {config.arm_host}, {state.safety}, gripper at {where} m"
 
 
 def _found_gripper(config: RobotConfig) -> str:

@@ -115,7 +115,13 @@ class Arm(_Device, Protocol):
         """The newest measurement; an old one if no newer came."""
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
-        """Whether joints exist for this pose, within the controller's safety limits."""
+        """Whether joints exist for this pose, on the branch the arm is on and away from singularities."""
+
+    def ease(self, world_from_gripper: SE3) -> float:
+        """Part of the allowed speed at this pose: 1, less near a singularity, 0 where the arm can't be."""
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
+        """Whether the controller's own safety limits allow this pose; asked at rest, as it may take a while."""
 
     def servo(self, world_from_gripper: SE3) -> None:
         """Takes the next set point; returns at once."""

@@ -1,7 +1,8 @@
 """The motion guard: every pose that is sent to the arm leaves from here.
 
 An action becomes a goal, and a goal is judged anew at every set point, in this order: finite, work space, step,
-reachable; then age and state of the arm, speed and acceleration, distance to the hand, reachable again.
+reachable, allowed by the controller; then age and state of the arm, speed and acceleration (less near a
+singularity), distance to the hand, reachable again.
 
 One law bounds the speed v near anything that matters, with a the acceleration of every stop:
 
@@ -73,7 +74,13 @@ class Surroundings(Protocol):
         """Whether the open gripper, there or on its way onwards, touches what it must keep away from."""
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
-        """Whether the arm says that joints exist for the pose, within its safety limits."""
+        """Whether joints exist for the pose, near enough to the arm's own."""
+
+    def ease(self, world_from_gripper: SE3) -> float:
+        """Part of the allowed speed that the arm takes there: less near a singularity."""
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
+        """Whether the controller's safety limits allow the pose."""
 
 
 class MotionGuard:
@@ -145,6 +152,8 @@ class MotionGuard:
         self._jumps = self._jumps + 1 if (np.abs(raw[:6]) > ACTION_LIMIT).any() else 0
         goal = self.setpoint @ gripper_from_camera @ camera_from_next_camera @ gripper_from_camera.inverse()
         decision = self.admit(goal, surroundings)
+        if decision.world_from_gripper and not surroundings.is_allowed(decision.world_from_gripper):
+            decision = Decision(Verdict.HOLD, "the controller's safety limits forbid the goal")
         if self._jumps > self._config.max_jumps:
             decision = Decision(Verdict.HOLD, f"{self._jumps} actions in a row beyond the action space")
         self._refusals = 0 if decision.verdict is Verdict.GO else self._refusals + 1
@@ -191,7 +200,10 @@ class MotionGuard:
         if now_s - frame_s > self._config.frame_hold_s:
             hold = f"the newest frame is {now_s - frame_s:.3f} s old"
         here = surroundings.clearance(self._position)
-        velocity, turn = self._towards(None if hold else goal, surroundings.distance(self._position), here)
+        ease = surroundings.ease(self.setpoint)
+        velocity, turn = self._towards(
+            None if hold else goal, surroundings.distance(self._position), here, ease
+        )
         there, _ = self._after(velocity, turn)
         limit = self._speed_limit(there, surroundings.distance(there), surroundings.clearance(there), here)
         if np.linalg.norm(velocity) > limit:
@@ -264,7 +276,9 @@ class MotionGuard:
             )
         )
 
-    def _towards(self, goal: SE3 | None, distance: float, clearance: float) -> tuple[Array, Array]:
+    def _towards(
+        self, goal: SE3 | None, distance: float, clearance: float, ease: float
+    ) -> tuple[Array, Array]:
         """Velocity and angular velocity of the next period, both (3,), in the world frame."""
         if goal is None:
             return self._braking()
@@ -274,8 +288,8 @@ class MotionGuard:
         way = goal.translation - self._position
         rest = (Rotation.from_matrix(goal.rotation) * self._rotation.inv()).as_rotvec()
         return self._changed(
-            _arriving(way, limit, TRACKING * c.acceleration_mps2, dt),
-            _arriving(rest, c.turn_speed_radps, TRACKING * c.turn_acceleration_radps2, dt),
+            _arriving(way, ease * limit, TRACKING * c.acceleration_mps2, dt),
+            _arriving(rest, ease * c.turn_speed_radps, TRACKING * c.turn_acceleration_radps2, dt),
         )
 
     def _braking(self) -> tuple[Array, Array]:

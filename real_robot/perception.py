@@ -107,6 +107,12 @@ class SeenSurroundings:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._arm.is_reachable(world_from_gripper)
 
+    def ease(self, world_from_gripper: SE3) -> float:
+        return self._arm.ease(world_from_gripper)
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
+        return self._arm.is_allowed(world_from_gripper)
+
 
 def _view_box(source: PinholeCamera, target: PinholeCamera) -> tuple[float, float, float, float]:
     """Left, top, right, bottom, px, of the target's view in the source's image."""

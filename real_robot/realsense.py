@@ -1,12 +1,13 @@
-"""RealSense D435i by pyrealsense2, the only file that imports it: aligned colour and depth with their age.
+"""RealSense D435i by pyrealsense2: aligned colour and depth with their age.
 
-Written from the library's own interface; not run with a camera or a recorded stream yet.
+Tested with the library's own `software_device`, which `real_robot.emulator.camera` feeds; not run with a camera.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -17,14 +18,76 @@ from .interfaces import Frame
 
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 640, 480, 30
 FIRST_FRAME_MS = 5000
+LONGEST_AGE_S = 60.0  # a stamp further from now is of another clock
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a source of frames says of itself: serial number, metres per depth unit, colour intrinsics."""
+
+    serial: str
+    depth_unit_m: float
+    camera: PinholeCamera
+
+
+class FrameSource(Protocol):
+    """Gives sets of frames of librealsense: a camera's pipeline, or a software device. Errors are RuntimeError."""
+
+    def open(self, rs: Any) -> StreamInfo: ...
+
+    def wait(self, timeout_ms: int) -> Any:
+        """The next set of frames."""
+
+    def poll(self) -> Any:
+        """The next set of frames, or something false."""
+
+    def close(self) -> None: ...
+
+
+class Pipeline:
+    """The first RealSense camera found, or the one with a serial number."""
+
+    def __init__(self, serial: str = "") -> None:
+        self._serial = serial
+        self._pipeline: Any = None
+        self._started = False
+
+    def open(self, rs: Any) -> StreamInfo:
+        settings = rs.config()
+        if self._serial:
+            settings.enable_device(self._serial)
+        settings.enable_stream(rs.stream.color, WIDTH_PX, HEIGHT_PX, rs.format.rgb8, RATE_HZ)
+        settings.enable_stream(rs.stream.depth, WIDTH_PX, HEIGHT_PX, rs.format.z16, RATE_HZ)
+        self._pipeline = rs.pipeline()
+        profile = self._pipeline.start(settings)
+        self._started = True
+        device = profile.get_device()
+        stream = profile.get_stream(rs.stream.color).as_video_stream_profile()
+        return StreamInfo(
+            device.get_info(rs.camera_info.serial_number),
+            device.first_depth_sensor().get_depth_scale(),
+            pinhole_of(stream.get_intrinsics()),
+        )
+
+    def wait(self, timeout_ms: int) -> Any:
+        return self._pipeline.wait_for_frames(timeout_ms)
+
+    def poll(self) -> Any:
+        return self._pipeline.poll_for_frames()
+
+    def close(self) -> None:
+        if self._started:
+            self._started = False
+            self._pipeline.stop()
 
 
 class RealSenseCamera:
-    """The first RealSense camera found, or the one with a serial number. Frames are timed by their arrival."""
+    """Frames of a source, by default the first camera found; timed by their arrival."""
 
-    def __init__(self, serial: str = "") -> None:
+    def __init__(self, serial: str = "", source: FrameSource | None = None) -> None:
         self.serial = serial
-        self._pipeline: Any = None
+        self._source = source or Pipeline(serial)
+        self._info: StreamInfo | None = None
         self._frame: Frame | None = None
 
     def __enter__(self) -> Self:
@@ -35,21 +98,13 @@ class RealSenseCamera:
                 f'pyrealsense2 cannot be imported ({error}); type: pip install -e ".[robot]" '
                 "and, on Debian or Ubuntu: apt install libusb-1.0-0"
             ) from None
-        settings = rs.config()
-        if self.serial:
-            settings.enable_device(self.serial)
-        settings.enable_stream(rs.stream.color, WIDTH_PX, HEIGHT_PX, rs.format.rgb8, RATE_HZ)
-        settings.enable_stream(rs.stream.depth, WIDTH_PX, HEIGHT_PX, rs.format.z16, RATE_HZ)
-        self._pipeline = rs.pipeline()
+        self._arrival = rs.frame_metadata_value.time_of_arrival
         try:
-            profile = self._pipeline.start(settings)
-            device = profile.get_device()
-            self.serial = device.get_info(rs.camera_info.serial_number)
-            self._metres = device.first_depth_sensor().get_depth_scale()
+            self._info = self._source.open(rs)
+            self.serial = self._info.serial
             self._align = rs.align(rs.stream.color)
-            stream = profile.get_stream(rs.stream.color).as_video_stream_profile()
-            self._camera = _pinhole(stream.get_intrinsics())
-            self._take(self._pipeline.wait_for_frames(FIRST_FRAME_MS))
+            while self._frame is None:
+                self._take(self._source.wait(FIRST_FRAME_MS))
         except RuntimeError as error:
             self.__exit__()
             raise RobotError(
@@ -58,37 +113,42 @@ class RealSenseCamera:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._pipeline is None:
-            return
-        pipeline, self._pipeline = self._pipeline, None
-        try:
-            pipeline.stop()
-        except RuntimeError:  # it was never started
-            return
+        self._info = None
+        self._source.close()
 
     def frame(self) -> Frame:
-        if self._pipeline is None:
+        if self._info is None:
             raise RobotError("the camera is not running; enter it first")
-        frames = self._pipeline.poll_for_frames()
-        if frames:
-            self._take(frames)
+        try:
+            while frames := self._source.poll():
+                self._take(frames)
+        except RuntimeError as error:
+            raise RobotError(f"the RealSense camera delivers no more frames ({error})") from None
         if self._frame is None:
             raise RobotError("the camera never gave an aligned pair of frames")
         return self._frame
 
     def _take(self, frames: Any) -> None:
+        if self._info is None or not (frames.get_color_frame() and frames.get_depth_frame()):
+            return
         aligned = self._align.process(frames)
         colour, depth = aligned.get_color_frame(), aligned.get_depth_frame()
-        if colour and depth:
-            self._frame = Frame(
-                time.monotonic(),
-                self._camera,
-                np.array(colour.get_data(), np.uint8),
-                np.asarray(depth.get_data()).astype(np.float32) * np.float32(self._metres),
-            )
+        self._frame = Frame(
+            self._arrived_s(frames.get_color_frame()),
+            self._info.camera,
+            np.array(colour.get_data(), np.uint8),
+            np.asarray(depth.get_data()).astype(np.float32) * np.float32(self._info.depth_unit_m),
+        )
+
+    def _arrived_s(self, colour: Any) -> float:
+        """On the monotonic clock: from the frame's metadata, which are on the host's clock, or else now."""
+        age_s = 0.0
+        if colour.supports_frame_metadata(self._arrival):
+            age_s = time.time() - colour.get_frame_metadata(self._arrival) / 1000
+        return time.monotonic() - (age_s if 0 <= age_s < LONGEST_AGE_S else 0.0)
 
 
-def _pinhole(intrinsics: Any) -> PinholeCamera:
+def pinhole_of(intrinsics: Any) -> PinholeCamera:
     """librealsense counts from the centre of the first pixel, `PinholeCamera` from the image's corner."""
     return PinholeCamera(
         intrinsics.width,

@@ -40,6 +40,12 @@ class Recording:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._kept(self._surroundings.is_reachable(world_from_gripper))
 
+    def ease(self, world_from_gripper: SE3) -> float:
+        return self._kept(self._surroundings.ease(world_from_gripper))
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
+        return self._kept(self._surroundings.is_allowed(world_from_gripper))
+
     def _kept(self, answer: Kept) -> Kept:
         self.answers.append(answer)
         return answer
@@ -61,6 +67,12 @@ class _Recorded:
         return bool(self._answers.popleft())
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
+        return bool(self._answers.popleft())
+
+    def ease(self, world_from_gripper: SE3) -> float:
+        return self._number()
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
         return bool(self._answers.popleft())
 
     def _number(self) -> float:

@@ -12,6 +12,8 @@ from h2rh_env.errors import RobotError
 
 from .interfaces import Frame, Segmenter
 
+BUILT_IN = {"network": "real_robot.segmenter_network:NetworkSegmenter"}
+
 
 class LabelSegmenter:
     """Hands on the masks that a simulated camera knows; refuses any other frame."""
@@ -32,16 +34,18 @@ class LabelSegmenter:
 
 
 def make_segmenter(name: str) -> Segmenter:
-    """ "labels", or "module:Class" of the user's own, constructed without arguments.
+    """ "network", the built-in one; "labels"; or "module:Class" of the user's own, constructed without arguments.
 
     Raises:
         RobotError: no segmenter of this name. There is no fallback: an arm that cannot see a hand must not move.
     """
     if name == "labels":
         return LabelSegmenter()
-    module, _, attribute = name.partition(":")
+    module, _, attribute = BUILT_IN.get(name, name).partition(":")
     if not attribute:
-        raise RobotError(f"no segmenter {name!r}; known is 'labels' (rehearsal only), or name module:Class")
+        raise RobotError(
+            f"no segmenter {name!r}; known are 'network' and 'labels' (rehearsal only), or name module:Class"
+        )
     try:
         segmenter = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError) as error:

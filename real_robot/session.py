@@ -215,6 +215,9 @@ class _Session:
         pose = self._loop.state.world_from_gripper
         if self._scene is not None and getattr(self._policy, "privileged", False):
             self._policy.observe_state(self._scene, pose @ self._devices.gripper_from_camera)  # type: ignore[attr-defined]
+        if self._looks and hasattr(self._policy, "moved"):
+            offset = self._devices.gripper_from_camera
+            self._policy.moved((self._looks[-1] @ offset).inverse() @ pose @ offset)
         began = self._devices.clock.now()
         action = np.asarray(self._policy.act(self._loop.observation()), np.float32)
         took = self._devices.clock.now() - began
@@ -232,7 +235,10 @@ class _Session:
         contact = pregrasp @ SE3(np.eye(3), np.array([0.0, 0.0, self._config.standoff_m]))
         self._loop.keep_off_object, self._loop.sweep_to = False, contact
         self._say("declared; advances straight")
-        blocked = self._loop.go(contact, self._config.hand_wait_s)
+        if self._loop.allows(contact):
+            blocked = self._loop.go(contact, self._config.hand_wait_s)
+        else:
+            blocked = "the controller's safety limits forbid the grasp"
         self._loop.sweep_to = None
         if blocked:
             return self._back_out(pregrasp, Outcome.BLOCKED, blocked)

@@ -97,6 +97,12 @@ class SimulatedArm:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return float(np.linalg.norm(world_from_gripper.translation - self._start)) < REACH_M
 
+    def ease(self, world_from_gripper: SE3) -> float:
+        return 1.0
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
+        return True
+
     def servo(self, world_from_gripper: SE3) -> None:
         self._setpoint, self._renewed_s = world_from_gripper, self._clock.now()
 

@@ -1,152 +1,237 @@
-"""UR5 and UR5e by ur-rtde, the only file that imports it.
+"""UR5 and UR5e, by a process of its own (`servo`) that speaks to the controller with ur-rtde.
 
-Written from the client's own interface; not run against an arm or a controller's emulator yet. The pendant's TCP
-must be the grasp frame of `h2rh_env.gripper`, and its safety limits stay in force whatever this file does.
+The pendant's TCP must be the grasp frame of `h2rh_env.gripper`, and its safety limits stay in force whatever this
+file does. Tested against `real_robot.emulator`; not run on an arm.
 """
 
 from __future__ import annotations
 
-import threading
+import importlib.util
+import json
+import math
+import select
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from h2rh_env.errors import MissingPackageError, RobotError
-from h2rh_env.geometry import SE3
+from h2rh_env.geometry import SE3, Array
 
 from .interfaces import RobotState, Safety
+from .kinematics import UR5, UR5E, ArmGeometry, condition_number, forward, nearest_joints
+from .servo import LONGEST_MESSAGE
 
 CALL_TIMEOUT_S = 0.5
-CONNECT_TIMEOUT_S = 10.0
-WATCHDOG_HZ = 10.0  # the controller halts the arm when kicked less often
-LOOKAHEAD_S, GAIN = 0.1, 300.0
+CONNECT_TIMEOUT_S = 20.0
+SLOW_CONDITION, STOP_CONDITION = 17.0, 30.0  # MoveIt Servo's defaults
+MAX_TURN_OF_JOINTS_RAD = 2.0  # a pose that needs more is on another branch, which a straight way cannot reach
+SAME_ARM_M = 0.02  # a calibrated arm differs from its data sheet by millimetres, a UR5 from a UR5e by 0.07 m
 SAFETY_BITS = {2: Safety.PROTECTIVE_STOP, 4: Safety.PROTECTIVE_STOP, 5: Safety.EMERGENCY_STOP,
                6: Safety.EMERGENCY_STOP, 7: Safety.EMERGENCY_STOP, 8: Safety.FAULT, 9: Safety.FAULT,
                10: Safety.FAULT}  # fmt: skip
 
 
-def bounded(call: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """The result of a call that may never return.
-
-    A call that is late is left behind in a daemon thread, since a thread cannot be killed.
-
-    Raises:
-        RobotError: the call raised, or did not return in time.
-    """
-    outcome: list[tuple[bool, Any]] = []
-
-    def work() -> None:
-        try:
-            outcome.append((True, call()))
-        except Exception as error:
-            outcome.append((False, error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    if not outcome:
-        raise RobotError(f"{what} did not return within {timeout_s} s; is the controller still there?")
-    good, value = outcome[0]
-    if not good:
-        raise RobotError(f"{what} failed: {value}")
-    return value
-
-
 class UR5Arm:
-    """An arm at `host`; the time of a state is when its time stamp last changed, so a frozen stream grows old.
+    """An arm at `host`; a state's time is when its stamp last changed, so a frozen stream grows old.
 
-    Read-only, it tells its state, takes every pose for reachable, and sends nothing.
+    A fault stays: every later call raises it, until the arm is entered anew. Read-only, it tells its state, takes
+    every pose for reachable, and sends nothing.
+
+    Args:
+        world_from_base: where the base stands, upright; the world is the base itself on a robot.
+        state_age_s: the process stops the arm when its state is older.
     """
 
-    def __init__(self, host: str, period_s: float, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        period_s: float,
+        read_only: bool = False,
+        world_from_base: SE3 | None = None,
+        state_age_s: float = 0.05,
+    ) -> None:
         self._host, self._period_s, self._read_only = host, period_s, read_only
-        self._control: Any = None
-        self._receive: Any = None
-        self._stamp = -1.0
-        self._changed_s = 0.0
+        self._state_age_s = state_age_s
+        self._world_from_base = world_from_base or SE3.identity()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: socket.socket | None = None
+        self._newest: dict[str, Any] = {}
+        self._geometry: ArmGeometry | None = None
+        self._flange_from_tcp = np.eye(4)
+        self._stops = 0
+        self.version = ""
+        self.fault = ""
 
     def __enter__(self) -> Self:
+        for package in ("rtde_control", "rtde_receive", "dashboard_client"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingPackageError('ur-rtde is not installed; type: pip install -e ".[robot]"')
+        self.fault, self._newest = "", {}
+        self._pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "real_robot.servo", str(theirs.fileno()), self._host, str(self._period_s),
+             str(self._state_age_s), str(self._read_only)], pass_fds=[theirs.fileno()],
+        )  # fmt: skip
+        theirs.close()
         try:
-            import rtde_control
-            import rtde_receive
-        except ImportError as error:
-            raise MissingPackageError(
-                f'ur-rtde is not installed ({error}); type: pip install -e ".[robot]"'
-            ) from None
-        rate = 1 / self._period_s
-        self._receive = bounded(
-            lambda: rtde_receive.RTDEReceiveInterface(self._host, rate), CONNECT_TIMEOUT_S, "connecting"
-        )
-        if self._read_only:
-            return self
-        self._control = bounded(
-            lambda: rtde_control.RTDEControlInterface(self._host, rate),
-            CONNECT_TIMEOUT_S,
-            "uploading the script",
-        )
-        self._call("setWatchdog", WATCHDOG_HZ)
+            ready = self._wait_for("ready", CONNECT_TIMEOUT_S)
+            self._wait_for("state", CALL_TIMEOUT_S)
+            self.version = ready["version"]
+            if not self._read_only:
+                self._flange_from_tcp = world_from_tcp(ready["tcp_offset"]).matrix
+                self._geometry = self._recognised()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._control is None:
-            return
         try:
             self.stop()
-            self._call("stopScript")
         finally:
-            self._control = None
+            self._end()
 
     def state(self) -> RobotState:
-        receive = self._receive
-        if receive is None:
-            raise RobotError("the arm is not connected; enter it first")
-        stamp, pose, velocity, force, bits = bounded(
-            lambda: (
-                receive.getTimestamp(), receive.getActualTCPPose(), receive.getActualTCPSpeed(),
-                receive.getActualTCPForce(), receive.getSafetyStatusBits(),
-            ),
-            CALL_TIMEOUT_S, "reading the arm's state",
-        )  # fmt: skip
-        if stamp != self._stamp:
-            self._stamp, self._changed_s = stamp, time.monotonic()
+        self._read()
+        newest = self._newest
+        if not newest:
+            raise RobotError(self.fault or "the arm is not connected; enter it first")
+        turn = self._world_from_base.rotation
         return RobotState(
-            self._changed_s,
-            world_from_tcp(pose),
-            np.array(velocity[:3]),
-            np.array(force[:3]),
-            safety_of(bits),
+            newest["time_s"],
+            self._world_from_base @ world_from_tcp(newest["pose"]),
+            turn @ np.array(newest["velocity"]),
+            turn @ np.array(newest["force"]),
+            safety_of(newest["bits"]),
         )
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
+        return self._read_only or self.ease(world_from_gripper) > 0
+
+    def ease(self, world_from_gripper: SE3) -> float:
+        """1 away from singularities, falling to 0 where the arm must not go, and 0 out of reach."""
+        joints = self._joints(world_from_gripper)
+        if joints is None:
+            return 0.0
+        base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
+        condition = condition_number(self._model(), joints, base_from_tcp)
+        return min(1.0, max(0.0, (STOP_CONDITION - condition) / (STOP_CONDITION - SLOW_CONDITION)))
+
+    def is_allowed(self, world_from_gripper: SE3) -> bool:
         if self._read_only:
             return True
-        pose = tcp_of(world_from_gripper)
-        return bool(self._call("isPoseWithinSafetyLimits", pose)) and bool(
-            self._call("getInverseKinematicsHasSolution", pose)
-        )
+        self._tell(allowed=tcp_of(self._world_from_base.inverse() @ world_from_gripper))
+        return bool(self._wait_for("allowed", CALL_TIMEOUT_S))
 
     def servo(self, world_from_gripper: SE3) -> None:
-        if self._read_only:
-            return
-        pose = tcp_of(world_from_gripper)
-        self._call("kickWatchdog")
-        if not self._call("servoL", pose, 0.0, 0.0, self._period_s, LOOKAHEAD_S, GAIN):
-            raise RobotError("the controller refuses a set point; read the message on the pendant")
+        if not self._read_only:
+            self._tell(servo=tcp_of(self._world_from_base.inverse() @ world_from_gripper))
 
     def stop(self) -> None:
-        if self._control is not None:
-            self._call("servoStop")
+        if self._pipe is None or self._read_only or self.fault:
+            return
+        self._stops += 1
+        try:
+            self._tell(stop=self._stops)
+            while self._wait_for("stopped", CALL_TIMEOUT_S) != self._stops:
+                pass
+        except RobotError as error:
+            self._latch(
+                str(error)
+            )  # the process is gone or was killed: the controller's watchdog halts the arm
 
-    def _call(self, name: str, *arguments: Any) -> Any:
-        if self._control is None:
+    def _joints(self, world_from_gripper: SE3) -> Array | None:
+        """For a pose, on the branch the arm is on; None if there are none."""
+        base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
+        if not np.isfinite(base_from_tcp).all():
+            return None
+        now = np.array(self._newest["joints"])
+        joints = nearest_joints(self._model(), base_from_tcp @ np.linalg.inv(self._flange_from_tcp), now)
+        if joints is None or np.abs(joints - now).max() > MAX_TURN_OF_JOINTS_RAD:
+            return None
+        return joints
+
+    def _model(self) -> ArmGeometry:
+        if self._geometry is None:
             raise RobotError("the arm is not connected; enter it first")
-        method = getattr(self._control, name, None)
-        if method is None:
-            raise RobotError(f"this version of ur-rtde has no {name}; install at least 1.6")
-        return bounded(lambda: method(*arguments), CALL_TIMEOUT_S, name)
+        return self._geometry
+
+    def _recognised(self) -> ArmGeometry:
+        """The arm whose data sheet fits the measured joints and pose."""
+        joints, pose = np.array(self._newest["joints"]), np.array(self._newest["pose"][:3])
+        for arm in (UR5, UR5E):
+            if math.dist((forward(arm, joints) @ self._flange_from_tcp)[:3, 3], pose) < SAME_ARM_M:
+                return arm
+        raise RobotError("the arm's joints and TCP fit neither a UR5 nor a UR5e; check the pendant's TCP")
+
+    def _tell(self, **message: Any) -> None:
+        if self.fault or self._pipe is None:
+            raise RobotError(self.fault or "the arm is not connected; enter it first")
+        try:
+            self._pipe.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+        except OSError as error:
+            self._read()
+            self._latch(f"the arm's process is gone ({error})")
+            raise RobotError(self.fault) from None
+
+    def _read(self) -> dict[str, Any]:
+        """Takes all news; returns what was no state."""
+        other: dict[str, Any] = {}
+        while self._pipe is not None and select.select([self._pipe], [], [], 0)[0]:
+            try:
+                received = self._pipe.recv(LONGEST_MESSAGE)
+            except OSError:
+                received = b""
+            if not received:
+                self._latch("the arm's process ended without a word")
+                break
+            message = json.loads(received)
+            if "fault" in message:
+                self._latch(message["fault"])
+            self._newest = message.get("state", self._newest)
+            other.update(message)
+        return other
+
+    def _wait_for(self, name: str, timeout_s: float) -> Any:
+        """Raises: RobotError: a fault, or no such message in time; then the process is killed."""
+        deadline = time.monotonic() + timeout_s
+        while self._pipe is not None:
+            news = self._read()
+            if name in news:
+                return news[name]
+            if self.fault:
+                raise RobotError(self.fault)
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                self._latch(f"the arm's process said nothing of {name!r} within {timeout_s} s and was killed")
+                self._kill()
+                raise RobotError(self.fault)
+            select.select([self._pipe], [], [], rest)
+        raise RobotError("the arm is not connected; enter it first")
+
+    def _latch(self, fault: str) -> None:
+        self.fault = self.fault or fault
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _end(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        self._pipe = None
+        if self._process is not None:
+            try:
+                self._process.wait(CALL_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._kill()
+        self._process = None
 
 
 def world_from_tcp(pose: list[float]) -> SE3:

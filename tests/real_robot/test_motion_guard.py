@@ -23,8 +23,14 @@ class EverywhereArm:
     def is_reachable(self, world_from_gripper):
         return True
 
+    def ease(self, world_from_gripper):
+        return 1.0
 
-class NowhereArm:
+    def is_allowed(self, world_from_gripper):
+        return True
+
+
+class NowhereArm(EverywhereArm):
     def is_reachable(self, world_from_gripper):
         return False
 
@@ -246,7 +252,7 @@ def test_a_start_outside_the_work_space_is_a_fault():
 
 
 def test_a_hole_in_the_arms_reach_on_the_way_stops_before_it():
-    class HolyArm:
+    class HolyArm(EverywhereArm):
         def is_reachable(self, world_from_gripper):
             return abs(world_from_gripper.translation[0] - 0.02) > 0.005
 

@@ -1,9 +1,12 @@
 """One handover over simulated devices, and what each fault does to it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from h2rh_env.errors import PolicyError, RobotError
+from h2rh_env.geometry import SE3
 from h2rh_env.interface import CLEARANCE_M
 from h2rh_env.metrics import score
 from real_robot.config import RobotConfig
@@ -313,3 +316,14 @@ def test_a_dry_run_decides_and_tells_but_moves_nothing(devices, start, log):
     assert all("asked  50 mm" in line for line in told)
     assert np.abs(devices.arm.world_from_gripper.matrix - start.matrix).max() < 1e-9
     assert replay(log).differing_lines == ()
+
+
+def test_a_policy_that_remembers_is_told_how_the_camera_moved(trial, homing):
+    motions = []
+    homing.moved = motions.append
+    result = trial(homing)
+    looks = [SE3.from_matrix(pose) for pose in result.record.world_from_gripper[: len(result.record.actions)]]
+    expected = [before.inverse() @ after for before, after in pairwise(looks)]
+    assert len(motions) == len(expected) > 3
+    for told, true in zip(motions, expected, strict=True):
+        np.testing.assert_allclose(told.matrix, true.matrix, atol=1e-9)

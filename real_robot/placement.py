@@ -1,0 +1,135 @@
+"""Where an arm's base stands for a scene: so that grasp and start are within reach, away from singularities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from h2rh_env.errors import RobotError
+from h2rh_env.geometry import SE3, Array, look_at, rotation_angle, rotation_from_euler_xyz, slerp
+from h2rh_env.handover_scene import HandoverScene
+
+from .kinematics import ArmGeometry, condition_number, inverse, joint_frames, nearest_joints
+
+POSITIONS = {
+    "middle": (0.0, 0.0),
+    "left": (0.15, 0.0),
+    "right": (-0.15, 0.0),
+    "top": (0.0, 0.12),
+    "bottom": (0.0, -0.12),
+}  # of the object, m: sideways and upwards, as the arm sees it
+REACH_M, HEIGHT_M = (0.78, 0.86, 0.70), (0.40, 0.52)  # of the object from the base, tried in this order
+TURNS_RAD = tuple(math.radians(t) for t in (0, 20, -20, 45, -45, 80, -80, 120, -120, 180))
+START_M = (0.5, 0.68)  # from the object
+START_CONE_RAD = math.radians(40)  # about the way back from the grasp
+JITTER_RAD = math.radians(8)
+LEAST_CLEARANCE_M = 0.3  # of a start from hand and object
+MOST_CONDITION = 15.0
+LEAST_ELBOW_M = 0.2  # above the base, and so above the table it stands on
+STEP_M, STEP_RAD, BRANCH_RAD = 0.02, 0.1, 0.5
+TRIES = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """`world_from_base`, the pose to start from, and its joints (6,)."""
+
+    world_from_base: SE3
+    world_from_start: SE3
+    joints: Array
+
+
+def place(
+    scene: HandoverScene, arm: ArmGeometry, flange_from_tcp: SE3, rng: np.random.Generator, position: str = "middle"
+) -> Placement:  # fmt: skip
+    """The first base and start from which the straight ways to the pre-grasp pose and the grasp can be followed.
+
+    Raises:
+        RobotError: none was found: the grasp comes from where no arm can.
+    """
+    aside, above = POSITIONS[position]
+    for turn in TURNS_RAD:
+        for height in HEIGHT_M:
+            for reach in REACH_M:
+                base = _base(scene, turn, (reach, aside, height + above))
+                if not _joints_along(arm, flange_from_tcp, base, [_grasp(scene), scene.grasp.pregrasp()]):
+                    continue
+                for _ in range(TRIES // 10):
+                    start = _start(scene, rng)
+                    way = [_grasp(scene), scene.grasp.pregrasp(), start]
+                    if _is_clear(scene, start) and (joints := _joints_along(arm, flange_from_tcp, base, way)):
+                        return Placement(base, start, joints[-1])
+    raise RobotError(f"no place for an {arm.name} from which it could take {scene.name} at the {position}")
+
+
+def _grasp(scene: HandoverScene) -> SE3:
+    return scene.grasp.world_from_grasp
+
+
+def _base(scene: HandoverScene, turn_rad: float, object_base: tuple[float, float, float]) -> SE3:
+    """Upright, so that the grasp's approach leads away from it but for `turn_rad`."""
+    approach = _grasp(scene).rotation[:, 2]
+    heading = math.atan2(approach[1], approach[0]) if np.hypot(*approach[:2]) > 0.2 else 0.0
+    c, s = math.cos(heading + turn_rad), math.sin(heading + turn_rad)
+    rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    return SE3(rotation, scene.object_centre - rotation @ np.array(object_base))
+
+
+def _start(scene: HandoverScene, rng: np.random.Generator) -> SE3:
+    """Looking at the object, more or less, from somewhere behind the pre-grasp pose."""
+    back = -_grasp(scene).rotation[:, 2]
+    while True:
+        away = back + rng.normal(0, 0.5, 3)
+        away /= np.linalg.norm(away)
+        if float(away @ back) > math.cos(START_CONE_RAD):
+            break
+    eye = scene.object_centre + rng.uniform(*START_M) * away
+    jitter = rotation_from_euler_xyz(np.array([*rng.uniform(-JITTER_RAD, JITTER_RAD, 2), 0.0]))
+    return look_at(eye, scene.object_centre) @ SE3(jitter, np.zeros(3))
+
+
+def _is_clear(scene: HandoverScene, start: SE3) -> bool:
+    return float(scene.clearance.distance(start.translation)) > LEAST_CLEARANCE_M
+
+
+def _joints_along(arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, way: list[SE3]) -> list[Array]:
+    """Joints at each pose of a way made of straight pieces; empty where the arm can't follow it."""
+    base_from_world, tcp_from_flange = base.inverse(), flange_from_tcp.inverse()
+    for first in inverse(arm, (base_from_world @ way[0] @ tcp_from_flange).matrix):
+        found, joints = [first], first
+        for before, after in pairwise(way):
+            joints_after = _follow(arm, base_from_world, tcp_from_flange, (before, after), joints)
+            if joints_after is None:
+                break
+            joints = joints_after
+            found.append(joints)
+        if len(found) == len(way):
+            return found
+    return []
+
+
+def _follow(
+    arm: ArmGeometry, base_from_world: SE3, tcp_from_flange: SE3, ends: tuple[SE3, SE3], joints: Array
+) -> Array | None:
+    """Joints at the end of a straight way begun with given ones; None if it can't be followed smoothly."""
+    before, after = ends
+    way = after.translation - before.translation
+    turn = rotation_angle(before.rotation.T @ after.rotation)
+    steps = max(1, math.ceil(max(float(np.linalg.norm(way)) / STEP_M, turn / STEP_RAD)))
+    for k in range(steps + 1):
+        part = k / steps
+        pose = base_from_world @ SE3(
+            slerp(before.rotation, after.rotation, part), before.translation + part * way
+        )
+        following = nearest_joints(arm, (pose @ tcp_from_flange).matrix, joints)
+        if following is None or np.abs(following - joints).max() > BRANCH_RAD:
+            return None
+        if condition_number(arm, following, pose.matrix) > MOST_CONDITION:
+            return None
+        if joint_frames(arm, following)[2][2, 3] < LEAST_ELBOW_M:
+            return None
+        joints = following
+    return joints
