@@ -4,7 +4,7 @@ Units are metres, radians and seconds. The world frame is metric with z up; came
 y down, z forward); quaternions are wxyz; a transform is `target_from_source`. Shapes: N Gaussians, P points,
 V views, H x W image, T steps, B batch.
 
-Importing this package registers `H2RHandover-v0`.
+Importing this package registers `H2RHandover-v0`, and `H2RHandoverMoving-v0`, whose giver moves.
 """
 
 from gymnasium.envs.registration import register
@@ -13,8 +13,11 @@ from .interface import MAX_EPISODE_STEPS
 
 __version__ = "0.1.0"
 
-register(
-    id="H2RHandover-v0",
-    entry_point="h2rh_env.env:H2RHandoverEnv",
-    max_episode_steps=MAX_EPISODE_STEPS,
-)
+for _id, _giver in (("H2RHandover-v0", "still"), ("H2RHandoverMoving-v0", "moving")):
+    register(
+        id=_id,
+        entry_point="h2rh_env.env:H2RHandoverEnv",
+        vector_entry_point="h2rh_env.vector_env:H2RHandoverVectorEnv",
+        max_episode_steps=MAX_EPISODE_STEPS,
+        kwargs={"giver": _giver},
+    )

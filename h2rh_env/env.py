@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -12,23 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .camera import HAND_EYE_CAMERA, PinholeCamera
-from .errors import SceneError
 from .geometry import SE3
-from .handover_scene import HandoverScene, load_scenes
-from .interface import (
-    GRASP_SCORE_THRESHOLD,
-    EpisodeRecord,
-    Observation,
-    action_space,
-    decode_action,
-    observation_space,
-)
-from .metrics import score
-from .rendering.masks import masks_from_labels, observe, rgb_to_uint8
-from .rendering.select import make_rasteriser
-from .start_poses import sample_starts
-
-Scenes = str | Path | HandoverScene | Sequence[HandoverScene]
+from .handover_scene import HandoverScene
+from .interface import EpisodeRecord, Observation, action_space, decode_action, observation_space
+from .moving import MovingGiver
+from .reward import Reward
+from .world import Scenes, World, rng_from_json, rng_to_json
 
 
 class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
@@ -38,7 +26,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     The world is a Gaussian Splatting scene, reconstructed in metric scale from RGB-D views of a giver's hand
     that holds an object. The agent moves the hand-eye camera by bounded 6D steps, sees what the camera sees,
     and declares when it has reached the pre-grasp pose: 0.3 m behind a grasp that is safe for the hand, looking
-    along the approach direction. Giver and object stand still.
+    along the approach direction. Giver and object stand still; in `H2RHandoverMoving-v0` they move.
 
     ## Action space
     `Box(7,)` float32: the motion of one step, `camera_from_next_camera`, in the current camera's frame (OpenCV
@@ -63,7 +51,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     ## Reward
     1 when the pre-grasp pose is declared and the episode is a success as `h2rh_env.metrics` defines it (within
     0.35-0.45 m of the object, centred, never nearer than 0.1 m to hand or object, straight advance clear of the
-    hand), else 0.
+    hand), else 0. With `reward="shaped"`, for reinforcement learning, besides the change of a potential that is
+    highest at the pre-grasp pose, less a cost of coming too near (`h2rh_env.reward.ShapedReward`).
 
     ## Start
     A scene is drawn, then a start pose: 0.7 m from the grasp, hand and camera on different sides of the object,
@@ -74,7 +63,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
 
     ## Info
     `scene`, `world_from_camera` (4, 4), `clearance_m` to hand and object; at termination `is_success` and
-    `first_failure`.
+    `first_failure`. With a giver who moves, `room_from_world` (4, 4): poses are given in the scene's frame, the
+    world, and this tells where the giver has carried it.
 
     ## Arguments
     * `scenes`: a scene folder, a folder of scene folders, a `HandoverScene` or several; the scenes that ship
@@ -84,9 +74,21 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     * `depth`: adds depth to the observation.
     * `background`: uint8 (H, W, 3) image put behind hand and object.
     * `rasteriser`: "auto", "numba", "gsplat" or "reference".
+    * `reward`: "sparse", "shaped" or a `ShapedReward`.
+    * `giver`: "still", "moving" or a `MovingGiver` (`h2rh_env.moving`): hand and object are carried together along a
+      smooth way, at most 0.1 m/s; a step takes 0.1 s. The declaring action is judged as if the giver then held still.
     * `render_mode`: None or "rgb_array" (the camera's image, for `RecordVideo`).
 
     `reset(options={"scene": name, "world_from_camera": (4, 4)})` sets the scene, the start pose, or both.
+
+    ## Saving and sharing
+    `get_state()` is a JSON value with everything but scene and pixels; `set_state(state)` goes on from there, in this
+    environment or in another one of the same scenes, and gives the observation. `TimeLimit` counts steps of its own
+    and is not told. Environments can be pickled.
+
+    ## Many at once
+    `gym.make_vec("H2RHandover-v0", num_envs=16)` renders all environments in one batch
+    (`h2rh_env.vector_env`).
 
     ## Versions
     * v0: first.
@@ -102,114 +104,90 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         depth: bool = False,
         background: npt.NDArray[np.uint8] | None = None,
         rasteriser: str = "auto",
+        reward: str | Reward = "sparse",
+        giver: str | MovingGiver = "still",
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in {None, *self.metadata["render_modes"]}:
             raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
-        if background is not None and np.shape(background) != (camera.height, camera.width, 3):
-            raise ValueError(
-                f"background has shape {np.shape(background)}; expected {(camera.height, camera.width, 3)}"
-            )
-        self.scenes = (
-            load_scenes(scenes) if scenes is None or isinstance(scenes, str | Path) else _listed(scenes)
-        )
-        self.camera = camera
-        self.gripper_from_camera = gripper_from_camera or SE3.identity()
+        self._world = World(scenes, camera, gripper_from_camera, depth, background, rasteriser, reward, giver)
         self.render_mode = render_mode
         self.observation_space = observation_space(camera, depth)  # type: ignore[assignment]
         self.action_space = action_space()  # type: ignore[assignment]
-        self._depth = depth
-        self._background = background
-        self._rasteriser = make_rasteriser(rasteriser)
-        self._declared = False
+
+    @property
+    def scenes(self) -> list[HandoverScene]:
+        return self._world.scenes
+
+    @property
+    def camera(self) -> PinholeCamera:
+        return self._world.camera
+
+    @property
+    def gripper_from_camera(self) -> SE3:
+        """Takes effect with the next reset."""
+        return self._world.gripper_from_camera
+
+    @gripper_from_camera.setter
+    def gripper_from_camera(self, gripper_from_camera: SE3) -> None:
+        self._world.gripper_from_camera = gripper_from_camera
+
+    @property
+    def scene(self) -> HandoverScene:
+        return self._state.scene
+
+    @property
+    def world_from_camera(self) -> SE3:
+        return self._state.world_from_camera
 
     @property
     def world_from_gripper(self) -> SE3:
-        return self.world_from_camera @ self.gripper_from_camera.inverse()
+        return self._state.world_from_gripper
+
+    @property
+    def room_from_world(self) -> SE3:
+        """Where the giver has carried the scene's frame."""
+        return self._state.room_from_world
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
-        options = options or {}
-        self.scene = self._choose_scene(options.get("scene"))
-        start = options.get("world_from_camera")
-        if start is not None:
-            self.world_from_camera = start if isinstance(start, SE3) else SE3.from_matrix(start)
-        else:
-            (world_from_gripper,) = sample_starts(self.scene, self.np_random, 1)
-            self.world_from_camera = world_from_gripper @ self.gripper_from_camera
-        self._declared = False
-        self._path = [self.world_from_gripper.matrix]
-        self._actions: list[npt.NDArray[np.float32]] = []
-        self._observation = self._observe()
-        return self._observation, self._info()
+        self._state = self._world.begin(self.np_random, options)
+        return self._observe(), self._world.info(self._state)
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        camera_from_next_camera, grasp_score = decode_action(action)
-        self._actions.append(np.array(action, np.float32))
-        if grasp_score >= GRASP_SCORE_THRESHOLD:
-            self._declared = True
-            outcome = score(self.record(), self.scene)
-            info = self._info() | {"is_success": outcome.success, "first_failure": outcome.first_failure}
-            return copy.deepcopy(self._observation), float(outcome.success), True, False, info
-        self.world_from_camera = self.world_from_camera @ camera_from_next_camera
-        self._path.append(self.world_from_gripper.matrix)
-        self._observation = self._observe()
-        return self._observation, 0.0, False, False, self._info()
+        terminated = self._world.act(self._state, action, *decode_action(action))
+        reward, info = self._world.judge(self._state)
+        observation = copy.deepcopy(self._observation) if terminated else self._observe()
+        return observation, reward, terminated, False, info
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         return self._observation["rgb"] if self.render_mode == "rgb_array" else None
 
     def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
         """The episode so far, for metrics and reports."""
-        return EpisodeRecord(
-            scene=self.scene.name,
-            scene_hash=self.scene.scene_hash,
-            policy=policy,
-            seed=seed,
-            world_from_gripper=np.stack(self._path),
-            actions=np.array(self._actions, np.float32).reshape(-1, 7),
-            declared=self._declared,
-            end_object_mask=self._observation["masks"][..., 0] > 0,
-            step_seconds=np.asarray(step_seconds, np.float64),
-        )
+        return self._state.record(policy, seed, step_seconds)
 
-    def _choose_scene(self, name: str | None) -> HandoverScene:
-        if name is None:
-            return self.scenes[int(self.np_random.integers(len(self.scenes)))]
-        for scene in self.scenes:
-            if scene.name == name:
-                return scene
-        known = ", ".join(scene.name for scene in self.scenes)
-        raise SceneError(f"no scene is named {name!r}; this environment holds: {known}")
+    def get_state(self) -> dict[str, Any]:
+        """The episode and the random generator as JSON values; for an environment that was reset."""
+        return {"episode": self._state.to_json(), "rng": rng_to_json(self.np_random)}
+
+    def set_state(self, state: Mapping[str, Any]) -> tuple[Observation, dict[str, Any]]:
+        """Goes on from a state that `get_state` gave.
+
+        Returns:
+            Observation and info there.
+
+        Raises:
+            StateError: malformed, or of a scene that this environment does not hold.
+        """
+        episode, rng = self._world.restored(state.get("episode", {})), rng_from_json(state.get("rng", {}))
+        self._state, self.np_random = episode, rng
+        return self._observe(), self._world.info(self._state)
 
     def _observe(self) -> Observation:
-        if self._background is None and not self._depth:
-            rgb, masks = observe(
-                self._rasteriser, [self.scene.gaussians], self.camera, [self.world_from_camera]
-            )
-            return {"rgb": rgb[0], "masks": masks[0]}
-        view = self._rasteriser.render(self.scene.gaussians, self.camera, self.world_from_camera)
-        observation: Observation = {"rgb": rgb_to_uint8(view), "masks": masks_from_labels(view)}
-        if self._background is not None:
-            behind = (1 - view.alpha[..., None]) * self._background
-            observation["rgb"] = np.clip(view.rgb * 255 + behind + 0.5, 0, 255).astype(np.uint8)
-        if self._depth:
-            depth = np.where(view.alpha >= 0.5, view.expected_depth, 0)
-            observation["depth"] = depth[..., None].astype(np.float32)
-        return observation
-
-    def _info(self) -> dict[str, Any]:
-        return {
-            "scene": self.scene.name,
-            "world_from_camera": self.world_from_camera.matrix,
-            "clearance_m": float(self.scene.clearance.distance(self.world_from_gripper.translation)),
-        }
-
-
-def _listed(scenes: HandoverScene | Sequence[HandoverScene]) -> list[HandoverScene]:
-    listed = [scenes] if isinstance(scenes, HandoverScene) else list(scenes)
-    if not listed:
-        raise SceneError("no scenes were given; an environment needs at least one")
-    return listed
+        batch = self._world.observe([self._state])
+        self._observation: Observation = {name: images[0] for name, images in batch.items()}
+        self._state.masks = self._observation["masks"]
+        return self._observation

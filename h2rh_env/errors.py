@@ -25,6 +25,10 @@ class ActionError(HandoverError):
     """An action of the wrong shape, or with a value that is not finite."""
 
 
+class StateError(HandoverError):
+    """A saved state of an environment that is malformed, or of another environment."""
+
+
 class PolicyError(HandoverError):
     """An unknown policy, or one that does not follow the protocol."""
 

@@ -75,16 +75,41 @@ def decode_action(action: npt.ArrayLike) -> tuple[SE3, float]:
         raise ActionError(
             f"an action has shape (7,): 3 rotation, 3 translation, 1 grasp score; got {a.shape}"
         )
+    ((camera_from_next_camera, grasp_score),) = decode_actions(a[None])
+    return camera_from_next_camera, grasp_score
+
+
+def decode_actions(actions: npt.ArrayLike) -> list[tuple[SE3, float]]:
+    """Many actions (B, 7), each as `decode_action` does.
+
+    Raises:
+        ActionError: likewise; names the first that is not finite.
+    """
+    a = np.asarray(actions, np.float64)
+    if a.ndim != 2 or a.shape[1] != 7:
+        raise ActionError(f"actions have shape (B, 7); got {a.shape}")
     if not np.isfinite(a).all():
-        raise ActionError(f"an action must be finite; got {a.tolist()}")
-    limits = action_space()
-    a = np.clip(a, limits.low, limits.high)
-    return SE3(rotation_from_euler_xyz(a[:3]), a[3:6].copy()), float(a[6])
+        bad = int(np.argmin(np.isfinite(a).all(axis=1)))
+        raise ActionError(f"an action must be finite; got {a[bad].tolist()}")
+    if not len(a):
+        return []
+    a = np.clip(a, _LIMITS.low, _LIMITS.high)
+    rotations = rotation_from_euler_xyz(a[:, :3])
+    return [
+        (SE3(rotation, row[3:6].copy()), float(row[6])) for rotation, row in zip(rotations, a, strict=True)
+    ]
+
+
+_LIMITS = action_space()
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts on observations and nothing else."""
+    """Acts on observations and nothing else.
+
+    One that remembers may have `moved(camera_from_next_camera)` too: a robot tells it what motion was made between two
+    observations, which in simulation is the last action's.
+    """
 
     def reset(self, seed: int) -> None:
         """Called before each episode."""

@@ -1,7 +1,10 @@
 """The environment keeps Gymnasium's contract, its own specification, and its seed's promise."""
 
+import json
+import pickle
 import warnings
 
+import cloudpickle
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 import h2rh_env  # noqa: F401 (registers the environment)
 from h2rh_env.env import H2RHandoverEnv
-from h2rh_env.errors import ActionError, SceneError
+from h2rh_env.errors import ActionError, SceneError, StateError
 from h2rh_env.geometry import SE3
 from h2rh_env.interface import MAX_EPISODE_STEPS, encode_action
 
@@ -19,10 +22,12 @@ def env(tiny_scene):
     return H2RHandoverEnv(tiny_scene)
 
 
-def test_gymnasiums_checker_has_nothing_to_say():
+@pytest.mark.parametrize("name", ["H2RHandover-v0", "H2RHandoverMoving-v0"])
+@pytest.mark.parametrize("reward", ["sparse", "shaped"])
+def test_gymnasiums_checker_has_nothing_to_say(name, reward):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(gym.make("H2RHandover-v0", render_mode="rgb_array").unwrapped)
+        check_env(gym.make(name, render_mode="rgb_array", reward=reward).unwrapped)
 
 
 def test_stable_baselines3s_checker_only_recommends_the_wrapper_that_it_then_accepts():
@@ -34,7 +39,7 @@ def test_stable_baselines3s_checker_only_recommends_the_wrapper_that_it_then_acc
     assert [str(w.message)[:41] for w in met] == ["We recommend you to use a symmetric and n"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_for_sb3(gym.wrappers.RescaleAction(gym.make("H2RHandover-v0"), -1, 1))
+        check_for_sb3(gym.wrappers.RescaleAction(gym.make("H2RHandover-v0"), np.float32(-1), np.float32(1)))
 
 
 def test_the_same_seed_gives_the_same_episode(env):
@@ -142,3 +147,88 @@ def test_wrong_arguments_say_what_would_be_right(tiny_scene):
         H2RHandoverEnv(tiny_scene, background=np.zeros((3, 4, 3), np.uint8))
     with pytest.raises(SceneError, match="at least one"):
         H2RHandoverEnv([])
+    with pytest.raises(ValueError, match="sparse, shaped"):
+        H2RHandoverEnv(tiny_scene, reward="dense")
+    with pytest.raises(ValueError, match="still, moving"):
+        H2RHandoverEnv(tiny_scene, giver="running")
+
+
+@pytest.mark.parametrize("giver", ["still", "moving"])
+@pytest.mark.parametrize("taken", [json.dumps, pickle.dumps], ids=["json", "pickle"])
+def test_a_state_rewinds_an_episode(tiny_scene, giver, taken):
+    env, other = H2RHandoverEnv(tiny_scene, giver=giver), H2RHandoverEnv([tiny_scene], giver=giver)
+    env.reset(seed=3)
+    step = encode_action(SE3(np.eye(3), np.array([0.01, 0, 0.05])), 0.0)
+    env.step(step)
+    state = (json.loads if taken is json.dumps else pickle.loads)(taken(env.get_state()))
+
+    def onward(env):
+        out = [env.step(step) for _ in range(3)] + [env.step(encode_action(SE3.identity(), 1.0))]
+        observation, info = env.reset()
+        return [
+            *(o[0]["rgb"] for o in out),
+            *(o[1] for o in out),
+            observation["rgb"],
+            info["world_from_camera"],
+        ]
+
+    expected = onward(env)
+    for again in (env, other):
+        observation, info = again.set_state(state)
+        assert again.observation_space.contains(observation)
+        assert info["scene"] == "tiny"
+        for a, b in zip(onward(again), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_state_of_elsewhere_is_told(env):
+    env.reset(seed=0)
+    state = env.get_state()
+    with pytest.raises(StateError, match=r"'nowhere'.*tiny"):
+        env.set_state(state | {"episode": state["episode"] | {"scene": "nowhere"}})
+    with pytest.raises(StateError, match="malformed"):
+        env.set_state(state | {"episode": state["episode"] | {"path": [[1, 2]]}})
+    with pytest.raises(StateError, match="random generator"):
+        env.set_state(state | {"rng": {"bit_generator": "none"}})
+
+
+@pytest.mark.parametrize("module", [pickle, cloudpickle])
+def test_a_pickled_environment_goes_on_alike(tiny_scene, module):
+    env = gym.make("H2RHandover-v0", scenes=tiny_scene)
+    env.reset(seed=1)
+    other = module.loads(module.dumps(env))
+    step = encode_action(SE3(np.eye(3), np.array([0.0, 0.02, 0.05])), 0.0)
+    np.testing.assert_array_equal(env.step(step)[0]["rgb"], other.step(step)[0]["rgb"])
+    np.testing.assert_array_equal(env.reset()[0]["rgb"], other.reset()[0]["rgb"])
+
+
+def test_gymnasiums_wrappers_work(tiny_scene, tmp_path):
+    pytest.importorskip("moviepy", reason="RecordVideo needs moviepy")
+    env = gym.make("H2RHandover-v0", scenes=tiny_scene, render_mode="rgb_array")
+    env = gym.wrappers.RecordVideo(env, str(tmp_path / "videos"), episode_trigger=lambda episode: True)
+    env = gym.wrappers.RecordEpisodeStatistics(env)
+    env = gym.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
+    env = gym.wrappers.FrameStackObservation(env, 3)
+    observation, _ = env.reset(seed=0)
+    assert observation["rgb"].shape == (3, 168, 224, 3)
+    end = np.zeros(7, np.float32)
+    end[6] = 1
+    *_, info = env.step(end)
+    env.close()
+    assert info["episode"]["l"] == 1
+    assert list((tmp_path / "videos").glob("*.mp4"))
+
+
+def test_stable_baselines3s_vector_wrappers_work(tiny_scene):
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    env = make_vec_env("H2RHandover-v0", 2, seed=0, env_kwargs={"scenes": tiny_scene})
+    env = VecNormalize(env, norm_obs=False, norm_reward=True)
+    env.reset()
+    for _ in range(MAX_EPISODE_STEPS):
+        _, rewards, dones, infos = env.step(np.zeros((2, 7), np.float32))
+    assert dones.all()
+    assert np.isfinite(rewards).all()
+    assert all(info["TimeLimit.truncated"] for info in infos)
+    assert infos[0]["terminal_observation"]["rgb"].shape == (168, 224, 3)

@@ -1,0 +1,179 @@
+"""How fast environments are beside the bare renderer, how they last, and what more workers bring.
+
+    python benchmarks/environment.py
+    python benchmarks/environment.py --soak-steps 1000000
+    python benchmarks/environment.py --collect-starts 20
+
+Rates are medians of interleaved rounds: the vector environment takes steps, then the bare renderer draws the same
+images again.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from experts.collect import _collect_one, _Task
+from h2rh_env import cli
+from h2rh_env.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.cluster import Cluster, map_tasks
+from h2rh_env.evaluation import episode_seed
+from h2rh_env.handover_scene import HandoverScene, scene_folders
+from h2rh_env.interface import action_space
+from h2rh_env.rendering.masks import observe
+from h2rh_env.rendering.select import make_rasteriser
+from h2rh_env.vector_env import H2RHandoverVectorEnv
+
+WARM_UP = 20  # rounds, in which the renderer notes what is hidden from where
+SOAK_PARTS = 20
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """What to measure."""
+
+    num_envs: int = 16
+    """Environments in the vector environment."""
+    rounds: int = 30
+    """Interleaved rounds of 30 steps."""
+    rasteriser: str = "auto"
+    """auto, numba or gsplat."""
+    vga: bool = False
+    """Images of 640x480 instead of 224x168."""
+    soak_steps: int = 0
+    """Take so many steps instead, and watch memory and file descriptors."""
+    collect_starts: int = 0
+    """Collect so many demonstrations of each shipped scene instead, with one worker and with two."""
+    cluster: Cluster = "ray"
+    """Where to collect: processes or ray."""
+
+
+def random_actions(rng: np.random.Generator, count: int) -> npt.NDArray[np.float32]:
+    """Small motions; in thirty steps about every second episode is declared."""
+    limits = action_space()
+    actions = rng.uniform(0.3 * limits.low, 0.3 * limits.high, (count, 7))
+    actions[:, 6] = rng.random(count) * 0.72
+    return actions.astype(np.float32)
+
+
+def measure_rates(settings: BenchmarkSettings) -> dict[str, list[float]]:
+    """Images a second of each round, by what made them."""
+    camera: PinholeCamera = D435I if settings.vga else HAND_EYE_CAMERA
+    options: dict[str, Any] = {"camera": camera, "rasteriser": settings.rasteriser}
+    env = H2RHandoverVectorEnv(settings.num_envs, **options)
+    rasteriser = env._world._rasteriser  # the same one: what it derived from scenes is shared
+    rng = np.random.default_rng(0)
+    env.reset(seed=0)
+    rates: dict[str, list[float]] = {"vector environment": [], "bare renderer": []}
+    for number in range(WARM_UP + settings.rounds):
+        jobs, steps, bare = [], 0.0, 0.0
+        for _ in range(30):
+            actions = random_actions(rng, settings.num_envs)
+            began = time.perf_counter()
+            env.step(actions)
+            steps += time.perf_counter() - began
+            jobs.append(
+                ([state.scene.gaussians for state in env._states], [s.world_from_camera for s in env._states])
+            )
+            began = time.perf_counter()
+            observe(rasteriser, jobs[-1][0], camera, jobs[-1][1])
+            bare += time.perf_counter() - began
+        if number >= WARM_UP:
+            for name, seconds in zip(rates, (steps, bare), strict=True):
+                rates[name].append(30 * settings.num_envs / seconds)
+    return rates
+
+
+def show_rates(settings: BenchmarkSettings, console: Console) -> None:
+    rates = measure_rates(settings)
+    ratios = np.divide(rates["vector environment"], rates["bare renderer"])
+    table = Table(title=f"{settings.num_envs} environments, images a second")
+    for heading in ("", "median", "quartiles"):
+        table.add_column(heading)
+    for name, values in (*rates.items(), ("environment / renderer", list(ratios))):
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+        digits = 2 if middle < 10 else 0
+        table.add_row(name, f"{middle:.{digits}f}", f"{low:.{digits}f} - {high:.{digits}f}")
+    console.print(table)
+
+
+def soak(
+    steps: int,
+    num_envs: int = 16,
+    scenes: HandoverScene | None = None,
+    told: Callable[[int, float, int], None] = lambda *_: None,
+) -> list[tuple[int, float, int]]:
+    """Takes so many steps of small images, all environments counted.
+
+    Returns:
+        Steps so far, resident memory, MB, and file descriptors, of `SOAK_PARTS` moments. Memory may grow at first,
+        while the renderer notes what is hidden from where.
+    """
+    camera = HAND_EYE_CAMERA.resized(56, 42)
+    env = gym.make_vec("H2RHandoverMoving-v0", num_envs, scenes=scenes, camera=camera, reward="shaped")
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    moments = []
+    for part in range(1, SOAK_PARTS + 1):
+        for _ in range(steps // num_envs // SOAK_PARTS):
+            env.step(random_actions(rng, num_envs))
+        gc.collect()
+        moments.append((part * steps // SOAK_PARTS, resident_mb(), len(os.listdir("/proc/self/fd"))))
+        told(*moments[-1])
+    return moments
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def show_collection(settings: BenchmarkSettings, console: Console) -> None:
+    """The same demonstrations with one worker and with two; both are warmed up by one task each."""
+    make_rasteriser()
+    tasks = [
+        _Task(folder, episode_seed(0, index, start), 3, 0.5)
+        for index, folder in enumerate(scene_folders())
+        for start in range(settings.collect_starts)
+    ]
+    table = Table(title=f"collecting {len(tasks)} demonstrations on {settings.cluster}")
+    for heading in ("workers", "seconds after the first result", "demonstrations a second"):
+        table.add_column(heading)
+    results = []
+    for workers in (1, 2):
+        made = map_tasks(_collect_one, tasks, workers, settings.cluster)
+        kept = [next(made)]
+        began = time.perf_counter()
+        kept += made
+        seconds = time.perf_counter() - began
+        results.append(kept)
+        table.add_row(str(workers), f"{seconds:.1f}", f"{(len(tasks) - 1) / seconds:.1f}")
+    console.print(table)
+    console.print(f"results are {'equal' if results[0] == results[1] else 'DIFFERENT'}")
+
+
+def main(settings: BenchmarkSettings) -> None:
+    console = Console()
+    if settings.soak_steps:
+        soak(
+            settings.soak_steps, told=lambda s, m, f: console.print(f"{s:>9} steps {m:8.1f} MB {f:4d} files")
+        )
+    elif settings.collect_starts:
+        show_collection(settings, console)
+    else:
+        show_rates(settings, console)
+
+
+if __name__ == "__main__":
+    cli.run(main, BenchmarkSettings, __doc__)

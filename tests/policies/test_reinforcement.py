@@ -1,0 +1,154 @@
+"""Reinforcement learning starts where the checkpoint stands, learns, and its file acts as what was learnt."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+
+from h2rh_env.errors import CheckpointError, PolicyError
+from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.interface import action_space, observation_space
+from h2rh_env.vector_env import H2RHandoverVectorEnv
+from policies.checkpoints import save_checkpoint
+from policies.handover_policy import HandoverPolicy
+from policies.network import CompactNetwork
+from policies.registry import make_policy
+from policies.reinforcement import ReinforceSettings, Sb3VectorEnv, reinforce, save_model
+from policies.residual import ADDED, Residual
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(folder, "compact", CompactNetwork(window=48, widths=(4, 4, 4, 4), hidden=8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory, tiny_scene: HandoverScene) -> Path:
+    tiny_scene.save(tmp_path_factory.mktemp("scenes") / "tiny")
+    return tmp_path_factory.getbasetemp() / "scenes0"
+
+
+@pytest.fixture(scope="module")
+def frames(tiny_scene: HandoverScene) -> dict[str, np.ndarray]:
+    observation, _ = H2RHandoverVectorEnv(4, scenes=tiny_scene).reset(seed=0)
+    return observation
+
+
+def cloned_action(checkpoint: Path, frames: dict[str, np.ndarray], row: int) -> np.ndarray:
+    return HandoverPolicy.load(checkpoint).act({name: images[row] for name, images in frames.items()})
+
+
+def sb3_env(scene: HandoverScene, residual: Residual, num_envs: int = 2) -> Sb3VectorEnv:
+    return Sb3VectorEnv(H2RHandoverVectorEnv(num_envs, autoreset_mode="SameStep", scenes=scene), residual)
+
+
+def test_adding_nothing_is_the_cloned_policy(checkpoint: Path, frames: dict[str, np.ndarray]) -> None:
+    residual = Residual.load(checkpoint)
+    features, base = residual.read(frames)
+    assert residual.observation_space.shape == features.shape[1:]
+    expected = [cloned_action(checkpoint, frames, row) for row in range(4)]
+    np.testing.assert_allclose(residual.combine(base, np.zeros((4, 7))), expected, atol=1e-5)
+
+
+def test_what_is_added_is_bounded_and_stays_in_the_action_space(
+    checkpoint: Path, frames: dict[str, np.ndarray]
+) -> None:
+    residual = Residual.load(checkpoint)
+    _, base = residual.read(frames)
+    for added in (np.ones((4, 7)), -np.ones((4, 7))):
+        actions = residual.combine(base, added)
+        assert (np.abs(actions - base) <= ADDED + 1e-6).all()
+        assert all(action_space().contains(action) for action in actions)
+
+
+def test_from_scratch_the_whole_action_space_is_reached(frames: dict[str, np.ndarray]) -> None:
+    residual = Residual()
+    seen, base = residual.read(frames)
+    assert residual.observation_space == observation_space()
+    np.testing.assert_array_equal(seen["rgb"], frames["rgb"])
+    for sign, end in ((1, action_space().high), (-1, action_space().low)):
+        np.testing.assert_allclose(residual.combine(base, sign * np.ones((4, 7)))[0], end, atol=1e-7)
+
+
+def test_episodes_end_as_stable_baselines3_expects(checkpoint: Path, tiny_scene: HandoverScene) -> None:
+    env = sb3_env(tiny_scene, Residual.load(checkpoint))
+    env.seed(3)
+    first = env.reset()
+    assert first.shape == (2, *(env.observation_space.shape or ()))
+    ended = []
+    for _ in range(35):
+        _, rewards, dones, infos = env.step(np.full((2, 7), -1, np.float32))
+        assert rewards.dtype == np.float32
+        ended += [info for done, info in zip(dones, infos, strict=True) if done]
+        assert all(not info for done, info in zip(dones, infos, strict=True) if not done)
+    assert ended
+    for info in ended:
+        assert info["terminal_observation"].shape == env.observation_space.shape
+        assert info["TimeLimit.truncated"] == (info["episode"]["l"] == 30)
+        assert info["is_success"] == (info["episode"]["r"] == 1)
+    env.seed(3)
+    np.testing.assert_array_equal(env.reset(), first)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_a_learnt_model_is_a_policy_by_its_file(
+    tmp_path: Path, checkpoint: Path, scenes: Path, frames: dict[str, np.ndarray], algo: str
+) -> None:
+    settings = ReinforceSettings(tmp_path, algo, checkpoint, scenes, "moving", steps=256, num_envs=4)  # type: ignore[arg-type]
+    curve = reinforce(settings)
+    assert [set(point) for point in curve][:1] == [{"steps", "success", "return"}]
+    assert {path.name for path in tmp_path.iterdir()} == {"model.zip", "curves.png", "training.json"}
+    policy = make_policy(str(tmp_path / "model.zip"))
+    policy.reset(0)
+    action = policy.act({name: images[0] for name, images in frames.items()})
+    assert action_space().contains(action)
+    cloned = cloned_action(checkpoint, frames, 0)
+    assert np.abs(action - cloned).max() > 0
+    assert (np.abs(action - cloned) <= ADDED + 1e-6).all()
+
+
+def test_the_file_acts_as_the_model(
+    tmp_path: Path, checkpoint: Path, tiny_scene: HandoverScene, frames: dict[str, np.ndarray]
+) -> None:
+    for initial in (checkpoint, None):
+        residual = Residual.load(checkpoint) if initial else Residual()
+        name = "MlpPolicy" if initial else "MultiInputPolicy"
+        model = PPO(name, sb3_env(tiny_scene, residual), seed=1, policy_kwargs={"log_std_init": -1.0})
+        save_model(tmp_path / "model.zip", model, initial)
+        policy = make_policy(str(tmp_path / "model.zip"))
+        seen, base = residual.read(frames)
+        expected = residual.combine(base, model.predict(seen, deterministic=True)[0])
+        for i, action in enumerate(expected):
+            policy.reset(0)
+            acted = policy.act({name: images[i] for name, images in frames.items()})
+            np.testing.assert_allclose(acted, action, atol=1e-5)
+
+
+def test_the_same_seed_learns_the_same(tmp_path: Path, checkpoint: Path, scenes: Path) -> None:
+    curves = [
+        reinforce(
+            ReinforceSettings(tmp_path / name, "ppo", checkpoint, scenes, steps=256, num_envs=4, seed=2)
+        )
+        for name in "ab"
+    ]
+    assert curves[0] == curves[1]
+
+
+def test_wrong_settings_say_what_would_be_right(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="--num-envs is 0"):
+        ReinforceSettings(num_envs=0)
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        Residual.load(tmp_path)
