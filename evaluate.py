@@ -1,25 +1,40 @@
-"""Evaluates policies on handover scenes: table on the terminal, report.json, report.md, a PNG sheet and an MP4.
+"""Evaluates policies: tables on the terminal, report.json, records.npz, report.md, report.html, a PNG and an MP4.
 
     python evaluate.py
     python evaluate.py --scenes scenes/mine --policy learned --policy my_pkg.mine:MyPolicy --out results/mine
+    python evaluate.py --suite robust --policy learned --workers 2 --out results/robust
+    python evaluate.py --reproduce results/mine/report.json
 
-A policy is a name (expert, learned, ibvs-mask), a checkpoint folder, a Stable-Baselines3 .zip, or module:Class.
+A policy is a name (expert, learned, ibvs-mask), a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip, or
+module:Class. docs/benchmark.md defines suites and figures.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 
 from h2rh_env import cli, report
+from h2rh_env.cluster import Cluster
+from h2rh_env.conditions import STRENGTHS
+from h2rh_env.env import H2RHandoverEnv
 from h2rh_env.errors import HandoverError
-from h2rh_env.evaluation import evaluate
-from h2rh_env.handover_scene import load_scenes
+from h2rh_env.evaluation import Episode, evaluate
+from h2rh_env.files import sha256_of
+from h2rh_env.interface import Policy
+from h2rh_env.report.records import read_report
+from h2rh_env.report.save import as_json, differences
+from h2rh_env.suites import UNSEEN_OBJECTS, Suite, make_suite
 from policies.registry import make_policy
+
+DIFFERENT = 1
+MOST_ROWS = 40  # of a table on the terminal; the report has them all
 
 
 @dataclass(frozen=True)
@@ -27,9 +42,10 @@ class EvaluateConfig:
     """What to evaluate, and where to write the report."""
 
     policy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Policy to evaluate; repeat for several. Default: expert, learned and ibvs-mask."""
+    """Policy to evaluate; repeat for several. Default: expert, learned and ibvs-mask (robust: the last two)."""
     scenes: Path | None = None
-    """A scene folder, or a folder of scene folders. Default: the scenes that ship with the package."""
+    """A scene folder, or a folder of scene folders. Default: the scenes that ship with the package; for the suite
+    unseen, scenes/unseen, where they are built if they are not there."""
     starts: int = 10
     """Start poses per scene; every policy gets the same (Sec. IV-A: 10)."""
     seed: int = 0
@@ -38,42 +54,116 @@ class EvaluateConfig:
     """auto, numba, gsplat or reference."""
     out: Path = Path("results/latest")
     """Folder for the report."""
+    suite: Literal["scenes", "table1", "unseen", "robust"] = "scenes"
+    """scenes: those of --scenes. table1: the paper's objects among them. unseen: invented objects that no training
+    saw. robust: each perturbation at growing strength."""
+    seeds: int = 1
+    """So many sets of starts, of --seed and the numbers after it."""
+    workers: int = 1
+    """Processes; the figures do not depend on it."""
+    cluster: Cluster | None = None
+    """Processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
+    objects: int = UNSEEN_OBJECTS
+    """Objects of the suite unseen."""
+    giver: Literal["still", "moving"] = "still"
+    """Whether the giver holds still, or carries the object along a smooth way."""
+    strengths: tuple[float, ...] = STRENGTHS
+    """Strengths in (0, 1] of the perturbations of the suite robust."""
+    reproduce: Path | None = None
+    """A report.json: evaluate again as it says, and tell whether every figure is the same."""
+
+    def __post_init__(self) -> None:
+        for name in ("starts", "seeds", "workers", "objects"):
+            if getattr(self, name) < 1:
+                raise HandoverError(f"--{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.seed < 0:
+            raise HandoverError(f"--seed is {self.seed}; it must be at least 0")
+        if not self.strengths or not all(0 < s <= 1 for s in self.strengths):
+            raise HandoverError(f"--strengths are {self.strengths}; each must be above 0 and at most 1")
 
 
-DEFAULT_POLICIES = ("expert", "learned", "ibvs-mask")
+IMAGE_POLICIES = ("learned", "ibvs-mask")  # perturbed images are nothing to the expert
 
 
 def main(config: EvaluateConfig) -> None:
-    if config.starts < 1:
-        raise HandoverError(f"--starts is {config.starts}; at least 1 is needed")
-    names = config.policy or DEFAULT_POLICIES
-    policies = {name: make_policy(name) for name in names}
-    scenes = load_scenes(config.scenes)
-    total = len(names) * len(scenes) * config.starts
-    with cli.progress_bar() as progress:
-        task = progress.add_task("episodes", total=total, note="")
-        episodes = evaluate(
-            policies,
-            scenes,
-            config.starts,
-            config.seed,
-            {"rasteriser": config.rasteriser},
-            done=lambda: progress.advance(task),
-        )
-    settings = {
-        key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()
-    }
-    settings |= {
-        "policy": list(names),
-        "policy_hashes": {name: getattr(policy, "content_hash", "") for name, policy in policies.items()},
-    }
-    report.save(config.out, episodes, settings)
+    if config.reproduce is not None:
+        sys.exit(_reproduce(config.reproduce, config.workers))
+    suite, episodes, settings = _run(config)
+    env = H2RHandoverEnv(suite.scenes, **_env_options(config))
+    report.save(config.out, episodes, settings, env, suite.by_object)
     console = Console()
-    console.print(f"{len(scenes)} scenes x {config.starts} starts, seed {config.seed}")
-    for title, rows in report.tables(episodes).items():
-        console.print(report.terminal_table(title, *rows))
+    for note in suite.notes:
+        console.print(note)
+    numbers = f"seed {config.seed}" if config.seeds == 1 else f"{config.seeds} seeds from {config.seed}"
+    console.print(f"{len(suite.scenes)} scenes x {config.starts} starts, {numbers}")
+    for title, (header, body) in report.tables(episodes, suite.by_object).items():
+        if len(body) <= MOST_ROWS:
+            console.print(report.terminal_table(title, header, body))
     written = ", ".join(sorted(path.name for path in config.out.iterdir()))
     console.print(f"written to {config.out}: {written}")
+
+
+def _env_options(config: EvaluateConfig) -> dict[str, Any]:
+    return {"rasteriser": config.rasteriser, "giver": config.giver}
+
+
+def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[str, Any]]:
+    names = config.policy or (IMAGE_POLICIES if config.suite == "robust" else ("expert", *IMAGE_POLICIES))
+    policies = {name: make_policy(name) for name in names}
+    with cli.progress_bar() as progress:
+        building = config.suite == "unseen"
+        task = progress.add_task("scenes", total=config.objects, note="", visible=building)
+        suite = make_suite(
+            config.suite, config.scenes, config.objects, config.strengths, config.workers,
+            lambda name: progress.update(task, advance=1, note=name),
+        )  # fmt: skip
+        total = len(names) * len(suite.scenes) * config.starts * config.seeds * len(suite.conditions)
+        task = progress.add_task("episodes", total=total, note="")
+        episodes = evaluate(
+            policies, suite.scenes, config.starts, config.seed, _env_options(config),
+            lambda: progress.advance(task), seeds=config.seeds, conditions=suite.conditions,
+            workers=config.workers, cluster=config.cluster, make_policy=make_policy,
+        )  # fmt: skip
+    hashes = {name: _content_hash(name, policy) for name, policy in policies.items()}
+    return suite, episodes, _settings(replace(config, policy=tuple(names)), hashes)
+
+
+def _content_hash(name: str, policy: Policy) -> str:
+    """Of the files that a policy was made from, if it was made from any."""
+    known = str(getattr(policy, "content_hash", ""))
+    return known or (sha256_of(Path(name)) if Path(name).is_file() else "")
+
+
+def _settings(config: EvaluateConfig, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """What decides the figures; `--reproduce` reads it back."""
+    plain = {
+        key: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        for key, value in asdict(config).items()
+        if key not in {"out", "workers", "cluster", "reproduce"}
+    }
+    return plain | {"policy_hashes": dict(hashes)}
+
+
+def _reproduce(path: Path, workers: int) -> int:
+    saved = read_report(path)
+    settings = {key: value for key, value in saved["settings"].items() if key != "policy_hashes"}
+    unknown = settings.keys() - {field.name for field in fields(EvaluateConfig)}
+    if unknown:
+        raise HandoverError(
+            f"{path} has settings that this version does not know: {', '.join(sorted(unknown))}"
+        )
+    settings["policy"] = tuple(settings["policy"])
+    settings["strengths"] = tuple(settings.get("strengths", STRENGTHS))
+    settings["scenes"] = Path(settings["scenes"]) if settings.get("scenes") else None
+    _, episodes, again = _run(EvaluateConfig(**settings, workers=workers))
+    found = differences(saved, as_json(episodes, again))
+    if not found:
+        print(f"identical: {len(saved['episodes'])} episodes, every figure but times")
+        return 0
+    print(f"{len(found)} figures differ; the first:")
+    for line in found[:10]:
+        print(f"  {line}")
+    return DIFFERENT
 
 
 if __name__ == "__main__":

@@ -26,9 +26,8 @@ def run(command: Callable[[Config], None], config: type[Config], description: st
 
     A `HandoverError` is printed as one line on stderr with exit status 2; an interrupt exits with 130.
     """
-    settings = tyro.cli(config, description=description)
     try:
-        command(settings)
+        command(tyro.cli(config, description=description))
     except HandoverError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from .clearance import between_fingers, swept_hits
 from .geometry import SE3
 from .gripper import ROBOTIQ_2F85, GripperGeometry
 from .handover_scene import HandoverScene
 from .interface import CLEARANCE_M, DISTANCE_BAND_M, STANDOFF_M, EpisodeRecord
+from .rates import Rate
 
 CENTRE_TOLERANCE = 0.05  # of the image's width
 MIN_CLOSING_POINTS = 5
@@ -115,29 +115,6 @@ def _advanced(world_from_gripper: SE3) -> SE3:
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A count out of a total, with its Wilson 95 % interval."""
-
-    count: int
-    total: int
-
-    @property
-    def value(self) -> float:
-        """NaN for an empty total."""
-        return self.count / self.total if self.total else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        if not self.total:
-            return 0.0, 1.0
-        wilson = binomtest(self.count, self.total).proportion_ci(0.95, method="wilson")
-        return float(wilson.low), float(wilson.high)
-
-    def __str__(self) -> str:
-        return f"{self.count}/{self.total}"
-
-
-@dataclass(frozen=True)
 class Summary:
     """Figures of several episodes. Distances are over declared episodes, NaN if there are none."""
 
@@ -163,7 +140,7 @@ def summarise(scores: Sequence[EpisodeScore]) -> Summary:
     counted = Counter(s.first_failure for s in scores)
 
     def rate(name: str) -> Rate:
-        return Rate(sum(getattr(s, name) for s in scores), len(scores))
+        return Rate.of(getattr(s, name) for s in scores)
 
     return Summary(
         episodes=len(scores),
@@ -172,7 +149,7 @@ def summarise(scores: Sequence[EpisodeScore]) -> Summary:
         safe=rate("safe"),
         centred=rate("centred"),
         in_band=rate("in_band"),
-        graspable=Rate(sum(judged), len(judged)),
+        graspable=Rate.of(judged),
         without_grasp=sum(s.declared and s.graspable is None for s in scores),
         distance_mean_m=float(np.mean(distances)) if distances else float("nan"),
         distance_std_m=float(np.std(distances)) if distances else float("nan"),

@@ -1,5 +1,6 @@
 """Every command answers --help with units, and likely mistakes with one sentence and no traceback."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ COMMANDS = {
     "collect": ["-m", "experts.collect"],
     "train": ["train.py"],
     "evaluate": ["evaluate.py"],
+    "viewer": ["-m", "h2rh_env.viewer"],
+    "onnx": ["-m", "policies.onnx"],
     "robot": ["-m", "real_robot"],
 }
 
@@ -101,4 +104,27 @@ def test_a_strangers_policy_is_evaluated(tiny_scene, tmp_path, monkeypatch):
     done = run("evaluate.py", "--scenes", scene, "--policy", "mine:Still", "--starts", "1", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "mine:Still" in done.stdout
-    assert (tmp_path / "out" / "report.json").exists()
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_report_is_reproduced_from_itself_and_a_changed_one_is_not(tiny_scene, tmp_path):
+    tiny_scene.save(tmp_path / "scene")
+    scene, out = str(tmp_path / "scene"), tmp_path / "out"
+    made = run("evaluate.py", "--scenes", scene, "--policy", "ibvs-mask", "--starts", "2", "--out", str(out))
+    assert made.returncode == 0, made.stderr
+    again = run("evaluate.py", "--reproduce", str(out / "report.json"), "--workers", "2")
+    assert again.returncode == 0, again.stderr
+    assert "identical: 2 episodes" in again.stdout
+
+    report = json.loads((out / "report.json").read_text())
+    report["episodes"][1]["distance_m"] += 1e-9
+    (out / "report.json").write_text(json.dumps(report))
+    changed = run("evaluate.py", "--reproduce", str(out / "report.json"))
+    assert changed.returncode == 1, changed.stderr
+    assert "1 figures differ" in changed.stdout
+    assert "episodes 1 distance_m" in changed.stdout
+
+
+@pytest.mark.parametrize(("option", "value"), [("--starts", "0"), ("--seeds", "0"), ("--strengths", "1.5")])
+def test_numbers_that_make_no_sense_are_refused(option, value):
+    assert option in refusal("evaluate.py", option, value)

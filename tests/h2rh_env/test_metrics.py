@@ -8,7 +8,7 @@ import pytest
 
 from h2rh_env.geometry import SE3
 from h2rh_env.interface import EpisodeRecord
-from h2rh_env.metrics import FAILURES, Rate, centre_offset, closes_on, score, summarise
+from h2rh_env.metrics import FAILURES, centre_offset, closes_on, score, summarise
 
 CENTRED = np.zeros((168, 224), bool)
 CENTRED[70:100, 100:125] = True
@@ -98,17 +98,3 @@ def test_exactly_one_first_failure_or_a_success(tiny_scene):
         assert result.success == (result.declared and result.in_band and result.centred and result.safe)
         assert result.success == (result.first_failure is None)
         assert result.success or result.first_failure in FAILURES
-
-
-@pytest.mark.parametrize(("count", "percent"), [(93, 64.58), (25, 17.36), (17, 11.81), (9, 6.25)])
-def test_rates_reproduce_handoversims_printed_ones(count, percent):
-    assert round(100 * Rate(count, 144).value, 2) == percent
-
-
-def test_wilson_intervals_hold_their_rate_and_shrink_with_the_count():
-    low, high = Rate(8, 10).interval
-    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-4)  # Wilson (1927), 95 %
-    wide, narrow = Rate(8, 10).interval, Rate(80, 100).interval
-    assert narrow[1] - narrow[0] < wide[1] - wide[0]
-    assert Rate(10, 10).interval[1] == pytest.approx(1.0)
-    assert Rate(0, 0).interval == (0.0, 1.0)

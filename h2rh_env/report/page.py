@@ -1,0 +1,190 @@
+"""The page: a report as one HTML file that needs no network and no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .. import files
+from ..conditions import AS_RENDERED
+from ..evaluation import Episode
+from . import plots
+from .pictures import Film, strip, verdict
+from .tables import Episodes, Rows, summaries, under
+
+STYLE = Path(__file__).parents[1] / "assets" / "report.css"
+MAX_VIDEO_BYTES = 12_000_000
+MOST_ROWS = 16  # of scenes that are plotted one by one
+HEAD = '<meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">'
+UNDER_PERTURBATIONS = "success under perturbations of growing strength"
+FURTHER = {  # titles of tables, and what to know of them
+    "Table I": "The paper's figures stand beside ours. Its columns are of its own scenes and starts.",
+    UNDER_PERTURBATIONS: "Shaded: Wilson 95 % intervals. The dashed line is 90 %.",
+    "the same starts, two by two": "Exact McNemar test on the starts where only one of the two succeeded.",
+    "success by seed": "Each seed draws its own starts; mean and standard deviation over seeds.",
+}
+DISTANCE_NOTE = (
+    "A dot is an episode; the large ones are means, with one standard deviation. The band is what is wanted."
+)
+
+
+def write_page(
+    folder: Path,
+    report: Mapping[str, Any],
+    episodes: Episodes,
+    found: Mapping[str, Rows],
+    failures: Sequence[Film],
+    command: str,
+) -> None:
+    """report.html from what `save` has; episodes.mp4 in the folder goes into it if it is small enough.
+
+    Args:
+        report: what report.json holds. found: the tables by title. failures: films to show.
+        command: makes the report again.
+    """
+    plain = under(episodes)
+    by_object = "Table I" in found
+    parts = [
+        _header(report, plain),
+        _cards(plain),
+        _section("Success", "Declared within 30 steps, in the band, centred and safe, together. Whiskers are Wilson "
+                 "95 % intervals.", _figure(plots.success_bars({p: s.success for p, s in summaries(plain).items()})),
+                 _table(found["rates"])),
+        _section("What failed first", "Each episode counts once: as a success, or under the first rule it broke.",
+                 _figure(plots.failure_bars(plain))),
+        _distance_section(plain, found, by_object),
+    ]  # fmt: skip
+    for title, note in FURTHER.items():
+        if title in found:
+            plot = [_figure(plots.curves(episodes))] if title == UNDER_PERTURBATIONS else []
+            parts.append(_section(title[0].upper() + title[1:], note, *plot, _table(found[title])))
+    parts += [
+        _films(episodes, failures, folder),
+        _video(folder / "episodes.mp4"),
+        _provenance(report, command),
+    ]
+    head = f"<title>Handover evaluation</title><style>\n{STYLE.read_text()}</style>"
+    page = f"<!doctype html>\n<html lang=en>{HEAD}{head}\n<main>{''.join(parts)}</main></html>\n"
+    files.write_bytes(folder / "report.html", page.encode())
+
+
+def _header(report: Mapping[str, Any], plain: Episodes) -> str:
+    settings = report["settings"]
+    runs = [e for run in plain.values() for e in run]
+    starts = len({(e.record.scene, e.record.seed) for e in runs})
+    seeds = sorted({e.seed for e in runs})
+    suite = settings.get("suite")
+    line = (f"{len(report['scenes'])} scenes, {starts} starts, {len(plain)} policies, "
+            f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")  # fmt: skip
+    moving = ", moving giver" if settings.get("giver") == "moving" else ""
+    title = "Human-to-robot handover" + (f": {suite}{moving}" if suite else "")
+    return f"<header><h1>{escape(title)}</h1><p>{escape(line)}</p></header>"
+
+
+def _cards(plain: Episodes) -> str:
+    cards = []
+    for i, (policy, s) in enumerate(summaries(plain).items()):
+        low, high = s.success.interval
+        share = f"{100 * s.success.value:.0f}<small> %</small>" if s.success.total else "–"
+        times = f"{1e3 * s.seconds_per_step:.1f} ms a step"
+        detail = f"{s.success} succeed, {100 * low:.0f} to {100 * high:.0f} %<br>{times}"
+        cards.append(f'<div class=card style="--c:{plots.colour(i)}">{escape(policy)}<b>{share}</b>'
+                     f"<span>{detail}</span></div>")  # fmt: skip
+    return f"<div class=cards>{''.join(cards)}</div>"
+
+
+def _distance_section(plain: Episodes, found: Mapping[str, Rows], by_object: bool) -> str:
+    bodies = [_table(found["at the declared pose"])]
+    many = len({e.record.scene for run in plain.values() for e in run}) > MOST_ROWS
+    shown = _pooled(plain) if many else plain
+    bodies.insert(0, _figure(plots.distances(shown, by_object)))
+    if by_scene := found.get("success and distance by scene"):
+        table = _table(by_scene)
+        bodies.append(f"<details><summary>All scenes</summary>{table}</details>" if many else table)
+    return _section("Distance at the declared pose", DISTANCE_NOTE, *bodies)
+
+
+def _pooled(plain: Episodes) -> dict[str, list[Episode]]:
+    """All scenes in one row, where there are too many for a row each."""
+    return {
+        policy: [replace(e, record=replace(e.record, scene="all scenes")) for e in run]
+        for policy, run in plain.items()
+    }
+
+
+def _films(episodes: Episodes, failures: Sequence[Film], folder: Path) -> str:
+    if not failures:
+        return _section("Failures", "There was none.")
+    order = {id(e): i for i, e in enumerate(e for run in episodes.values() for e in run)}
+    figures = []
+    for shown in failures:
+        e = shown.episode
+        where = e.record.scene + (f", {e.condition}" if e.condition != AS_RENDERED else "")
+        look = f"python -m h2rh_env.viewer --report {folder} --episode {order[id(e)]}"
+        who = f"<b>{escape(e.record.policy)}</b> on {escape(where)}: <em>{escape(verdict(e))}</em>"
+        figures.append(
+            f"<figure><figcaption>{who}, {e.score.distance_m:.2f} m after {e.score.steps} steps</figcaption>"
+            f'<img alt="film strip" src="{_jpeg(shown)}"><code class=note>{escape(look)}</code></figure>'
+        )
+    note = "From start to end, as the policy saw it; object outlined in green, hand in orange."
+    return _section("Failures", note, f"<div class=films>{''.join(figures)}</div>")
+
+
+def _jpeg(shown: Film) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(strip(shown)).save(buffer, "JPEG", quality=84)
+    return _data("image/jpeg", buffer.getvalue())
+
+
+def _video(path: Path) -> str:
+    if not path.exists():
+        return ""
+    content = path.read_bytes()
+    if len(content) > MAX_VIDEO_BYTES:
+        return _section("Video", f"{path.name} beside this page is too large to be part of it.")
+    video = f'<video controls muted loop preload=metadata src="{_data("video/mp4", content)}"></video>'
+    return _section("Video", "Policies side by side from the same start, scene after scene.", video)
+
+
+def _provenance(report: Mapping[str, Any], command: str) -> str:
+    hashes = [(f"policy {name}", value or "no files") for name, value in
+              (report["settings"].get("policy_hashes") or {}).items()]  # fmt: skip
+    hashes += [(f"scene {name}", value) for name, value in report["scenes"].items()]
+    body = "".join(f"<tr><td>{escape(k)}<td>{escape(v)}" for k, v in hashes)
+    versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
+    settings = "\n".join(f"{k} = {v}" for k, v in report["settings"].items() if k != "policy_hashes")
+    return _section(
+        "To see it again", "report.json and records.npz beside this page hold every episode.",
+        f"<pre>{escape(command)}\npython evaluate.py --reproduce REPORT/report.json</pre>",
+        "<details><summary>Settings and versions</summary>"
+        f"<pre>{escape(settings)}\n\n{escape(versions)}</pre></details>",
+        "<details><summary>Hashes (SHA-256)</summary><div class=scroll><table class=hashes><tbody>"
+        f"{body}</table></div></details>",
+    )  # fmt: skip
+
+
+def _section(title: str, note: str, *bodies: str) -> str:
+    text = f"<p>{escape(note)}</p>" if note else ""
+    return f"<section><h2>{escape(title)}</h2>{text}{''.join(bodies)}</section>\n"
+
+
+def _figure(svg: str) -> str:
+    return f"<div class=figure>{svg}</div>"
+
+
+def _table(rows: Rows) -> str:
+    header, body = rows
+    head = "".join(f"<th>{escape(name)}" for name in header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in line) for line in body)
+    return f"<div class=scroll><table><thead><tr>{head}<tbody>{lines}</table></div>"
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

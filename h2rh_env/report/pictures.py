@@ -1,0 +1,110 @@
+"""Pictures of episodes: films, strips of them, a sheet of strips, a video with policies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from ..env import H2RHandoverEnv
+from ..evaluation import Episode, replay
+from ..interface import Observation
+
+Picture = npt.NDArray[np.uint8]
+SHEET_COLUMNS = 7
+OUTLINES = ((0, (64, 255, 96)), (1, (255, 160, 32)))  # object green, hand orange
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """An episode and the pictures (H, W, 3) that the policy acted on, outlined."""
+
+    episode: Episode
+    frames: tuple[Picture, ...]
+
+
+def film(env: H2RHandoverEnv, episode: Episode) -> Film:
+    """Plays a recorded episode again, with outlines of object (green) and hand (orange)."""
+    return Film(episode, tuple(outlined(seen) for seen in replay(env, episode)))
+
+
+def outlined(observation: Observation) -> Picture:
+    """The camera's image (H, W, 3) with outlines of object and hand."""
+    image = observation["rgb"].copy()
+    for channel, colour in OUTLINES:
+        mask = observation["masks"][..., channel] > 0
+        inner = mask.copy()
+        inner[1:] &= mask[:-1]
+        inner[:-1] &= mask[1:]
+        inner[:, 1:] &= mask[:, :-1]
+        inner[:, :-1] &= mask[:, 1:]
+        image[mask & ~inner] = colour
+    return image
+
+
+def strip(shown: Film, scale: float = 0.75, columns: int = SHEET_COLUMNS) -> Picture:
+    """Moments from start to end in a row."""
+    tiles = []
+    for moment in np.linspace(0, len(shown.frames) - 1, columns).round().astype(int):
+        image = Image.fromarray(shown.frames[moment])
+        tiles.append(np.asarray(image.resize((round(image.width * scale), round(image.height * scale)))))
+    return np.concatenate(tiles, axis=1)
+
+
+def sheet(films: Sequence[Film]) -> Picture:
+    """A strip per episode under a line of text."""
+    return np.concatenate([_captioned(shown) for shown in films])
+
+
+def _captioned(shown: Film) -> Picture:
+    tiles = strip(shown)
+    line = Image.new("RGB", (tiles.shape[1], 22), (24, 24, 28))
+    draw = ImageDraw.Draw(line)
+    draw.text(
+        (6, 4), caption(shown.episode), fill=_verdict_colour(shown.episode), font=ImageFont.load_default(13)
+    )
+    return np.concatenate([np.asarray(line), tiles])
+
+
+def caption(episode: Episode) -> str:
+    s, r = episode.score, episode.record
+    return f"{r.policy}  on  {r.scene}:  {verdict(episode)},  {s.distance_m:.2f} m,  {s.steps} steps"
+
+
+def verdict(episode: Episode) -> str:
+    return episode.score.first_failure or "success"
+
+
+def _verdict_colour(episode: Episode) -> tuple[int, int, int]:
+    return (120, 230, 120) if episode.score.success else (250, 130, 110)
+
+
+def write_video(path: Path, films: Sequence[Film], fps: int = 8, hold: int = 6) -> None:
+    """One MP4: the policies side by side, scene after scene; ended episodes hold their last frame."""
+    by_start: dict[tuple[str, int], list[Film]] = {}
+    for shown in films:
+        record = shown.episode.record
+        by_start.setdefault((record.scene, record.seed), []).append(shown)
+    images: list[Picture] = []
+    for group in by_start.values():
+        length = max(len(shown.frames) for shown in group) + hold
+        images += [np.concatenate([_labelled(shown, t) for shown in group], axis=1) for t in range(length)]
+    height, width = images[0].shape[:2]
+    even = [image[: height - height % 2, : width - width % 2] for image in images]
+    iio.imwrite(path, np.stack(even), fps=fps, codec="libx264", macro_block_size=2)
+
+
+def _labelled(shown: Film, moment: int) -> Picture:
+    image = Image.fromarray(shown.frames[min(moment, len(shown.frames) - 1)])
+    draw = ImageDraw.Draw(image)
+    name = ImageFont.load_default(13)
+    draw.text((5, 3), shown.episode.record.policy, fill=(255, 255, 255), font=name)
+    draw.text((5, image.height - 18), shown.episode.record.scene, fill=(170, 170, 170), font=name)
+    if moment >= len(shown.frames):
+        draw.text((5, 19), verdict(shown.episode), fill=_verdict_colour(shown.episode), font=name)
+    return np.asarray(image)

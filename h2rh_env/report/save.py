@@ -1,0 +1,192 @@
+"""Writes a report's files, and says whether two reports hold the same figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .. import files
+from ..env import H2RHandoverEnv
+from ..evaluation import Episode
+from ..metrics import Summary
+from ..rates import Rate
+from .page import write_page
+from .pictures import Film, film, sheet, write_video
+from .records import write_records
+from .tables import Episodes, markdown_table, pairs, summaries, tables, under
+
+PACKAGES = ("gymnasium", "numba", "numpy", "scipy", "torch", "onnxruntime")
+TIMES = ("seconds_per_step",)  # what differs from run to run
+MOST_FILMS, MOST_FAILURES = 24, 12
+
+
+def save(
+    folder: Path,
+    episodes: Episodes,
+    settings: Mapping[str, Any],
+    env: H2RHandoverEnv,
+    by_object: bool = False,
+) -> None:
+    """Writes report.json, records.npz, report.md, report.html, episodes.png and episodes.mp4.
+
+    Args:
+        settings: what reproduces the report: command line arguments, seed, hashes of policies.
+        env: holds the scenes; shows the episodes again.
+        by_object: scenes are the objects of Table I.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    report = as_json(episodes, settings)
+    files.write_json(folder / "report.json", report)
+    write_records(folder / "records.npz", [e for run in episodes.values() for e in run])
+    found = tables(episodes, by_object)
+    parts = [f"### {title[0].upper()}{title[1:]}\n\n{markdown_table(*rows)}" for title, rows in found.items()]
+    text = "## Evaluation\n\n" + "\n".join(parts)
+    foot = f"\n`{command(settings)}`\n\n```json\n{json.dumps(dict(settings), indent=1)}\n```\n"
+    files.write_bytes(folder / "report.md", (text + foot).encode())
+    films = [film(env, e) for e in _first_starts(episodes)]
+    failures = [film(env, e) for e in _failures(episodes)]
+    Image.fromarray(sheet(films)).save(folder / "episodes.png")
+    write_video(folder / "episodes.mp4", films)
+    write_page(folder, report, episodes, found, failures, command(settings))
+
+
+def as_json(episodes: Episodes, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """report.json; equal runs give equal values but for times."""
+    runs = [e for run in episodes.values() for e in run]
+    plain = under(episodes)
+    return _without_nan({
+        "settings": dict(settings),
+        "versions": {"python": platform.python_version(), "h2rh-env": version("h2rh-env")}
+        | {name: found for name in PACKAGES if (found := _version(name))},
+        "scenes": {e.record.scene: e.record.scene_hash for e in runs},
+        "summary": {policy: _summary_json(s) for policy, s in summaries(plain).items()},
+        "pairs": [
+            {"first": a, "second": b} | asdict(c) | {"p_value": c.p_value} for (a, b), c in pairs(plain).items()
+        ],
+        "episodes": [_episode_json(e) for e in runs],
+    })  # fmt: skip
+
+
+def _episode_json(e: Episode) -> dict[str, Any]:
+    return (
+        {
+            "policy": e.record.policy,
+            "scene": e.record.scene,
+            "scene_hash": e.record.scene_hash,
+            "seed": e.seed,
+            "start_seed": e.record.seed,
+            "perturbation": e.condition.perturbation,
+            "strength": e.condition.strength,
+        }
+        | asdict(e.score)
+        | {
+            "world_from_start": e.record.world_from_gripper[0].tolist(),
+            "world_from_end": e.record.world_from_gripper[-1].tolist(),
+        }
+    )
+
+
+def differences(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
+    """What two reports disagree about, but for times: hashes, then every figure of every episode."""
+    return [
+        *_differing("", *({k: r[k] for k in ("scenes", "summary", "pairs")} for r in (saved, fresh))),
+        *_differing("policy hashes", *(r["settings"].get("policy_hashes") for r in (saved, fresh))),
+        *_differing("episodes", saved["episodes"], fresh["episodes"]),
+    ]
+
+
+def _differing(where: str, one: Any, other: Any) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for key in one:
+            if key not in TIMES:
+                yield from _differing(f"{where} {key}".strip(), one[key], other[key])
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            yield from _differing(f"{where} {i}", a, b)
+    elif one != other:
+        yield f"{where}: {_short(one)} was saved, {_short(other)} is met now"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return f"{len(value)} entries"
+    return str(value)
+
+
+def command(settings: Mapping[str, Any]) -> str:
+    """The command line that makes the report again; settings that are null or lists of null stand for defaults."""
+    words = ["python", "evaluate.py"]
+    for key, value in settings.items():
+        if key in {"policy_hashes", "checkpoint"} or value is None:
+            continue
+        flag = "--" + key.replace("_", "-")
+        for item in value if isinstance(value, list) and key == "policy" else [value]:
+            words += [flag, *(map(str, item) if isinstance(item, list) else [str(item)])]
+    return shlex.join(words)
+
+
+def _first_starts(episodes: Episodes) -> list[Episode]:
+    """Each scene's first start under each policy, as rendered; of many scenes an even choice."""
+    plain = under(episodes)
+    scenes = list(dict.fromkeys(e.record.scene for run in plain.values() for e in run))
+    wanted = max(1, MOST_FILMS // max(1, len(plain)))
+    chosen = scenes[:: max(1, -(-len(scenes) // wanted))]
+    return [
+        next(e for e in run if e.record.scene == scene) for scene in chosen for run in plain.values() if run
+    ]
+
+
+def _failures(episodes: Episodes) -> list[Episode]:
+    """Failures to look at: of each policy in turn, every kind once before any comes twice."""
+    queues = []
+    for run in episodes.values():
+        kinds: dict[str, list[Episode]] = {}
+        for e in run:
+            if not e.score.success:
+                kinds.setdefault(f"{e.score.first_failure} {e.condition.perturbation}", []).append(e)
+        queues.append(_in_turn(list(kinds.values())))
+    return _in_turn(queues)[:MOST_FAILURES]
+
+
+def _in_turn(lists: Sequence[Sequence[Episode]]) -> list[Episode]:
+    longest = max(map(len, lists), default=0)
+    return [items[i] for i in range(longest) for items in lists if i < len(items)]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _summary_json(summary: Summary) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in vars(summary).items():
+        if isinstance(value, Rate):
+            low, high = value.interval
+            out[name] = {"count": value.count, "total": value.total, "wilson_95": [low, high]}
+        else:
+            out[name] = value
+    return out
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN nor infinity; null says that there is no figure."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+__all__ = ["Film", "as_json", "command", "differences", "save"]

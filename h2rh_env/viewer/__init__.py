@@ -1,0 +1,1 @@
+"""The viewer: scenes and episodes in the browser, by viser (extra `view`)."""

@@ -1,0 +1,100 @@
+"""Shows scenes, and the episodes of a report, in the browser.
+
+    python -m h2rh_env.viewer scenes/mine
+    python -m h2rh_env.viewer --report results/latest --episode 87
+
+The page says which episode is which: a report's failures name the command that opens them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from .. import cli
+from ..env import H2RHandoverEnv
+from ..errors import HandoverError, MissingPackageError
+from ..evaluation import Episode
+from ..handover_scene import HandoverScene, load_scenes
+from ..rendering.select import make_rasteriser
+from ..report.records import read_episodes, read_report
+from ..suites import make_suite
+
+if TYPE_CHECKING:
+    import viser
+
+
+@dataclass(frozen=True)
+class ViewerConfig:
+    """What to show, and where."""
+
+    scene: Annotated[Path | None, tyro.conf.Positional] = None
+    """A scene folder, or a folder of scene folders. Default: the report's scenes, or those of the package."""
+    report: Path | None = None
+    """A report's folder: its episodes can be stepped through."""
+    episode: int | None = None
+    """Which of them to open, by its place in report.json. Default: the first failure."""
+    host: str = "localhost"
+    """Address to listen at; 0.0.0.0 lets other machines in."""
+    port: int = 8080
+    """Port to listen at; the next free one if it is taken."""
+
+
+def serve(config: ViewerConfig) -> viser.ViserServer:
+    """Starts the server and returns; it runs in its own thread.
+
+    Raises:
+        MissingPackageError: without the extra `view`. HandoverError: no such scene, report or episode.
+    """
+    scenes, episodes, giver = _load(config)
+    try:
+        import viser
+    except ImportError:
+        raise MissingPackageError('the viewer needs viser: pip install -e ".[view]"') from None
+    from .episodes import EpisodePanel
+    from .scene_view import SceneView
+
+    server = viser.ViserServer(config.host, config.port, label="H2R handover", verbose=False)
+    server.scene.set_up_direction("+z")
+    server.gui.configure_theme(control_width="large", show_share_button=False)
+    lock = RLock()
+    view = SceneView(server, scenes, make_rasteriser(), lock)
+    if episodes:
+        first_failure = next((i for i, e in enumerate(episodes) if not e.score.success), 0)
+        panel = EpisodePanel(server, view, H2RHandoverEnv(scenes, giver=giver), episodes, lock)
+        panel.show(first_failure if config.episode is None else config.episode)
+    return server
+
+
+def _load(config: ViewerConfig) -> tuple[list[HandoverScene], list[Episode], str]:
+    """Scenes, a report's episodes, and how its giver behaved."""
+    if config.report is None:
+        return load_scenes(config.scene), [], "still"
+    report, episodes = read_report(config.report), read_episodes(config.report)
+    if config.episode is not None and not 0 <= config.episode < len(episodes):
+        raise HandoverError(f"--episode is {config.episode}; {config.report} has 0 to {len(episodes) - 1}")
+    settings = report["settings"]
+    folder = config.scene or (Path(settings["scenes"]) if settings.get("scenes") else None)
+    scenes = make_suite(settings.get("suite", "scenes"), folder, len(report["scenes"])).scenes
+    held = {scene.name: scene.scene_hash for scene in scenes}
+    for name, wanted in report["scenes"].items():
+        if held.get(name) != wanted:
+            met = f"has hash {held[name][:12]}" if name in held else "is not there"
+            raise HandoverError(
+                f"{config.report} was made in scene {name!r} with hash {wanted[:12]}; it {met}"
+            )
+    return scenes, episodes, settings.get("giver", "still")
+
+
+def main(config: ViewerConfig) -> None:
+    server = serve(config)
+    print(f"open http://{server.get_host()}:{server.get_port()} in a browser; Ctrl-C ends")
+    server.sleep_forever()
+
+
+if __name__ == "__main__":
+    cli.run(main, ViewerConfig, __doc__)
