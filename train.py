@@ -29,7 +29,8 @@ from policies.dagger import SceneRollouts, fit_with_bar, one_round
 from policies.network import HandoverNetwork
 from policies.training import FitSettings, seeded_network
 
-VALIDATION_STARTS = 10
+VALIDATION_STARTS = 5
+RECORD = "training.json"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _read(dataset: Path, network: HandoverNetwork, bar: Progress) -> Frames:
 
 
 class Run:
-    """Behaviour cloning, then rounds of DAgger; keeps the checkpoint that does best in validation rollouts."""
+    """Behaviour cloning, then rounds of DAgger; keeps the weights that do best in validation rollouts."""
 
     def __init__(
         self, settings: TrainSettings, network: HandoverNetwork, held_out: set[str], bar: Progress
@@ -84,41 +85,56 @@ class Run:
         scenes = load_scenes(settings.scenes) if settings.scenes else []
         self.training = SceneRollouts([scene for scene in scenes if scene.name not in held_out])
         self.validation = SceneRollouts([scene for scene in scenes if scene.name in held_out])
-        self.history: list[dict[str, float]] = []
-        self.success: list[tuple[float, float]] = []
+        self.before: list[dict[str, float]] = []
+        self.success = self._earlier_success()
 
     def train(self, frames: Frames, validation: Frames) -> None:
         out, fit = self.settings.out, self.settings.fit
-        self.history += fit_with_bar(self.network, frames, validation, fit, out / "rounds" / "0", self.bar)
-        self._keep_if_best()
+        self.before = fit_with_bar(
+            self.network, frames, validation, fit, out / "rounds" / "0", self.bar, self._after_epoch
+        )
         for number in range(1, self.settings.dagger_rounds + 1):
             further = replace(fit, epochs=self.settings.dagger_epochs, seed=fit.seed + 1000 * number)
             frames, history = one_round(
                 self.network, frames, validation, self.training, Labeller(), self.settings.dagger_starts, further,
-                out / "rounds" / str(number), self.bar,
+                out / "rounds" / str(number), self.bar, self._after_epoch,
             )  # fmt: skip
-            self.history += history
-            self._keep_if_best()
+            self.before += history
 
-    def _keep_if_best(self) -> None:
+    def _after_epoch(self, history: list[dict[str, float]]) -> None:
+        """Judges the averaged weights by acting with them, and keeps them if none were better."""
+        epochs = len(self.before) + len(history)
         rate = (
             self.validation.success(self.network, VALIDATION_STARTS, self.bar)
             if len(self.validation)
             else 0.0
         )
-        if rate >= max((before for _, before in self.success), default=0.0):
-            save_checkpoint(self.settings.out, self.settings.policy, self.network, self._provenance())
-        self.success.append((len(self.history), rate))
-        record = {"history": self.history, "success": self.success, **self._provenance()}
-        files.write_json(self.settings.out / "training.json", record)
-        draw_curves(
-            self.settings.out / "curves.png", self.history, self.success if len(self.validation) else ()
-        )
+        if rate >= max((earlier for _, earlier in self.success), default=0.0):
+            save_checkpoint(self.settings.out, self.settings.policy, self.network, self._provenance(epochs))
+        self.success = [entry for entry in self.success if entry[0] < epochs] + [(epochs, rate)]
+        whole = self.before + history
+        record = {"history": whole, "success": self.success, **self._provenance(epochs)}
+        files.write_json(self.settings.out / RECORD, record)
+        draw_curves(self.settings.out / "curves.png", whole, self.success if len(self.validation) else ())
 
-    def _provenance(self) -> dict[str, object]:
+    def _earlier_success(self) -> list[tuple[int, float]]:
+        """Of an interrupted run of the same settings."""
+        try:
+            record = json.loads((self.settings.out / RECORD).read_text())
+            same = record["settings"] == self._settings()
+            return [(int(epochs), float(rate)) for epochs, rate in record["success"]] if same else []
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def _settings(self) -> dict[str, object]:
+        settings: dict[str, object] = json.loads(json.dumps(asdict(self.settings), default=str))
+        return settings
+
+    def _provenance(self, epochs: int) -> dict[str, object]:
         return {
             "version": __version__,
-            "settings": json.loads(json.dumps(asdict(self.settings), default=str)),
+            "settings": self._settings(),
+            "epochs": epochs,
             "dataset": describe(self.settings.dataset).provenance,
         }
 

@@ -308,7 +308,9 @@ def count_blends(
     rows, packed = fast.rows_of(scene), pack_camera(camera, camera_from_world(pose))
     evaluated = blended = 0
     for strip in strips(rows, camera, packed, fast.workspace()):
-        counts = _count(strip.records, *strip.pairs, camera.width, strip.parts(1)[0], fast.workspace().chunk())
+        counts = _count(
+            strip.records, *strip.pairs, camera.width, strip.parts(1)[0], fast.workspace().chunk()
+        )
         evaluated, blended = evaluated + counts[0], blended + counts[1]
     if not evaluated:
         raise RenderError("the scene is not in view of the benchmark's cameras, which look at its origin")

@@ -19,6 +19,7 @@ from h2rh_env.demonstrations import read_demonstrations
 from h2rh_env.errors import DatasetError
 
 from .network import HandoverNetwork
+from .ranging import track
 
 TENSORS = ("images", "geometry", "actions", "goals")
 MIRRORED_ACTION_SIGNS = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0)
@@ -69,8 +70,11 @@ def load_frames(
     """
     parts = []
     for demonstration in read_demonstrations(dataset):
+        ranges = track(demonstration.rgb, demonstration.masks, demonstration.world_from_camera)
         images, geometry = network.prepare(
-            torch.from_numpy(demonstration.rgb), torch.from_numpy(demonstration.masks)
+            torch.from_numpy(demonstration.rgb),
+            torch.from_numpy(demonstration.masks),
+            torch.from_numpy(ranges),
         )
         names = (demonstration.scene,) * len(demonstration)
         actions = torch.from_numpy(np.float32(demonstration.actions))

@@ -5,7 +5,7 @@ Ross, Gordon and Bagnell 2011. The expert comes in as a function, since policies
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,7 @@ class SceneRollouts:
 
 def one_round(
     network: HandoverNetwork, frames: Frames, validation: Frames, rollouts: SceneRollouts, label: Label,
-    starts: int, settings: FitSettings, folder: Path, bar: Progress,
+    starts: int, settings: FitSettings, folder: Path, bar: Progress, each: Callable[[History], None],
 ) -> tuple[Frames, History]:  # fmt: skip
     """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
 
@@ -86,7 +86,7 @@ def one_round(
     if not kept.is_file():
         save_frames(kept, rollouts.label(network, label, starts, settings.seed, bar))
     frames = concatenate([frames, read_frames(kept)])
-    return frames, fit_with_bar(network, frames, validation, settings, folder, bar)
+    return frames, fit_with_bar(network, frames, validation, settings, folder, bar, each)
 
 
 def fit_with_bar(
@@ -96,6 +96,7 @@ def fit_with_bar(
     settings: FitSettings,
     folder: Path,
     bar: Progress,
+    each: Callable[[History], None],
 ) -> History:
     """`fit` with a progress bar that shows the losses."""
     task = bar.add_task(f"epochs over {len(frames)} frames", total=settings.epochs, note="")
@@ -105,5 +106,6 @@ def fit_with_bar(
             f"{name.split('_')[0]} {value:.4f}" for name, value in history[-1].items() if "total" in name
         ]
         bar.update(task, completed=len(history), note=", ".join(losses))
+        each(history)
 
     return fit(network, frames, validation, settings, folder, show)

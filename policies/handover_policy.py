@@ -9,14 +9,19 @@ import numpy.typing as npt
 import torch
 
 from h2rh_env import files
+from h2rh_env.geometry import SE3
 from h2rh_env.interface import Observation, action_space
 
 from .checkpoints import CONFIG, WEIGHTS, load_checkpoint
 from .network import HandoverNetwork
+from .ranging import OwnRange
 
 
 class HandoverPolicy:
-    """Acts by one forward pass; keeps nothing between steps, so the same observation gets the same action."""
+    """Acts by one forward pass on the newest frame, and on the object's range, which it follows from frame to frame.
+
+    The range needs the camera's motion: the motion of its own actions, unless `moved` tells another.
+    """
 
     def __init__(self, network: HandoverNetwork, content_hash: str = "") -> None:
         """Args: content_hash: SHA-256 of the checkpoint's files, for reports."""
@@ -24,6 +29,7 @@ class HandoverPolicy:
         self._network = network.eval()
         limits = action_space()
         self._low, self._high = limits.low, limits.high
+        self.reset(0)
 
     @classmethod
     def load(cls, folder: Path | str) -> HandoverPolicy:
@@ -32,15 +38,21 @@ class HandoverPolicy:
         return cls(network, files.sha256_of(*(Path(folder) / name for name in (CONFIG, WEIGHTS))))
 
     def reset(self, seed: int) -> None:
-        """Nothing to forget."""
+        """Forgets the last episode."""
+        self._range = OwnRange()
 
-    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
-        return self.act_batch(observation["rgb"][None], observation["masks"][None])[0]
+    def moved(self, camera_from_next_camera: SE3) -> None:
+        """Tells what motion was made after the last action, where it was not that action's."""
+        self._range.moved(camera_from_next_camera)
 
     @torch.inference_mode()
-    def act_batch(self, rgb: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Actions (B, 7) for frames (B, H, W, 3) and (B, H, W, 2); clipped to the action space."""
+    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The next action (7,) of the episode."""
+        rgb, masks = (np.ascontiguousarray(observation[key]) for key in ("rgb", "masks"))
+        ranges = torch.from_numpy(self._range.see(rgb, masks)[None])
         images, geometry = self._network.prepare(
-            torch.from_numpy(np.ascontiguousarray(rgb)), torch.from_numpy(np.ascontiguousarray(masks))
+            torch.from_numpy(rgb[None]), torch.from_numpy(masks[None]), ranges
         )
-        return np.clip(self._network.act(images.float() / 255, geometry), self._low, self._high)
+        action = np.clip(self._network.act(images.float() / 255, geometry), self._low, self._high)[0]
+        self._range.acted(action)
+        return action

@@ -22,7 +22,7 @@ from h2rh_env.errors import CheckpointError
 from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.interface import STANDOFF_M
 
-from .servo import step_towards
+from .servo import cautious, step_towards
 
 SCORE = 6  # index of the grasp score in an action
 TYPICAL_STEP = (0.1, 0.1, 0.1, 0.03, 0.03, 0.03)  # rad, rad, rad, m, m, m: puts the outputs near 1
@@ -32,6 +32,9 @@ WINDOW_M = 0.2  # a window is about this wide at the object
 SIDE_PER_SPREAD = 4.3  # of a window, so that it holds a disc or a bar with a margin
 SIDES = (0.12, 1.2)  # least and largest, in widths of the image
 TYPICAL_SIDE = 0.4
+TYPICAL_SIGMA = 0.05  # of a range
+OFFSET_M = 0.1  # of the contact from the object's middle
+WIDTH = 17  # where a compact network's geometry tells how wide the window is
 CENTRE_SCALE = 4.0  # of a window's place in what the network reads
 
 
@@ -44,8 +47,10 @@ class HandoverNetwork(nn.Module):
     settings: dict[str, Any]
     predicts_goal = False
 
-    def prepare(self, rgb: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames, rgb uint8 (B, H, W, 3) and masks uint8 (B, H, W, 2), to what `forward` reads.
+    def prepare(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames, rgb uint8 (B, H, W, 3) and masks uint8 (B, H, W, 2), with `ranges` (B, 2), to what `forward` reads.
+
+        Ranges are distances to the object, m, and standard deviations of their logarithm, see `MotionRange`.
 
         Returns:
             images uint8 (B, channels, *size), the first five rgb, object and hand; geometry float32 (B, G).
@@ -134,7 +139,7 @@ class CompactNetwork(HandoverNetwork):
         super().__init__()
         self.settings = {"window": window, "widths": list(widths), "hidden": hidden}
         self.size = (window, window)
-        self.geometry_signs = (-1, 1, 1) + (-1, 1, 1, 1, 1, -1) * 2 + (1, 1)
+        self.geometry_signs = (-1, 1, 1) + (-1, 1, 1, 1, 1, -1) * 2 + (1, 1, 1, 1)
         first, second, third, last = widths
         self.convolutions = nn.Sequential(
             nn.Conv2d(self.channels + 2, first, 5, 2, 2), nn.SiLU(),
@@ -154,7 +159,7 @@ class CompactNetwork(HandoverNetwork):
         grid = torch.stack([ramp.expand(window, window), ramp[:, None].expand(window, window)])
         self.register_buffer("grid", grid[None], persistent=False)
 
-    def prepare(self, rgb: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
         height, width = masks.shape[1:3]
         frames = torch.cat([rgb, masks], dim=-1).permute(0, 3, 1, 2).float()  # (B, 5, H, W)
         whole = frames[:, 3:].amax(1, keepdim=True)
@@ -168,10 +173,10 @@ class CompactNetwork(HandoverNetwork):
         window = down[:, None] @ frames @ across[:, None].transpose(-1, -2)
         inside = down.sum(-1)[:, None, :, None] * across.sum(-1)[:, None, None, :] * 255
         images = torch.cat([window, inside], dim=1).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        return images, self._geometry(moments[:, :2], centre, side)
+        return images, self._geometry(moments[:, :2], centre, side, ranges)
 
     @staticmethod
-    def _geometry(moments: Tensor, centre: Tensor, side: Tensor) -> Tensor:
+    def _geometry(moments: Tensor, centre: Tensor, side: Tensor, ranges: Tensor) -> Tensor:
         parts = [centre * CENTRE_SCALE, (side / TYPICAL_SIDE).log()[:, None]]
         for part in (0, 1):
             area, mean, variance = moments[:, part, :1], moments[:, part, 1:3], moments[:, part, 3:]
@@ -180,19 +185,21 @@ class CompactNetwork(HandoverNetwork):
             size = seen * ((area / side[:, None] ** 2).clamp_min(1e-4).log() / 2 + 1)
             parts += [offset[:, :1], offset[:, 1:], size, variance / side[:, None] ** 2 * 20]
         seen_parts = (moments[..., 0] > 0).float()
-        return torch.cat([*parts, seen_parts], dim=1)
+        width_m = side * ranges[:, 0] / FOCAL  # of the window, at the object
+        parts += [seen_parts, (width_m / WINDOW_M).log()[:, None], (ranges[:, 1:] / TYPICAL_SIGMA).log() / 2]
+        return torch.cat(parts, dim=1)
 
     def forward(self, images: Tensor, geometry: Tensor) -> Tensor:
         grid = self.grid.expand(len(images), -1, -1, -1)
         shape = self.shape(self.convolutions(torch.cat([images, grid], dim=1)))
         raw = self.head(torch.cat([shape, geometry[:, 2:]], dim=1))
-        side = geometry[:, 2:3].exp() * TYPICAL_SIDE
-        depth = WINDOW_M * FOCAL / side * raw[:, 2:3].clamp(-3, 3).exp()
-        contact = torch.cat([raw[:, :2] * WINDOW_M / 4, depth], dim=1)
         rotation = rotation_from_columns(raw[:, 3:] / 2)
-        position = contact - CONTACT_DEPTH_M * rotation[:, :, 2]
+        position = raw[:, :3] * OFFSET_M - CONTACT_DEPTH_M * rotation[:, :, 2]
         virtual_from_goal = torch.cat([rotation, position[:, :, None]], dim=2)
-        return looking_along(self.sight(geometry)) @ virtual_from_goal
+        camera_from_goal = looking_along(self.sight(geometry)) @ virtual_from_goal
+        # All of it is about the object's middle, which lies in its sight at the measured range.
+        middle = self._object_sight(geometry) * self._range_m(geometry)
+        return camera_from_goal + functional.pad(middle[:, :, None], (3, 0))
 
     def rolled(
         self, images: Tensor, geometry: Tensor, goals: Tensor, angles_rad: Tensor
@@ -218,10 +225,19 @@ class CompactNetwork(HandoverNetwork):
         return _direction(geometry[:, :2] / CENTRE_SCALE)
 
     def act(self, images: Tensor, geometry: Tensor) -> npt.NDArray[np.float32]:
-        camera_from_goal = self(images, geometry).double().numpy()
+        camera_from_goal = cautious(self(images, geometry).double().numpy())
+        return step_towards(camera_from_goal, self._object_sight(geometry).double().numpy())
+
+    @staticmethod
+    def _object_sight(geometry: Tensor) -> Tensor:
+        """Direction (B, 3) of the object's middle in the camera's frame."""
         side = geometry[:, 2:3].exp() * TYPICAL_SIDE
-        object_sight = _direction(geometry[:, :2] / CENTRE_SCALE + geometry[:, 3:5] * side)
-        return step_towards(camera_from_goal, object_sight.double().numpy())
+        return _direction(geometry[:, :2] / CENTRE_SCALE + geometry[:, 3:5] * side)
+
+    @staticmethod
+    def _range_m(geometry: Tensor) -> Tensor:
+        """Distances (B, 1), m, as `prepare` was given them."""
+        return (geometry[:, WIDTH : WIDTH + 1] - geometry[:, 2:3]).exp() * WINDOW_M * FOCAL / TYPICAL_SIDE
 
 
 def _direction(place: Tensor) -> Tensor:
@@ -295,7 +311,7 @@ class ResNet18Network(HandoverNetwork):
             inputs = outputs
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 7))
 
-    def prepare(self, rgb: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
         frames = torch.cat([rgb, masks], dim=-1).permute(0, 3, 1, 2)
         if frames.shape[-2:] != self.size:
             frames = functional.interpolate(frames.float(), self.size, mode="area").add_(0.5).to(torch.uint8)

@@ -26,8 +26,9 @@ def make_policy(name: str) -> Policy:
     """A policy by name.
 
     Args:
-        name: one of `POLICIES`, a checkpoint folder, a Stable-Baselines3 model file (.zip), or "module:Class" of
-            anyone's, looked for in the working directory too. The class is called without arguments.
+        name: one of `POLICIES`, a checkpoint folder, an ONNX file (.onnx), a Stable-Baselines3 model file (.zip), or
+            "module:Class" of anyone's, looked for in the working directory too. The class is called without
+            arguments.
 
     Raises:
         PolicyError: nothing of that name, or it does not follow the protocol.
@@ -40,14 +41,20 @@ def make_policy(name: str) -> Policy:
         from .handover_policy import HandoverPolicy
 
         return HandoverPolicy.load(path)
+    if path.suffix == ".onnx" and path.is_file():
+        from .onnx_policy import OnnxPolicy
+
+        return OnnxPolicy(path)
     if path.suffix == ".zip" and path.is_file():
         from .sb3 import Sb3Policy
 
         return Sb3Policy(path)
     if ":" in name:
         return _resolve(name)
-    raise PolicyError(f"there is no policy {name!r}{_closest(name)}; known are {', '.join(POLICIES)}, "
-                      "a checkpoint folder, a Stable-Baselines3 .zip file, and module:Class")  # fmt: skip
+    raise PolicyError(
+        f"there is no policy {name!r}{_closest(name)}; known are {', '.join(POLICIES)}, "
+        "a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip file, and module:Class"
+    )
 
 
 def shipped_policy() -> Policy:

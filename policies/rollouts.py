@@ -23,6 +23,7 @@ from h2rh_env.metrics import EpisodeScore, score
 
 from .batches import Frames, concatenate
 from .network import HandoverNetwork
+from .ranging import MotionRange
 
 Images = npt.NDArray[np.uint8]
 Observe = Callable[[Sequence[HandoverScene], Sequence[SE3]], tuple[Images, Images]]
@@ -36,6 +37,7 @@ class _Episode:
     scene: HandoverScene
     seed: int
     world_from_camera: SE3
+    ranging: MotionRange = field(default_factory=MotionRange)
     path: list[npt.NDArray[np.float64]] = field(default_factory=list)
     actions: list[npt.NDArray[np.float32]] = field(default_factory=list)
     end_mask: npt.NDArray[np.bool_] | None = None
@@ -85,7 +87,10 @@ def _run(
     alive = episodes
     while alive:
         rgb, masks = observe([e.scene for e in alive], [e.world_from_camera for e in alive])
-        images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks))
+        views = zip(alive, rgb, masks, strict=True)
+        seen = [e.ranging.see(frame, mask, e.world_from_camera.matrix) for e, frame, mask in views]
+        ranges = torch.tensor([(r.distance_m, r.sigma) for r in seen])
+        images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks), ranges)
         actions = np.clip(network.act(images.float() / 255, geometry), limits.low, limits.high)
         if label:
             answers, goals = zip(*(label(e.scene, e.world_from_camera) for e in alive), strict=True)

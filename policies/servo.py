@@ -11,6 +11,14 @@ from h2rh_env.interface import GRASP_SCORE_THRESHOLD, IN_VIEW_RAD, SETTLE_WITHIN
 
 ARRIVED_M = 0.02
 ARRIVED_RAD = 0.07
+CAUTION_M = 0.015
+
+
+def cautious(camera_from_goal: Array) -> Array:
+    """Goals (B, 3, 4) a little behind those given: one who errs by centimetres had better stay short of the hand."""
+    behind = camera_from_goal.copy()
+    behind[:, :, 3] -= CAUTION_M * camera_from_goal[:, :, 2]
+    return behind
 
 
 def step_towards(camera_from_goal: Array, sight: Array) -> npt.NDArray[np.float32]:

@@ -77,7 +77,8 @@ def fit(
     Args:
         validation: frames to report a loss on after every epoch; may be empty.
         folder: keeps the state of the last whole epoch. A call with the same arguments continues from there.
-        each: called after every epoch with the history: learning and validation loss terms of each epoch.
+        each: called after every epoch with the history, learning and validation loss terms of each epoch; `network`
+            holds the averaged weights meanwhile.
 
     Raises:
         CheckpointError: the folder keeps the state of another run, or the loss is not finite.
@@ -94,8 +95,9 @@ def fit(
                     for name, value in measure(network, validation, settings).items()
                 }
         history.append(terms)
+        with run.averaged_weights():
+            each(history)
         run.store(Path(folder) / STATE, history)
-        each(history)
     network.load_state_dict(run.average)
     network.eval()
     return history

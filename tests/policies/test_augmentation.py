@@ -76,6 +76,8 @@ def test_rolling_a_frame_is_rolling_the_camera(tiny_scene) -> None:
 def frame(scene: HandoverScene, pose: SE3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What the network reads of a view, and the pre-grasp pose seen from there."""
     rgb, masks = observe(make_rasteriser("numba"), [scene.gaussians], HAND_EYE_CAMERA, [pose])
-    images, geometry = NETWORK.prepare(torch.from_numpy(rgb), torch.from_numpy(masks))
+    images, geometry = NETWORK.prepare(
+        torch.from_numpy(rgb), torch.from_numpy(masks), torch.tensor([[0.6, 0.05]])
+    )
     goal = (pose.inverse() @ scene.grasp.pregrasp()).matrix[:3]
     return images.float() / 255, geometry, torch.from_numpy(goal.astype(np.float32))[None]

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from h2rh_env.errors import CheckpointError
-from h2rh_env.interface import action_space
+from h2rh_env.geometry import SE3
+from h2rh_env.interface import action_space, decode_action
 from policies.checkpoints import load_checkpoint, read_config, save_checkpoint
 from policies.handover_policy import HandoverPolicy
 from policies.network import make_network
@@ -48,11 +49,24 @@ def test_a_policy_acts_inside_the_action_space_and_the_same_each_time(folder: Pa
     np.testing.assert_array_equal(action, policy.act(observation(0)))
 
 
-def test_a_batch_of_frames_acts_as_single_frames(folder: Path) -> None:
+def test_an_episode_does_not_depend_on_the_one_before(folder: Path) -> None:
     policy = HandoverPolicy.load(folder)
-    seen = [observation(seed) for seed in range(4)]
-    together = policy.act_batch(np.stack([o["rgb"] for o in seen]), np.stack([o["masks"] for o in seen]))
-    np.testing.assert_allclose(together, [policy.act(o) for o in seen], atol=1e-5)
+
+    def episode() -> np.ndarray:
+        policy.reset(0)
+        return np.stack([policy.act(observation(seed)) for seed in range(4)])
+
+    np.testing.assert_array_equal(episode(), episode())
+
+
+def test_a_motion_that_differs_from_the_action_can_be_told(folder: Path) -> None:
+    told, untold = HandoverPolicy.load(folder), HandoverPolicy.load(folder)
+    for policy in (told, untold):
+        action = policy.act(observation(0))
+    told.moved(decode_action(action)[0])
+    np.testing.assert_array_equal(told.act(observation(1)), untold.act(observation(1)))
+    told.moved(SE3(np.eye(3), np.array([0.05, 0.05, 0.05])))
+    assert not np.array_equal(told.act(observation(2)), untold.act(observation(2)))
 
 
 def test_settings_and_provenance_come_back(folder: Path) -> None:

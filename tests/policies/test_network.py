@@ -8,8 +8,8 @@ from policies.network import NETWORKS, area_weights, looking_along, make_network
 
 def frames(
     seed: int, count: int = 3, height: int = 168, width: int = 224
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Frames with an elliptic object and a hand beside it, anywhere in the image."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Frames with an elliptic object and a hand beside it, anywhere in the image, at some range."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     rgb = np.zeros((count, height, width, 3), np.uint8)
@@ -22,7 +22,8 @@ def frames(
         masks[i, ..., 1][masks[i, ..., 0] > 0] = 0
         seen = masks[i].any(-1)
         rgb[i][seen] = rng.integers(1, 256, (int(seen.sum()), 3))
-    return torch.from_numpy(rgb), torch.from_numpy(masks)
+    ranges = rng.uniform((0.3, 0.02), (0.9, 0.3), (count, 2)).astype(np.float32)
+    return torch.from_numpy(rgb), torch.from_numpy(masks), torch.from_numpy(ranges)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -45,12 +46,28 @@ def test_moving_the_window_turns_the_answer_with_it() -> None:
     images, geometry = network.prepare(*frames(4))
     images = images.float() / 255
     with torch.inference_mode():
-        goal = network(images, geometry)
         moved = geometry.clone()
         moved[:, :2] += 0.3
+        moved[:, 3:5] = geometry[:, 3:5] = (
+            0  # the object in the window's middle, or its sight would turn otherwise
+        )
+        goal = network(images, geometry)
         other = network(images, moved)
     turn = looking_along(network.sight(moved)) @ looking_along(network.sight(geometry)).transpose(1, 2)
     torch.testing.assert_close(other, turn @ goal, atol=1e-5, rtol=1e-4)
+
+
+def test_an_object_that_is_twice_as_far_and_twice_as_wide_moves_the_goal_along_its_sight() -> None:
+    torch.manual_seed(0)
+    network = make_network("compact").eval()
+    rgb, masks, ranges = frames(5)
+    images, near = network.prepare(rgb, masks, ranges)
+    network.head[0].weight.data[:, -2:] = 0  # it does not look at the range itself
+    _, far = network.prepare(rgb, masks, ranges * torch.tensor([2.0, 1.0]))
+    with torch.inference_mode():
+        moved = network(images.float() / 255, far) - network(images.float() / 255, near)
+    torch.testing.assert_close(moved[:, :, :3], torch.zeros(3, 3, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved[:, :, 3].norm(dim=1), ranges[:, 0], atol=1e-4, rtol=1e-4)
 
 
 def test_looking_along_turns_z_to_the_direction_by_a_rotation() -> None:
@@ -68,9 +85,9 @@ def test_looking_along_turns_z_to_the_direction_by_a_rotation() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_each_frame_is_read_by_itself(name: str) -> None:
     network = make_network(name).eval()
-    rgb, masks = frames(1)
-    together = network.prepare(rgb, masks)
-    alone = [network.prepare(rgb[i : i + 1], masks[i : i + 1]) for i in range(3)]
+    parts = frames(1)
+    together = network.prepare(*parts)
+    alone = [network.prepare(*(part[i : i + 1] for part in parts)) for i in range(3)]
     for part in (0, 1):
         torch.testing.assert_close(
             together[part], torch.cat([each[part] for each in alone]), atol=1, rtol=1e-5
@@ -80,9 +97,9 @@ def test_each_frame_is_read_by_itself(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_preparing_a_mirrored_frame_mirrors_what_is_prepared(name: str) -> None:
     network = make_network(name)
-    rgb, masks = frames(2)
-    images, geometry = network.prepare(rgb, masks)
-    mirrored_images, mirrored_geometry = network.prepare(rgb.flip(2), masks.flip(2))
+    rgb, masks, ranges = frames(2)
+    images, geometry = network.prepare(rgb, masks, ranges)
+    mirrored_images, mirrored_geometry = network.prepare(rgb.flip(2), masks.flip(2), ranges)
     assert (mirrored_images.int() - images.flip(-1).int()).abs().max() <= 1
     signs = torch.tensor(network.geometry_signs)
     torch.testing.assert_close(mirrored_geometry, geometry * signs, atol=2e-4, rtol=1e-3)
@@ -92,7 +109,7 @@ def test_preparing_a_mirrored_frame_mirrors_what_is_prepared(name: str) -> None:
 def test_a_frame_that_shows_nothing_gives_a_finite_action(name: str) -> None:
     network = make_network(name).eval()
     black = torch.zeros(1, 168, 224, 3, dtype=torch.uint8), torch.zeros(1, 168, 224, 2, dtype=torch.uint8)
-    images, geometry = network.prepare(*black)
+    images, geometry = network.prepare(*black, torch.tensor([[0.7, 0.2]]))
     assert torch.isfinite(geometry).all()
     assert torch.isfinite(network(images.float(), geometry)).all()
 
@@ -112,7 +129,7 @@ def test_area_weights_outside_of_the_line_are_zero() -> None:
 
 
 def test_moments_are_those_of_the_pixels() -> None:
-    _, masks = frames(3, count=1)
+    _, masks, _ = frames(3, count=1)
     area, x, y, xx, yy, xy = mask_moments(masks.permute(0, 3, 1, 2).float() / 255)[0, 0].tolist()
     rows, columns = np.nonzero(masks[0, ..., 0].numpy())
     u, v = (columns + 0.5 - 112) / 224, (rows + 0.5 - 84) / 224

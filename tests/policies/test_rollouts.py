@@ -18,7 +18,9 @@ class Scripted(HandoverNetwork):
         super().__init__()
         self.forward_m = forward_m
 
-    def prepare(self, rgb: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def prepare(
+        self, rgb: torch.Tensor, masks: torch.Tensor, ranges: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.cat([rgb, masks], -1).permute(0, 3, 1, 2), torch.zeros(len(rgb), 0)
 
     def forward(self, images: torch.Tensor, geometry: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,8 @@ def some_frames(count: int, seed: int = 0) -> Frames:
         actions[i] = [(21 - v) / 200, (u - 28) / 200, 0, 0, 0, (12 - radius) / 300, radius > 8]
     rgb = np.repeat(masks[..., :1] // 2, 3, axis=-1)
     network = small_network()
-    images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks))
+    ranges = torch.tensor([[0.6, 0.05]]).expand(count, 2)
+    images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks), ranges)
     ahead = torch.eye(4)[:3].repeat(count, 1, 1)
     ahead[:, 2, 3] = torch.from_numpy(actions[:, 5]) * 10
     goals = looking_along(network.sight(geometry)) @ ahead
