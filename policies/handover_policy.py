@@ -49,10 +49,10 @@ class HandoverPolicy:
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The next action (7,) of the episode."""
         rgb, masks = (np.ascontiguousarray(observation[key]) for key in ("rgb", "masks"))
-        ranges = torch.from_numpy(self._range.see(rgb, masks)[None])
-        images, geometry = self._network.prepare(
-            torch.from_numpy(rgb[None]), torch.from_numpy(masks[None]), ranges
-        )
-        action = np.clip(self._network.act(images.float() / 255, geometry), self._low, self._high)[0]
+        seen = self._range.see(rgb, masks)
+        frame = rgb, masks, seen.numbers
+        images, geometry = self._network.prepare(*(torch.from_numpy(part[None]) for part in frame))
+        actions = self._network.act(images.float() / 255, geometry, [seen])
+        action: npt.NDArray[np.float32] = np.clip(actions[0], self._low, self._high)
         self._range.acted(action)
         return action

@@ -8,7 +8,7 @@ Mirroring a frame left to right mirrors what `prepare` gives: images flip, and g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from h2rh_env.errors import CheckpointError
 from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.interface import STANDOFF_M
 
-from .servo import cautious, step_towards
+from .ranging import Range
+from .servo import cautious, patience, step_towards
 
 SCORE = 6  # index of the grasp score in an action
 TYPICAL_STEP = (0.1, 0.1, 0.1, 0.03, 0.03, 0.03)  # rad, rad, rad, m, m, m: puts the outputs near 1
@@ -71,8 +72,12 @@ class HandoverNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def act(self, images: Tensor, geometry: Tensor) -> npt.NDArray[np.float32]:
-        """Actions (B, 7), not yet clipped to the action space."""
+    def act(self, images: Tensor, geometry: Tensor, ranges: Sequence[Range]) -> npt.NDArray[np.float32]:
+        """Actions (B, 7), not yet clipped to the action space.
+
+        Args:
+            ranges: of each frame.
+        """
         actions: npt.NDArray[np.float32] = self(images, geometry).numpy()
         return actions
 
@@ -224,9 +229,10 @@ class CompactNetwork(HandoverNetwork):
         """Direction (B, 3) of the window's middle in the camera's frame."""
         return _direction(geometry[:, :2] / CENTRE_SCALE)
 
-    def act(self, images: Tensor, geometry: Tensor) -> npt.NDArray[np.float32]:
-        camera_from_goal = cautious(self(images, geometry).double().numpy())
-        return step_towards(camera_from_goal, self._object_sight(geometry).double().numpy())
+    def act(self, images: Tensor, geometry: Tensor, ranges: Sequence[Range]) -> npt.NDArray[np.float32]:
+        camera_from_goal = cautious(self(images, geometry).double().numpy(), ranges)
+        growth = [patience(seen) for seen in ranges]
+        return step_towards(camera_from_goal, self._object_sight(geometry).double().numpy(), growth)
 
     @staticmethod
     def _object_sight(geometry: Tensor) -> Tensor:

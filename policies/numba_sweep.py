@@ -7,29 +7,32 @@ import math
 import numpy as np
 from numba import njit
 
-CELLS = 28  # of the window, along each side
+SAMPLES = 30  # of the window, along each side
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep(current, earlier, earlier_from_current, focal, window, distances, costs):
-    """Fills `costs` (D,) with the mean absolute difference of the channels over a window.
+    """Fills `costs` (C, C, D) with the mean absolute difference of the channels over each of a window's cells.
 
     Args:
         current: (h, w, 4) float32, zero along the border; earlier: (K, h, w, 4), seen from elsewhere.
         earlier_from_current: (K, 3, 4) float32. focal: px of these images, whose principal point is their middle.
         window: (3,) float32, its middle's x and y and its side, px.
         distances: (D,) float32, m, of the plane that stands upright to the sight of the window's middle.
+        costs: float32; its C divides `SAMPLES`.
     """
     f32 = np.float32
     height, width, _ = current.shape
     f, cx, cy = f32(focal), f32(width) / f32(2), f32(height) / f32(2)
     sx, sy = (window[0] - cx) / f, (window[1] - cy) / f
     norm = math.sqrt(sx * sx + sy * sy + f32(1))
-    total = np.zeros(len(distances), np.float32)
-    for row in range(CELLS):
-        v = window[1] + window[2] * ((f32(row) + f32(0.5)) / f32(CELLS) - f32(0.5))
-        for column in range(CELLS):
-            u = window[0] + window[2] * ((f32(column) + f32(0.5)) / f32(CELLS) - f32(0.5))
+    costs[:] = 0
+    width_of_cell = SAMPLES // len(costs)
+    for row in range(SAMPLES):
+        v = window[1] + window[2] * ((f32(row) + f32(0.5)) / f32(SAMPLES) - f32(0.5))
+        for column in range(SAMPLES):
+            u = window[0] + window[2] * ((f32(column) + f32(0.5)) / f32(SAMPLES) - f32(0.5))
+            total = costs[row // width_of_cell, column // width_of_cell]
             here = _sample(current, u, v)
             rx, ry = (u - cx) / f, (v - cy) / f
             to_plane = norm / (rx * sx + ry * sy + f32(1))  # along the ray, of a plane at distance 1
@@ -44,7 +47,7 @@ def sweep(current, earlier, earlier_from_current, focal, window, distances, cost
                     y = (ay * distances[d] + m[1, 3]) * scale + cy
                     there = _sample(seen, x, y)
                     total[d] += abs(here[0] - there[0]) + abs(here[1] - there[1]) + abs(here[2] - there[2])
-    costs[:] = total / f32(3 * CELLS * CELLS * len(earlier))
+    costs /= f32(3 * width_of_cell * width_of_cell * len(earlier))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

@@ -15,7 +15,7 @@ from h2rh_env.geometry import SE3, Array
 from h2rh_env.interface import Observation, action_space
 
 from .ranging import OwnRange
-from .servo import cautious, step_towards
+from .servo import cautious, patience, step_towards
 
 FORMAT = "h2rh-onnx-1"
 KEY = "h2rh"
@@ -70,10 +70,11 @@ class OnnxPolicy:
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         rgb, masks = observation["rgb"], observation["masks"]
-        answer = self.answer(rgb[None], masks[None], self._range.see(rgb, masks)[None])
+        seen = self._range.see(rgb, masks)
+        answer = self.answer(rgb[None], masks[None], seen.numbers[None])
         if self._predicts_goal:
-            goals = cautious(answer.astype(np.float64))
-            answer = step_towards(goals, sight_of_object(masks, self._camera)[None])
+            goals = cautious(answer.astype(np.float64), [seen])
+            answer = step_towards(goals, sight_of_object(masks, self._camera)[None], [patience(seen)])
         action: npt.NDArray[np.float32] = np.clip(answer[0], self._low, self._high)
         self._range.acted(action)
         return action

@@ -72,11 +72,13 @@ class Residual:
             return {"rgb": rgb, "masks": masks}, np.tile(self._middle, (len(rgb), 1)).astype(np.float32)
         rgb, masks = np.ascontiguousarray(rgb), np.ascontiguousarray(masks)
         views = zip(rows or range(len(rgb)), rgb, masks, strict=True)
-        ranges = np.stack([self._ranges[row].see(image, mask) for row, image, mask in views])
+        seen = [self._ranges[row].see(image, mask) for row, image, mask in views]
+        ranges = np.stack([each.numbers for each in seen])
         images, geometry = self._network.prepare(
             torch.from_numpy(rgb), torch.from_numpy(masks), torch.from_numpy(ranges)
         )
-        base = np.clip(self._network.act(images.float() / 255, geometry), self._low, self._high)
+        actions = self._network.act(images.float() / 255, geometry, seen)
+        base = np.clip(actions, self._low, self._high)
         features = [self._hidden.numpy(), geometry.numpy(), (base - self._middle) / self._half]
         return np.concatenate(features, axis=1).astype(np.float32), base
 

@@ -89,9 +89,13 @@ def _run(
         rgb, masks = observe([e.scene for e in alive], [e.world_from_camera for e in alive])
         views = zip(alive, rgb, masks, strict=True)
         seen = [e.ranging.see(frame, mask, e.world_from_camera.matrix) for e, frame, mask in views]
-        ranges = torch.tensor([(r.distance_m, r.sigma) for r in seen])
+        ranges = torch.from_numpy(np.stack([each.numbers for each in seen]))
         images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks), ranges)
-        actions = np.clip(network.act(images.float() / 255, geometry), limits.low, limits.high)
+        actions = np.clip(
+            network.act(images.float() / 255, geometry, seen),
+            limits.low,
+            limits.high,
+        )
         if label:
             answers, goals = zip(*(label(e.scene, e.world_from_camera) for e in alive), strict=True)
             labels = torch.from_numpy(np.stack(answers))

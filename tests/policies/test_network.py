@@ -4,6 +4,9 @@ import torch
 
 from h2rh_env.errors import CheckpointError
 from policies.network import NETWORKS, area_weights, looking_along, make_network, mask_moments
+from policies.ranging import NOTHING, Range
+
+SEEN = Range(0.6, 0.05, NOTHING, NOTHING, 3)
 
 
 def frames(
@@ -34,7 +37,7 @@ def test_a_network_maps_frames_to_actions(name: str) -> None:
         assert images.dtype == torch.uint8
         assert images.shape == (3, network.channels, *network.size)
         assert geometry.shape == (3, len(network.geometry_signs))
-        actions = network.act(images.float() / 255, geometry)
+        actions = network.act(images.float() / 255, geometry, [SEEN] * 3)
     assert actions.shape == (3, 7)
     assert np.isfinite(actions).all()
     assert ((actions[:, 6] >= 0) & (actions[:, 6] <= 1)).all()

@@ -101,7 +101,7 @@ def test_a_sweep_agrees_best_at_the_true_distance_and_not_at_all_depends_on_what
     image = np.zeros((60, 80, 4), np.float32)
     image[20:40, 30:50, 0] = np.random.default_rng(0).random((20, 20))
     distances = np.array([0.3, 0.5, 0.7, 1.0], np.float32)
-    costs = np.empty(4)
+    costs = np.empty((1, 1, 4), np.float32)
     identity = np.eye(4, dtype=np.float32)[None, :3]
     sweep(image, image[None], identity, 80.0, np.array([40, 30, 30], np.float32), distances, costs)
     np.testing.assert_allclose(costs, 0, atol=1e-5)
