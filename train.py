@@ -2,6 +2,7 @@
 
     python train.py data/train --out runs/mine
     python train.py data/train --out runs/mine --scenes scenes/train --dagger-rounds 3
+    python train.py --algo ppo --initial runs/mine --scenes scenes/train --out runs/reinforced
 
 The result is a checkpoint folder: python evaluate.py --policy runs/mine. The same command continues a run that was
 interrupted.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.progress import Progress
@@ -37,8 +38,12 @@ RECORD = "training.json"
 class TrainSettings:
     """What to train, on what."""
 
-    dataset: Annotated[Path, tyro.conf.Positional]
-    """Folder of demonstrations, made by: python -m experts.collect."""
+    dataset: Annotated[Path | None, tyro.conf.Positional] = None
+    """Folder of demonstrations, made by: python -m experts.collect. Not for --algo ppo or sac."""
+    algo: Literal["clone", "ppo", "sac"] = "clone"
+    """clone learns from demonstrations; the others from reward (python -m policies.reinforcement has more to set)."""
+    initial: Path | None = None
+    """With --algo ppo or sac: checkpoint folder to start from."""
     out: Path = Path("runs/mine")
     """Folder of the checkpoint, its curves and its settings."""
     policy: str = "compact"
@@ -58,12 +63,30 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.dagger_rounds > 0 and self.scenes is None:
             raise DatasetError("--dagger-rounds needs --scenes: the scenes to act in")
+        if self.algo == "clone" and self.dataset is None:
+            raise DatasetError(
+                "no data set was given; collect one: python -m experts.collect SCENES --out DATASET"
+            )
 
 
 def main(settings: TrainSettings) -> None:
+    if settings.algo == "clone":
+        _clone(settings, Path(settings.dataset or ""))
+    else:
+        from policies.reinforcement import ReinforceSettings
+        from policies.reinforcement import main as reinforce
+
+        reinforce(
+            ReinforceSettings(
+                settings.out, settings.algo, settings.initial, settings.scenes, seed=settings.fit.seed
+            )
+        )
+
+
+def _clone(settings: TrainSettings, dataset: Path) -> None:
     with cli.progress_bar() as bar:
         network = seeded_network(settings.policy, settings.fit.seed)
-        frames = _read(settings.dataset, network, bar)
+        frames = _read(dataset, network, bar)
         held_out = held_out_scenes(frames.scenes, settings.validation, settings.fit.seed)
         frames, validation = split_by_scene(frames, held_out)
         Run(settings, network, held_out, bar).train(frames, validation)
@@ -135,7 +158,7 @@ class Run:
             "version": __version__,
             "settings": self._settings(),
             "epochs": epochs,
-            "dataset": describe(self.settings.dataset).provenance,
+            "dataset": describe(self.settings.dataset or "").provenance,
         }
 
 

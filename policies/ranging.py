@@ -188,13 +188,14 @@ def _shrunk(rgb: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8]) -> npt.NDA
     """Brightness, object and hand in [0, 1], and nothing, at half size within a border of zeros: (h, w, 4)."""
     height, width = (size // SHRINK for size in masks.shape[:2])
     frame = np.zeros((height + 2, width + 2, 4), np.float32)
-    inside = frame[1:-1, 1:-1]
-    for y in range(SHRINK):
-        for x in range(SHRINK):
-            here = slice(y, SHRINK * height, SHRINK), slice(x, SHRINK * width, SHRINK)
-            inside[..., 0] += rgb[here] @ np.full(3, 1 / 3, np.float32)
-            inside[..., 1:3] += masks[here]
-    inside /= 255 * SHRINK**2
+    brightness = rgb[..., 0].astype(np.uint16) + rgb[..., 1] + rgb[..., 2]
+    for channel, values in enumerate((brightness, masks[..., 0], masks[..., 1])):
+        total = np.zeros((height, width), np.uint16)
+        for y in range(SHRINK):
+            for x in range(SHRINK):
+                total += values[y : SHRINK * height : SHRINK, x : SHRINK * width : SHRINK]
+        frame[1:-1, 1:-1, channel] = total
+    frame *= np.array([1 / 3, 1, 1, 1], np.float32) / np.float32(255 * SHRINK**2)
     return frame
 
 

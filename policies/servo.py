@@ -55,9 +55,9 @@ def _step_back_m(goal: Array, seen: Range) -> float:
     if not len(seen.hand_points):
         return float(STEPS_BACK_M[first])
     hand = (seen.hand_points - goal[:, 3]) @ goal[:, :3]
-    allowed = [k for k in range(first, len(gaps)) if k == first or gaps[k] <= WIDEST_GAP_M]
-    free = [sweep_gap(hand + [0, 0, STEPS_BACK_M[k]], STANDOFF_M).min() for k in allowed]
-    return float(STEPS_BACK_M[allowed[int(np.argmax(np.minimum(free, HAND_GAP_M)))]])
+    allowed = STEPS_BACK_M[[k for k in range(first, len(gaps)) if k == first or gaps[k] <= WIDEST_GAP_M]]
+    free = sweep_gap(hand + [0, 0, 1] * allowed[:, None, None], STANDOFF_M).min(axis=1)
+    return float(allowed[np.argmax(np.minimum(free, HAND_GAP_M))])
 
 
 def patience(seen: Range) -> float:

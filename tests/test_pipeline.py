@@ -27,7 +27,7 @@ def capture_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scene_folder(capture_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("scenes") / "mustard"
-    build.main(build.BuildConfig(capture_folder, out))
+    build.main(build.BuildConfig(capture_folder, out, steps=100))
     return out
 
 
@@ -40,7 +40,7 @@ def test_a_capture_becomes_a_metric_labelled_scene(scene_folder):
 
 
 def test_building_again_gives_the_same_scene(capture_folder, scene_folder, tmp_path):
-    build.main(build.BuildConfig(capture_folder, tmp_path / "again"))
+    build.main(build.BuildConfig(capture_folder, tmp_path / "again", steps=100))
     assert HandoverScene.load(tmp_path / "again").scene_hash == HandoverScene.load(scene_folder).scene_hash
 
 
