@@ -107,8 +107,8 @@ _LIMITS = action_space()
 class Policy(Protocol):
     """Acts on observations and nothing else.
 
-    One that remembers may have `moved(camera_from_next_camera)` too: a robot tells it the motion that was made between
-    two observations, which in simulation is the last action's.
+    One that remembers may also have `moved(camera_from_next_camera)`: a robot tells it which motion was made between
+    two observations. In simulation that is the last action's.
     """
 
     def reset(self, seed: int) -> None:
