@@ -50,6 +50,9 @@ class TrainSettings:
     """Network: compact, or resnet18 (the paper's)."""
     validation: float = 0.1
     """Part of the scenes that is kept aside: its loss is reported, and with --scenes its success in rollouts."""
+    disturbance: float = 0.0
+    """Strength, 0 to 1, of what cameras and segmenters do to frames: exposure, noise, blur, holes in masks and so on;
+    see h2rh_env/perturbations.py. The shipped checkpoint saw none."""
     scenes: Path | None = None
     """The data set's scenes, to act in; needed for DAgger."""
     dagger_rounds: int = 0
@@ -71,7 +74,7 @@ class TrainSettings:
 
 def main(settings: TrainSettings) -> None:
     if settings.algo == "clone":
-        _clone(settings, Path(settings.dataset or ""))
+        _clone(settings)
     else:
         from policies.reinforcement import ReinforceSettings
         from policies.reinforcement import main as reinforce
@@ -83,19 +86,23 @@ def main(settings: TrainSettings) -> None:
         )
 
 
-def _clone(settings: TrainSettings, dataset: Path) -> None:
+def _clone(settings: TrainSettings) -> None:
     with cli.progress_bar() as bar:
         network = seeded_network(settings.policy, settings.fit.seed)
-        frames = _read(dataset, network, bar)
+        frames = _read(settings, network, bar)
         held_out = held_out_scenes(frames.scenes, settings.validation, settings.fit.seed)
         frames, validation = split_by_scene(frames, held_out)
         Run(settings, network, held_out, bar).train(frames, validation)
     print(f"{settings.out}: checkpoint, curves.png and training.json written")
 
 
-def _read(dataset: Path, network: HandoverNetwork, bar: Progress) -> Frames:
+def _read(settings: TrainSettings, network: HandoverNetwork, bar: Progress) -> Frames:
+    dataset = settings.dataset or ""
     task = bar.add_task("reading frames", total=describe(dataset).steps, note="")
-    return load_frames(dataset, network, lambda frames: bar.advance(task, frames))
+    return load_frames(
+        dataset, network, lambda frames: bar.advance(task, frames), settings.disturbance,
+        settings.fit.seed,
+    )  # fmt: skip
 
 
 class Run:

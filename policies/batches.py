@@ -17,6 +17,7 @@ from torch.nn import functional
 from h2rh_env import files
 from h2rh_env.demonstrations import read_demonstrations
 from h2rh_env.errors import DatasetError
+from h2rh_env.perturbations import augment
 
 from .network import HandoverNetwork
 from .ranging import track
@@ -58,24 +59,29 @@ class Frames:
 
 
 def load_frames(
-    dataset: Path | str, network: HandoverNetwork, each: Callable[[int], None] = lambda frames: None
+    dataset: Path | str,
+    network: HandoverNetwork,
+    each: Callable[[int], None] = lambda frames: None,
+    disturbance: float = 0.0,
+    seed: int = 0,
 ) -> Frames:
     """Reads a data set and prepares every frame once.
 
     Args:
         each: called after each episode with its number of frames.
+        disturbance: strength, in [0, 1], of what cameras and segmenters do to frames, see `perturbations.augment`.
+        seed: of the disturbances; the n-th episode's depend on seed and n alone.
 
     Raises:
         DatasetError: the data set cannot be read or is empty.
     """
     parts = []
-    for demonstration in read_demonstrations(dataset):
-        ranges = track(demonstration.rgb, demonstration.masks, demonstration.world_from_camera)
-        images, geometry = network.prepare(
-            torch.from_numpy(demonstration.rgb),
-            torch.from_numpy(demonstration.masks),
-            torch.from_numpy(ranges),
-        )
+    for number, demonstration in enumerate(read_demonstrations(dataset)):
+        rgb, masks = demonstration.rgb, demonstration.masks
+        if disturbance:
+            rgb, masks = augment(rgb, masks, np.random.default_rng([seed, number]), disturbance)
+        ranges = track(rgb, masks, demonstration.world_from_camera)
+        images, geometry = network.prepare(*(torch.from_numpy(part) for part in (rgb, masks, ranges)))
         names = (demonstration.scene,) * len(demonstration)
         actions = torch.from_numpy(np.float32(demonstration.actions))
         goals = torch.from_numpy(np.float32(demonstration.camera_from_goal[:, :3]))

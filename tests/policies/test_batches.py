@@ -6,18 +6,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experts.collect import CollectSettings, collect
+from h2rh_env.demonstrations import read_demonstrations
 from h2rh_env.errors import DatasetError
 from h2rh_env.geometry import SE3
+from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import decode_action, encode_action
 from policies.batches import (
     MIRRORED_ACTION_SIGNS,
     Frames,
     held_out_scenes,
+    load_frames,
     mirrored,
     read_frames,
     save_frames,
     split_by_scene,
 )
+from policies.network import make_network
 
 component = st.floats(-1, 1)
 
@@ -86,3 +91,32 @@ def test_damaged_frames_are_told(tmp_path: Path) -> None:
     (tmp_path / "frames").write_bytes(b"not tensors")
     with pytest.raises(DatasetError, match="delete it"):
         read_frames(tmp_path / "frames")
+
+
+@pytest.fixture(scope="module")
+def data_set(tiny_scene: HandoverScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frames")
+    tiny_scene.save(folder / "scenes" / "tiny")
+    collect(CollectSettings(folder / "scenes", folder / "data", starts=2, workers=1))
+    return folder / "data"
+
+
+def test_frames_are_read_in_order_with_the_expert_s_answers(data_set: Path) -> None:
+    network = make_network("compact", {"window": 32, "hidden": 16})
+    frames = load_frames(data_set, network)
+    demonstrations = list(read_demonstrations(data_set))
+    assert len(frames) == sum(map(len, demonstrations))
+    np.testing.assert_array_equal(frames.actions, np.concatenate([d.actions for d in demonstrations]))
+
+
+def test_disturbed_frames_depend_on_the_seed_alone(data_set: Path) -> None:
+    network = make_network("compact", {"window": 32, "hidden": 16})
+    plain, first, again, other = (
+        load_frames(data_set, network, disturbance=strength, seed=seed)
+        for strength, seed in ((0.0, 0), (0.7, 0), (0.7, 0), (0.7, 1))
+    )
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.geometry, again.geometry)
+    assert not torch.equal(first.images, plain.images)
+    assert not torch.equal(first.images, other.images)
+    assert torch.equal(first.goals, plain.goals)
