@@ -40,10 +40,6 @@ class TrainSettings:
 
     dataset: Annotated[Path | None, tyro.conf.Positional] = None
     """Folder of demonstrations, made by: python -m experts.collect. Not for --algo ppo or sac."""
-    algo: Literal["clone", "ppo", "sac"] = "clone"
-    """clone learns from demonstrations; the others from reward (python -m policies.reinforcement has more to set)."""
-    initial: Path | None = None
-    """With --algo ppo or sac: checkpoint folder to start from."""
     out: Path = Path("runs/mine")
     """Folder of the checkpoint, its curves and its settings."""
     policy: str = "compact"
@@ -61,6 +57,10 @@ class TrainSettings:
     """Start poses in each scene in each round."""
     dagger_epochs: int = 8
     """Passes over all frames after each round."""
+    algo: Literal["clone", "ppo", "sac"] = "clone"
+    """clone learns from demonstrations; the others from reward (python -m policies.reinforcement has more to set)."""
+    initial: Path | None = None
+    """With --algo ppo or sac: checkpoint folder to start from."""
     fit: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
 
     def __post_init__(self) -> None:
