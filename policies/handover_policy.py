@@ -13,7 +13,6 @@ from h2rh_env.geometry import SE3
 from h2rh_env.interface import Observation, action_space
 
 from .checkpoints import CONFIG, WEIGHTS, load_checkpoint
-from .masks import without_specks
 from .network import HandoverNetwork
 from .ranging import OwnRange
 
@@ -49,8 +48,7 @@ class HandoverPolicy:
     @torch.inference_mode()
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The next action (7,) of the episode."""
-        rgb, masks = without_specks(observation["rgb"], observation["masks"])
-        rgb, masks = np.ascontiguousarray(rgb), np.ascontiguousarray(masks)
+        rgb, masks = (np.ascontiguousarray(observation[key]) for key in ("rgb", "masks"))
         seen = self._range.see(rgb, masks)
         frame = rgb, masks, seen.numbers
         images, geometry = self._network.prepare(*(torch.from_numpy(part[None]) for part in frame))

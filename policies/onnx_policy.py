@@ -14,7 +14,6 @@ from h2rh_env.errors import MissingPackageError, PolicyError
 from h2rh_env.geometry import SE3, Array
 from h2rh_env.interface import Observation, action_space
 
-from .masks import without_specks
 from .ranging import OwnRange
 from .servo import cautious, patience, step_towards
 
@@ -70,7 +69,7 @@ class OnnxPolicy:
         self._range.moved(camera_from_next_camera)
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
-        rgb, masks = without_specks(observation["rgb"], observation["masks"])
+        rgb, masks = observation["rgb"], observation["masks"]
         seen = self._range.see(rgb, masks)
         answer = self.answer(rgb[None], masks[None], seen.numbers[None])
         if self._predicts_goal:

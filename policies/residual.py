@@ -16,7 +16,6 @@ from torch import nn
 from h2rh_env.interface import Observation, action_space, observation_space
 
 from .checkpoints import load_checkpoint
-from .masks import all_without_specks
 from .network import HandoverNetwork
 from .ranging import OwnRange
 
@@ -71,7 +70,7 @@ class Residual:
         rgb, masks = observation["rgb"], observation["masks"]
         if self._network is None:
             return {"rgb": rgb, "masks": masks}, np.tile(self._middle, (len(rgb), 1)).astype(np.float32)
-        rgb, masks = all_without_specks(rgb, masks)
+        rgb, masks = np.ascontiguousarray(rgb), np.ascontiguousarray(masks)
         views = zip(rows or range(len(rgb)), rgb, masks, strict=True)
         seen = [self._ranges[row].see(image, mask) for row, image, mask in views]
         ranges = np.stack([each.numbers for each in seen])

@@ -22,7 +22,6 @@ from h2rh_env.interface import (
 from h2rh_env.metrics import EpisodeScore, score
 
 from .batches import Frames, concatenate
-from .masks import all_without_specks
 from .network import HandoverNetwork
 from .ranging import MotionRange
 
@@ -88,11 +87,10 @@ def _run(
     alive = episodes
     while alive:
         rgb, masks = observe([e.scene for e in alive], [e.world_from_camera for e in alive])
-        clean_rgb, clean_masks = all_without_specks(rgb, masks)
-        views = zip(alive, clean_rgb, clean_masks, strict=True)
+        views = zip(alive, rgb, masks, strict=True)
         seen = [e.ranging.see(frame, mask, e.world_from_camera.matrix) for e, frame, mask in views]
         ranges = torch.from_numpy(np.stack([each.numbers for each in seen]))
-        images, geometry = network.prepare(torch.from_numpy(clean_rgb), torch.from_numpy(clean_masks), ranges)
+        images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks), ranges)
         actions = np.clip(
             network.act(images.float() / 255, geometry, seen),
             limits.low,
