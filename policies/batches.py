@@ -16,11 +16,12 @@ from torch.nn import functional
 
 from h2rh_env import files
 from h2rh_env.demonstrations import read_demonstrations
+from h2rh_env.disturbed import disturbed
 from h2rh_env.errors import DatasetError
-from h2rh_env.perturbations import augment
 
 from .network import HandoverNetwork
 from .ranging import track
+from .views import inverse
 
 TENSORS = ("images", "geometry", "actions", "goals")
 MIRRORED_ACTION_SIGNS = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0)
@@ -34,7 +35,8 @@ class Frames:
 
     Attributes:
         images: (N, C, h, w) uint8; geometry: (N, G) float32, both from `HandoverNetwork.prepare`.
-        actions: (N, 7) float32. goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose.
+        actions: (N, 7) float32. goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose before the
+            camera that took the frame.
         scenes: name of the scene of each frame.
     """
 
@@ -69,22 +71,24 @@ def load_frames(
 
     Args:
         each: called after each episode with its number of frames.
-        disturbance: strength, in [0, 1], of what cameras and segmenters do to frames, see `perturbations.augment`.
+        disturbance: strength, in [0, 1], of what cameras, segmenters and calibrations do, see `disturbed`.
         seed: of the disturbances; the n-th episode's depend on seed and n alone.
 
     Raises:
         DatasetError: the data set cannot be read or is empty.
     """
     parts = []
-    for number, demonstration in enumerate(read_demonstrations(dataset)):
-        rgb, masks = demonstration.rgb, demonstration.masks
-        if disturbance:
-            rgb, masks = augment(rgb, masks, np.random.default_rng([seed, number]), disturbance)
-        ranges = track(rgb, masks, demonstration.world_from_camera)
-        images, geometry = network.prepare(*(torch.from_numpy(part) for part in (rgb, masks, ranges)))
+    for number, plain in enumerate(read_demonstrations(dataset)):
+        rng = np.random.default_rng([seed, number])
+        demonstration = disturbed(plain, rng, disturbance) if disturbance else plain
+        sightings = track(demonstration.rgb, demonstration.masks, demonstration.world_from_camera)
+        images, geometry = network.read(sightings)
+        frame_from_camera = np.stack([inverse(seen.camera_from_frame) for seen in sightings])
         names = (demonstration.scene,) * len(demonstration)
         actions = torch.from_numpy(np.float32(demonstration.actions))
-        goals = torch.from_numpy(np.float32(demonstration.camera_from_goal[:, :3]))
+        goals = torch.from_numpy(
+            (frame_from_camera @ demonstration.camera_from_goal)[:, :3].astype(np.float32)
+        )
         parts.append(Frames(images, geometry, actions, goals, names))
         each(len(demonstration))
     if not parts:

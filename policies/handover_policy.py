@@ -14,7 +14,7 @@ from h2rh_env.interface import Observation, action_space
 
 from .checkpoints import CONFIG, WEIGHTS, load_checkpoint
 from .network import HandoverNetwork
-from .ranging import OwnRange
+from .ranging import OwnFollower
 
 
 class HandoverPolicy:
@@ -39,20 +39,19 @@ class HandoverPolicy:
 
     def reset(self, seed: int) -> None:
         """Forgets the last episode."""
-        self._range = OwnRange()
+        self._follower = OwnFollower()
 
     def moved(self, camera_from_next_camera: SE3) -> None:
         """Tells what motion was made after the last action, where it was not that action's."""
-        self._range.moved(camera_from_next_camera)
+        self._follower.moved(camera_from_next_camera)
 
     @torch.inference_mode()
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The next action (7,) of the episode."""
         rgb, masks = (np.ascontiguousarray(observation[key]) for key in ("rgb", "masks"))
-        seen = self._range.see(rgb, masks)
-        frame = rgb, masks, seen.numbers
-        images, geometry = self._network.prepare(*(torch.from_numpy(part[None]) for part in frame))
+        seen = self._follower.see(rgb, masks)
+        images, geometry = self._network.read([seen])
         actions = self._network.act(images.float() / 255, geometry, [seen])
         action: npt.NDArray[np.float32] = np.clip(actions[0], self._low, self._high)
-        self._range.acted(action)
+        self._follower.acted(action)
         return action

@@ -22,8 +22,8 @@ from h2rh_env.errors import CheckpointError
 from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.interface import STANDOFF_M
 
-from .ranging import Range
-from .servo import cautious, patience, step_towards
+from .ranging import Sighting
+from .servo import act_on
 
 SCORE = 6  # index of the grasp score in an action
 TYPICAL_STEP = (0.1, 0.1, 0.1, 0.03, 0.03, 0.03)  # rad, rad, rad, m, m, m: puts the outputs near 1
@@ -51,12 +51,20 @@ class HandoverNetwork(nn.Module):
     def prepare(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
         """Frames, rgb uint8 (B, H, W, 3) and masks uint8 (B, H, W, 2), with `ranges` (B, 2), to what `forward` reads.
 
-        Ranges are distances to the object, m, and standard deviations of their logarithm, see `MotionRange`.
+        Ranges are distances to the object, m, and standard deviations of their logarithm, see `Sighting`.
 
         Returns:
             images uint8 (B, channels, *size), the first five rgb, object and hand; geometry float32 (B, G).
         """
         raise NotImplementedError
+
+    def read(self, sightings: Sequence[Sighting]) -> tuple[Tensor, Tensor]:
+        """`prepare` on what was sighted."""
+        rgb, masks, ranges = (
+            torch.from_numpy(np.stack([getattr(seen, part) for seen in sightings]))
+            for part in ("rgb", "masks", "range")
+        )
+        return self.prepare(rgb, masks, ranges)
 
     def rolled(
         self, images: Tensor, geometry: Tensor, goals: Tensor, angles_rad: Tensor
@@ -72,12 +80,8 @@ class HandoverNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def act(self, images: Tensor, geometry: Tensor, ranges: Sequence[Range]) -> npt.NDArray[np.float32]:
-        """Actions (B, 7), not yet clipped to the action space.
-
-        Args:
-            ranges: of each frame.
-        """
+    def act(self, images: Tensor, geometry: Tensor, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
+        """Actions (B, 7), not yet clipped to the action space, by what `read` gave of sightings."""
         actions: npt.NDArray[np.float32] = self(images, geometry).numpy()
         return actions
 
@@ -111,12 +115,13 @@ def mask_moments(masks: Tensor) -> Tensor:
     height, width = masks.shape[-2:]
     x = (torch.arange(width) + 0.5) / width - 0.5
     y = (torch.arange(height) + 0.5 - height / 2) / width
-    columns, rows = masks.sum(-2), masks.sum(-1)
-    mass = rows.sum(-1)
-    safe = mass.clamp_min(1e-6)
-    mean_x, mean_y = columns @ x / safe, rows @ y / safe
-    mean_xx, mean_yy = columns @ (x * x) / safe, rows @ (y * y) / safe
-    mean_xy = ((masks @ x) * y).sum(-1) / safe
+    powers_x = torch.stack([torch.ones_like(x), x, x * x], dim=1)
+    powers_y = torch.stack([torch.ones_like(y), y, y * y])
+    sums = powers_y @ (masks @ powers_x)  # (B, M, 3, 3), of y^i x^j
+    mass = sums[..., 0, 0]
+    means = sums / mass.clamp_min(1e-6)[..., None, None]
+    mean_x, mean_y, mean_xy = means[..., 0, 1], means[..., 1, 0], means[..., 1, 1]
+    mean_xx, mean_yy = means[..., 0, 2], means[..., 2, 0]
     moments = [
         mass / width**2, mean_x, mean_y,
         mean_xx - mean_x**2, mean_yy - mean_y**2, mean_xy - mean_x * mean_y,
@@ -229,10 +234,9 @@ class CompactNetwork(HandoverNetwork):
         """Direction (B, 3) of the window's middle in the camera's frame."""
         return _direction(geometry[:, :2] / CENTRE_SCALE)
 
-    def act(self, images: Tensor, geometry: Tensor, ranges: Sequence[Range]) -> npt.NDArray[np.float32]:
-        camera_from_goal = cautious(self(images, geometry).double().numpy(), ranges)
-        growth = [patience(seen) for seen in ranges]
-        return step_towards(camera_from_goal, self._object_sight(geometry).double().numpy(), growth)
+    def act(self, images: Tensor, geometry: Tensor, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
+        goals, sight = self(images, geometry), self._object_sight(geometry)
+        return act_on(goals.double().numpy(), sight.double().numpy(), sightings)
 
     @staticmethod
     def _object_sight(geometry: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from h2rh_env.errors import MissingPackageError, PolicyError
 from h2rh_env.geometry import SE3, Array
 from h2rh_env.interface import Observation, action_space
 
-from .ranging import OwnRange
-from .servo import cautious, patience, step_towards
+from .ranging import OwnFollower
+from .servo import act_on
 
 FORMAT = "h2rh-onnx-1"
 KEY = "h2rh"
@@ -62,21 +62,20 @@ class OnnxPolicy:
 
     def reset(self, seed: int) -> None:
         """Forgets the last episode."""
-        self._range = OwnRange()
+        self._follower = OwnFollower()
 
     def moved(self, camera_from_next_camera: SE3) -> None:
         """Tells what motion was made after the last action, where it was not that action's."""
-        self._range.moved(camera_from_next_camera)
+        self._follower.moved(camera_from_next_camera)
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
-        rgb, masks = observation["rgb"], observation["masks"]
-        seen = self._range.see(rgb, masks)
-        answer = self.answer(rgb[None], masks[None], seen.numbers[None])
+        seen = self._follower.see(*(np.ascontiguousarray(observation[key]) for key in ("rgb", "masks")))
+        answer = self.answer(seen.rgb[None], seen.masks[None], seen.range[None])
         if self._predicts_goal:
-            goals = cautious(answer.astype(np.float64), [seen])
-            answer = step_towards(goals, sight_of_object(masks, self._camera)[None], [patience(seen)])
+            sight = sight_of_object(seen.masks, self._camera)
+            answer = act_on(answer.astype(np.float64), sight[None], [seen])
         action: npt.NDArray[np.float32] = np.clip(answer[0], self._low, self._high)
-        self._range.acted(action)
+        self._follower.acted(action)
         return action
 
     def answer(

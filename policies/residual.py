@@ -1,9 +1,10 @@
-"""Residual: what reinforcement learning sees and adds to, a cloned network's features and action."""
+"""Residual: what reinforcement learning sees of a cloned policy, and what it may add to its action."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,42 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
-from h2rh_env.interface import Observation, action_space, observation_space
+from h2rh_env.interface import MAX_EPISODE_STEPS, Observation, action_space, observation_space
 
 from .checkpoints import load_checkpoint
 from .network import HandoverNetwork
-from .ranging import OwnRange
+from .ranging import OwnFollower, Sighting
 
-# The most that is added: rad, m and score; a third of what a demonstration's step is.
-ADDED = np.array([0.04] * 3 + [0.015] * 3 + [0.5], np.float32)
+# Turning is left to the checkpoint: it sees where the object is, but is wrong about how far.
+LEARNT = slice(3, 7)
+ADDED = np.array([0.02] * 3 + [1.0], np.float32)  # the most that is added to these, m and score
+TYPICAL_M, TYPICAL_LOG = 0.4, 0.25  # a distance, and by how much its logarithm varies
+BACK = (1, 2, 4)  # earlier frames that the present one is compared with
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass
+class _Episode:
+    """What is remembered of one: the follower, and the numbers of the last frames."""
+
+    follower: OwnFollower = field(default_factory=OwnFollower)
+    recent: deque[Floats] = field(default_factory=lambda: deque(maxlen=max(BACK) + 1))
+
+    def changes(self, numbers: Floats) -> Floats:
+        """Against the earlier frames; against the first where there are not so many."""
+        self.recent.appendleft(numbers)
+        return np.concatenate([numbers - self.recent[min(back, len(self.recent) - 1)] for back in BACK])
 
 
 class Residual:
     """An action is a base and what a learner adds, in [-1, 1] of a bound.
 
-    With a network, the base is its action, and the learner sees what its last layer sees. Without one, the base is
-    the middle of the action space, the bound is its half, and the learner sees images.
+    With a network, the base is its action. The learner sees some forty numbers, not images: the base, where object
+    and hand are in the image, the measured range, and how base and range changed over the last frames; and it adds
+    to translation and grasp score. Without a network, the base is the middle of the action space, the bound is its
+    half, and the learner sees images.
     """
 
     def __init__(self, network: HandoverNetwork | None = None) -> None:
@@ -38,13 +56,11 @@ class Residual:
         self._middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
         self._half = half.astype(np.float32)
         self._network = network
-        self._bound = ADDED if network else self._half
-        self.action_space = gym.spaces.Box(-1, 1, (7,), np.float32)
+        self._learnt, self._bound = (LEARNT, ADDED) if network else (slice(0, 7), self._half)
+        self.action_space = gym.spaces.Box(-1, 1, self._bound.shape, np.float32)
         self.observation_space: gym.Space[Any] = observation_space()
         if network:
-            last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
-            last.register_forward_pre_hook(self._keep)
-            size = last.in_features + len(network.geometry_signs) + 7
+            size = len(network.geometry_signs) + len(limits.low) + 3 + len(BACK) * (len(ADDED) + 2)
             self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.forget()
 
@@ -56,9 +72,9 @@ class Residual:
     def forget(self, rows: Iterable[int] | None = None) -> None:
         """Begins new episodes in these rows of the batch; in all by default."""
         if rows is None:
-            self._ranges: defaultdict[int, OwnRange] = defaultdict(OwnRange)
+            self._episodes: dict[int, _Episode] = {}
         for row in rows or ():
-            self._ranges.pop(row, None)
+            self._episodes.pop(row, None)
 
     @torch.inference_mode()
     def read(self, observation: Observation, rows: Sequence[int] | None = None) -> tuple[Any, Floats]:
@@ -71,23 +87,31 @@ class Residual:
         if self._network is None:
             return {"rgb": rgb, "masks": masks}, np.tile(self._middle, (len(rgb), 1)).astype(np.float32)
         rgb, masks = np.ascontiguousarray(rgb), np.ascontiguousarray(masks)
-        views = zip(rows or range(len(rgb)), rgb, masks, strict=True)
-        seen = [self._ranges[row].see(image, mask) for row, image, mask in views]
-        ranges = np.stack([each.numbers for each in seen])
-        images, geometry = self._network.prepare(
-            torch.from_numpy(rgb), torch.from_numpy(masks), torch.from_numpy(ranges)
-        )
+        episodes = [self._episodes.setdefault(row, _Episode()) for row in rows or range(len(rgb))]
+        seen = [each.follower.see(*view) for each, *view in zip(episodes, rgb, masks, strict=True)]
+        images, geometry = self._network.read(seen)
         actions = self._network.act(images.float() / 255, geometry, seen)
         base = np.clip(actions, self._low, self._high)
-        features = [self._hidden.numpy(), geometry.numpy(), (base - self._middle) / self._half]
-        return np.concatenate(features, axis=1).astype(np.float32), base
+        scaled, distances = (base - self._middle) / self._half, np.stack([_distances(each) for each in seen])
+        following = np.concatenate([scaled[:, self._learnt], distances], axis=1).astype(np.float32)
+        changes = np.stack([each.changes(row) for each, row in zip(episodes, following, strict=True)])
+        age = np.array([[each.frames / MAX_EPISODE_STEPS] for each in seen])
+        numbers = np.concatenate([geometry.numpy(), scaled, distances, age, changes], axis=1)
+        return numbers.astype(np.float32), base
 
     def combine(self, base: Floats, added: npt.NDArray[Any]) -> Floats:
         """Actions (B, 7) of the environment, which all episodes take now."""
-        actions = np.clip(base + added * self._bound, self._low, self._high).astype(np.float32)
+        actions = base.copy()
+        actions[:, self._learnt] += added * self._bound
+        actions = np.clip(actions, self._low, self._high).astype(np.float32)
         for row, action in enumerate(actions):
-            self._ranges[row].acted(action)
+            if row in self._episodes:
+                self._episodes[row].follower.acted(action)
         return actions
 
-    def _keep(self, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._hidden = inputs[0]
+
+def _distances(seen: Sighting) -> Floats:
+    """Of the middle of what is seen of the object, and of the nearest of it, near 1 and around 0."""
+    nearest_m = np.linalg.norm(seen.object_points, axis=1).min(initial=seen.distance_m)
+    logs = np.log(np.array([seen.distance_m, max(float(nearest_m), 0.05)]) / TYPICAL_M)
+    return (logs / TYPICAL_LOG).astype(np.float32)

@@ -23,7 +23,7 @@ from h2rh_env.metrics import EpisodeScore, score
 
 from .batches import Frames, concatenate
 from .network import HandoverNetwork
-from .ranging import MotionRange
+from .ranging import Follower
 
 Images = npt.NDArray[np.uint8]
 Observe = Callable[[Sequence[HandoverScene], Sequence[SE3]], tuple[Images, Images]]
@@ -37,7 +37,7 @@ class _Episode:
     scene: HandoverScene
     seed: int
     world_from_camera: SE3
-    ranging: MotionRange = field(default_factory=MotionRange)
+    follower: Follower = field(default_factory=Follower)
     path: list[npt.NDArray[np.float64]] = field(default_factory=list)
     actions: list[npt.NDArray[np.float32]] = field(default_factory=list)
     end_mask: npt.NDArray[np.bool_] | None = None
@@ -88,9 +88,8 @@ def _run(
     while alive:
         rgb, masks = observe([e.scene for e in alive], [e.world_from_camera for e in alive])
         views = zip(alive, rgb, masks, strict=True)
-        seen = [e.ranging.see(frame, mask, e.world_from_camera.matrix) for e, frame, mask in views]
-        ranges = torch.from_numpy(np.stack([each.numbers for each in seen]))
-        images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks), ranges)
+        seen = [e.follower.see(frame, mask, e.world_from_camera.matrix) for e, frame, mask in views]
+        images, geometry = network.read(seen)
         actions = np.clip(
             network.act(images.float() / 255, geometry, seen),
             limits.low,

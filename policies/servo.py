@@ -20,7 +20,7 @@ from h2rh_env.interface import (
     STEP_RAD,
 )
 
-from .ranging import Range
+from .ranging import Sighting
 
 ARRIVED_M = 0.02
 ARRIVED_RAD = 0.07
@@ -28,11 +28,25 @@ CAUTION_M = 0.015
 GAP_M = (0.385, 0.405)  # from a goal to the object's nearest point; the band allows 0.35 to 0.45 m
 WIDEST_GAP_M = 0.425  # where the hand is in the gripper's way
 HAND_GAP_M = 0.02  # between the open gripper's advance and the hand; a safe advance takes 0.01 m
+HASTY_FRAMES, HASTE = 10, 0.25  # before so many, the range is too uncertain to declare but right at the goal
 PATIENT_FRAMES, MOST_PATIENCE = 18, 4.0
-STEPS_BACK_M = np.arange(-0.03, 0.081, 0.005)
+STEPS_BACK_M = np.arange(-0.03, 0.161, 0.005)
 
 
-def cautious(camera_from_goal: Array, ranges: Sequence[Range]) -> Array:
+def act_on(camera_from_goal: Array, sight: Array, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
+    """Actions (B, 7) from goals (B, 3, 4) and unit directions (B, 3) to the object, before the frames' cameras."""
+    goals = cautious(camera_from_goal, sightings)
+    growth = [patience(seen) for seen in sightings]
+    now = np.stack([seen.camera_from_frame for seen in sightings])
+    turn, shift = now[:, :3, :3], now[:, :3, 3]
+    goals = turn @ goals
+    goals[:, :, 3] += shift
+    distances_m = np.array([seen.distance_m for seen in sightings])
+    towards = np.einsum("bij,bj->bi", turn, sight * distances_m[:, None]) + shift
+    return step_towards(goals, towards / np.linalg.norm(towards, axis=1, keepdims=True), growth)
+
+
+def cautious(camera_from_goal: Array, sightings: Sequence[Sighting]) -> Array:
     """Goals (B, 3, 4) set back along their approach.
 
     One who errs by centimetres had better stay short of the hand: by `CAUTION_M`, or by what it takes to be within
@@ -40,16 +54,19 @@ def cautious(camera_from_goal: Array, ranges: Sequence[Range]) -> Array:
     of the hand.
     """
     behind = camera_from_goal.copy()
-    for goal, seen in zip(behind, ranges, strict=True):
+    for goal, seen in zip(behind, sightings, strict=True):
         goal[:, 3] -= _step_back_m(goal, seen) * goal[:, 2]
     return behind
 
 
-def _step_back_m(goal: Array, seen: Range) -> float:
+def _step_back_m(goal: Array, seen: Sighting) -> float:
     if not len(seen.object_points):
         return CAUTION_M
-    stepped = seen.object_points - goal[:, 3] + STEPS_BACK_M[:, None, None] * goal[:, 2]
-    gaps = np.linalg.norm(stepped, axis=2).min(axis=1)
+    apart = seen.object_points - goal[:, 3]
+    squares = (apart**2).sum(axis=1) + STEPS_BACK_M[:, None] * (
+        2 * apart @ goal[:, 2] + STEPS_BACK_M[:, None]
+    )
+    gaps = np.sqrt(squares.min(axis=1))
     off_band = np.maximum(np.maximum(GAP_M[0] - gaps, gaps - GAP_M[1]), 0)
     first = int(np.lexsort((np.abs(STEPS_BACK_M - CAUTION_M), off_band))[0])
     if not len(seen.hand_points):
@@ -60,8 +77,11 @@ def _step_back_m(goal: Array, seen: Range) -> float:
     return float(allowed[np.argmax(np.minimum(free, HAND_GAP_M))])
 
 
-def patience(seen: Range) -> float:
-    """By how much the tolerance of declaring has grown: late in an episode, where the pose at hand would do too."""
+def patience(seen: Sighting) -> float:
+    """By how much the tolerance of declaring has grown: late in an episode, where the pose at hand would do too; less
+    than 1 at its beginning."""
+    if seen.frames < HASTY_FRAMES:
+        return HASTE
     late = float(np.clip((seen.frames - PATIENT_FRAMES) / (MAX_EPISODE_STEPS - 2 - PATIENT_FRAMES), 0, 1))
     if not late or not len(seen.object_points):
         return 1.0

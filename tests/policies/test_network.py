@@ -4,9 +4,11 @@ import torch
 
 from h2rh_env.errors import CheckpointError
 from policies.network import NETWORKS, area_weights, looking_along, make_network, mask_moments
-from policies.ranging import NOTHING, Range
+from policies.ranging import Sighting
+from policies.relief import NOTHING
 
-SEEN = Range(0.6, 0.05, NOTHING, NOTHING, 3)
+BLACK = np.zeros((168, 224, 3), np.uint8)
+SEEN = Sighting(BLACK, BLACK[..., :2], 0.6, 0.05, NOTHING, NOTHING, 3, np.eye(4))
 
 
 def frames(

@@ -6,13 +6,32 @@ import numpy as np
 import pytest
 
 from h2rh_env.clearance import sweep_gap
+from h2rh_env.geometry import SE3, rotation_from_euler_xyz
 from h2rh_env.interface import STANDOFF_M
-from policies.ranging import NOTHING, Range
-from policies.servo import CAUTION_M, GAP_M, HAND_GAP_M, MOST_PATIENCE, WIDEST_GAP_M, cautious, patience
+from policies.ranging import Sighting
+from policies.relief import NOTHING
+from policies.servo import (
+    CAUTION_M,
+    GAP_M,
+    HAND_GAP_M,
+    HASTY_FRAMES,
+    MOST_PATIENCE,
+    WIDEST_GAP_M,
+    act_on,
+    cautious,
+    patience,
+)
 
 
-def seen(object_points: np.ndarray, hand_points: np.ndarray = NOTHING, frames: int = 10) -> Range:
-    return Range(0.5, 0.03, object_points, hand_points, frames)
+def seen(
+    object_points: np.ndarray, hand_points: np.ndarray = NOTHING, frames: int = 10, late: SE3 | None = None
+) -> Sighting:
+    """A sighting; `late` is the frame's camera before the camera now."""
+    nothing = np.zeros((168, 224, 3), np.uint8)
+    camera_from_frame = (late or SE3.identity()).matrix
+    return Sighting(
+        nothing, nothing[..., :2], 0.5, 0.03, object_points, hand_points, frames, camera_from_frame
+    )
 
 
 def goal() -> np.ndarray:
@@ -58,8 +77,33 @@ def test_patience_grows_late_and_only_where_the_pose_would_do() -> None:
     good, near = np.array([[0.0, 0, 0.4]]), np.array([[0.0, 0, 0.3]])
     growth = [patience(seen(good, frames=frames)) for frames in range(1, 32)]
     assert growth == sorted(growth)
-    assert (growth[0], growth[-1]) == (1.0, MOST_PATIENCE)
-    for frames in (5, 25, 31):
+    assert growth[0] < growth[HASTY_FRAMES] == 1.0
+    assert growth[-1] == MOST_PATIENCE
+    for frames in (12, 25, 31):
         assert patience(seen(near, frames=frames)) == 1
         assert patience(seen(NOTHING, frames=frames)) == 1
         assert patience(seen(good, np.array([[0.05, 0, 0.3]]), frames)) == 1
+
+
+def test_it_does_not_declare_before_it_has_seen_enough() -> None:
+    here = np.array([[0.0, 0, 0.395]])
+    goals, ahead = goal(), np.array([[0.0, 0, 1]])
+    goals[0, 2, 3] = 0.008
+    early = act_on(goals, ahead, [seen(here, frames=HASTY_FRAMES - 1)])
+    enough = act_on(goals, ahead, [seen(here, frames=HASTY_FRAMES)])
+    assert early[0, 6] < 0.7 <= enough[0, 6]
+
+
+def test_a_late_frame_is_acted_on_from_where_the_camera_is_now() -> None:
+    """As if the goal had been seen from there: the same world, told from either camera, gives one action."""
+    now_from_late = SE3(rotation_from_euler_xyz([0.05, -0.1, 0.02]), np.array([0.01, -0.02, -0.04]))
+    late_from_goal = SE3(rotation_from_euler_xyz([0.2, 0.1, -0.3]), np.array([0.05, 0.02, 0.12]))
+    points = np.array([[0.0, 0.01, 0.55], [0.03, 0, 0.58]])
+    sight = np.array([0.1, 0.05, 1.0])
+    sight /= np.linalg.norm(sight)
+    now_from_goal = now_from_late @ late_from_goal
+    from_now = seen(now_from_late.apply(points))
+    sight_now = now_from_late.apply(0.5 * sight)
+    on_time = act_on(now_from_goal.matrix[None, :3], sight_now[None] / np.linalg.norm(sight_now), [from_now])
+    in_time = act_on(late_from_goal.matrix[None, :3], sight[None], [seen(points, late=now_from_late)])
+    np.testing.assert_allclose(in_time, on_time, atol=1e-6)
