@@ -25,7 +25,9 @@ PARTS = {
     "rendering": "render_observations",
     "encoding": "encode",
     "labels": "__call__ experts/labels",
+    "trajectories": "demonstrate",
     "starts": "sample_starts",
+    "loading": "load handover_scene",
     "writing": "append",
 }
 

@@ -2,6 +2,7 @@
 
     python benchmarks/repeatability.py scenes/train
     python benchmarks/repeatability.py scenes/train --scenes 40 --draws 2 --out study.json
+    python benchmarks/repeatability.py scenes/synthetic --rebuild
 
 What an image does not determine can't be learnt, so like scenes must get like grasps.
 """
@@ -9,8 +10,8 @@ What an image does not determine can't be learnt, so like scenes must get like g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from h2rh_env import cli, files
+from h2rh_env.captures.synthetic.generate import GENERATOR_VERSION, RANDOM_OBJECT, generate_capture
 from h2rh_env.clearance import swept_hits
 from h2rh_env.errors import GraspError, HandoverError
 from h2rh_env.geometry import SE3, Array, rotation_angle, uniform_directions
@@ -32,10 +34,13 @@ from h2rh_env.grasps.surface import thinned
 from h2rh_env.gripper import half_turned
 from h2rh_env.handover_scene import HandoverScene, scene_folders
 from h2rh_env.interface import STANDOFF_M
+from h2rh_env.reconstruction.initialise import initialise
 
 JUMP_RAD = float(np.radians(20))
 OFF_M, OFF_RAD = 0.02, float(np.radians(4))  # how far off a learner's pre-grasp pose may well be
 OFF_DRAWS = 100
+LEFT_OUT = 2  # cameras, when a capture is reconstructed anew
+REBUILT = "two cameras fewer"
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 Clouds = tuple[Array, Array]  # object and hand, (P, 3) each, m
@@ -53,6 +58,8 @@ class RepeatabilityStudy:
     """Times that each change is drawn."""
     seed: int = 0
     """Of the changes."""
+    rebuild: bool = False
+    """Also reconstruct invented captures anew, from six of their eight cameras."""
     out: Path | None = None
     """JSON file for the table's rows."""
 
@@ -115,6 +122,26 @@ def _with_holes(cloud: Array, rng: np.random.Generator) -> Array:
     return cloud[kept]
 
 
+def rebuilt(scene: HandoverScene, rng: np.random.Generator) -> Clouds:
+    """Of the same capture, with two cameras left out.
+
+    Raises:
+        HandoverError: the capture was not invented by this version of the package.
+    """
+    capture, settings = scene.provenance.get("capture", {}), scene.provenance.get("settings", {})
+    if capture.get("generator_version") != GENERATOR_VERSION or "optimise" in settings:
+        raise HandoverError(
+            f"{scene.name} was not built from depth with generator {GENERATOR_VERSION}, so it can't be rebuilt; "
+            "leave --rebuild out or make scenes with: python -m h2rh_env.build --synthetic 40 --out SCENES"
+        )
+    invented = str(capture["object"]).startswith(RANDOM_OBJECT)
+    whole = generate_capture(capture["seed"], RANDOM_OBJECT if invented else capture["object"])
+    kept = np.sort(rng.permutation(len(whole.views))[: len(whole.views) - LEFT_OUT])
+    fewer = replace(whole, views=tuple(whole.views[i] for i in kept))
+    _, points, hand = initialise(fewer, settings["voxel_m"], settings["max_gaussians"])
+    return points.astype(np.float64), hand.astype(np.float64)
+
+
 def choose(clouds: Clouds) -> GraspCandidate:
     """As a scene's building does it."""
     points = clouds[0].astype(np.float32)
@@ -148,12 +175,29 @@ def unsafe_when_off(grasp: GraspCandidate, hand_points: Array, rng: np.random.Ge
     return float(np.mean([swept_hits(hand_points, pose, STANDOFF_M).any() for pose in poses]))
 
 
+def seen_again(
+    scene: HandoverScene,
+    clouds: Clouds,
+    chosen: GraspCandidate,
+    config: RepeatabilityStudy,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, GraspCandidate, Clouds]]:
+    """Each change by name, the grasp that it should lead to, and the clouds it leaves."""
+    for name, change in CHANGES.items():
+        expected = mirrored_grasp(chosen) if change is mirrored else chosen
+        for _ in range(1 if change is mirrored else config.draws):
+            yield name, expected, change(clouds, rng)
+    if config.rebuild:
+        yield REBUILT, chosen, rebuilt(scene, np.random.default_rng(config.seed))
+
+
 def study(config: RepeatabilityStudy) -> dict[str, Any]:
     """Jumps by change, (n, 3) each: rad, m, m; and of each scene risk, graspability, and CPU seconds."""
     folders = scene_folders(config.folder)
     picked = [folders[i] for i in np.unique(np.linspace(0, len(folders) - 1, config.scenes).astype(int))]
     rng = np.random.default_rng(config.seed)
-    jumps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CHANGES}
+    names = [*CHANGES, REBUILT] if config.rebuild else [*CHANGES]
+    jumps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
     found: dict[str, Any] = {"scenes": [], "unsafe": [], "graspable": [], "seconds": [], "lost": 0}
     with cli.progress_bar() as bar:
         task = bar.add_task("scenes", total=len(picked), note="")
@@ -166,13 +210,11 @@ def study(config: RepeatabilityStudy) -> dict[str, Any]:
             found["scenes"].append(folder.name)
             found["graspable"].append(chosen.graspable)
             found["unsafe"].append(unsafe_when_off(chosen, clouds[1], np.random.default_rng(config.seed)))
-            for name, change in CHANGES.items():
-                for _ in range(1 if change is mirrored else config.draws):
-                    expected = mirrored_grasp(chosen) if change is mirrored else chosen
-                    try:
-                        jumps[name].append(jump(expected, choose(change(clouds, rng))))
-                    except GraspError:
-                        found["lost"] += 1
+            for name, expected, seen in seen_again(scene, clouds, chosen, config, rng):
+                try:
+                    jumps[name].append(jump(expected, choose(seen)))
+                except GraspError:
+                    found["lost"] += 1
             bar.update(task, advance=1, note=folder.name)
     return found | {"jumps": jumps}
 

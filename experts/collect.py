@@ -26,13 +26,12 @@ from h2rh_env.errors import DatasetError
 from h2rh_env.evaluation import episode_seed
 from h2rh_env.geometry import SE3, rotation_angle, rotation_from_euler_xyz
 from h2rh_env.handover_scene import HandoverScene, scene_folders
-from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS
+from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS, decode_action
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.start_poses import STARTS, sample_starts
 
 from .labels import Labeller
-from .three_phase import Phase
 
 HOLD_JITTER_M = 0.012
 HOLD_JITTER_RAD = 0.04
@@ -77,12 +76,13 @@ def demonstrate(
         rejected whole.
     """
     spread = rng.uniform(0, noise)
-    expert = labeller.expert
     poses = [world_from_start]
-    while expert.phase_at(scene, poses[-1]) is not Phase.DECLARE:
+    while True:
+        camera_from_next_camera, at_pregrasp = decode_action(labeller.expert.action_at(scene, poses[-1]))
+        if at_pregrasp:
+            break
         if len(poses) > MAX_EPISODE_STEPS:
             return None
-        camera_from_next_camera, _ = expert.plan_step(scene, poses[-1])
         noise_here = 0.0 if labeller.arrived(scene, poses[-1]) else spread
         poses.append(poses[-1] @ _disturbed(camera_from_next_camera, noise_here, rng))
     poses += [poses[-1] @ _random_motion(HOLD_JITTER_M, HOLD_JITTER_RAD, rng) for _ in range(hold)]
@@ -170,6 +170,7 @@ def collect(settings: CollectSettings) -> DemonstrationWriter:
             else:
                 writer.append(*result)
             bar.update(task, advance=1, note=f"{writer.dropped} dropped")
+    writer.finish()
     return writer
 
 

@@ -105,7 +105,7 @@ def _draw_gripper(axes: Axes3D, world_from_grasp: SE3, gripper: GripperGeometry)
         )
         faces = world_from_grasp.apply(corners)[FACES]
         axes.add_collection3d(
-            Poly3DCollection(faces, facecolor="#8d99ae40", edgecolor="#4a5568b0", linewidths=0.7, zorder=2)
+            Poly3DCollection(faces, facecolor="#ffd23f55", edgecolor="#8a6d00c0", linewidths=0.7, zorder=2)
         )
 
 

@@ -37,7 +37,8 @@ TINT = 0.12
 AXES = ((235, 70, 60), (80, 200, 90), (70, 120, 245))  # x, y, z
 AXIS_M = 0.05
 NEAREST_M = 0.05  # what is nearer to the camera's plane is not drawn
-INK, PAPER = (245, 245, 245), (20, 22, 26)
+INK, FAINT, PAPER = (245, 245, 245), (150, 150, 155), (20, 22, 26)
+CROSS_PX = 9
 PHASE_COLOURS = {
     Phase.AVOID: (240, 80, 80), Phase.TURN: (190, 140, 250), Phase.APPROACH: (250, 190, 90),
     Phase.SETTLE: (120, 210, 150), Phase.DECLARE: (90, 230, 230),
@@ -66,11 +67,12 @@ class PreviewSettings:
 
 
 def draw(demonstration: Demonstration, step: int, phase: Phase, camera: PinholeCamera) -> Image.Image:
-    """One frame: outlined masks, the grasp's axes where the fingers will close, phase, step and Cls."""
+    """One frame: outlined masks, the grasp's axes where the fingers will close, the image's middle, phase and Cls."""
     shown = _tinted(demonstration.rgb[step], demonstration.masks[step])
     size = (SCALE * shown.shape[1], SCALE * shown.shape[0])
     image = Image.fromarray(shown).resize(size, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
+    _draw_cross(pen, size)
     _draw_axes(pen, SE3.from_matrix(demonstration.camera_from_goal[step]), camera)
     _draw_caption(pen, demonstration, step, phase, size)
     return image
@@ -82,6 +84,13 @@ def _tinted(rgb: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8]) -> npt.NDA
         shown[mask] = (1 - TINT) * shown[mask] + TINT * tint
         shown[mask & ~binary_erosion(mask)] = tint
     return shown.astype(np.uint8)
+
+
+def _draw_cross(pen: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
+    """The middle of the image, where phase 1 brings the object."""
+    u, v = size[0] / 2, size[1] / 2
+    pen.line([(u - CROSS_PX, v), (u + CROSS_PX, v)], fill=FAINT)
+    pen.line([(u, v - CROSS_PX), (u, v + CROSS_PX)], fill=FAINT)
 
 
 def _draw_axes(pen: ImageDraw.ImageDraw, camera_from_goal: SE3, camera: PinholeCamera) -> None:

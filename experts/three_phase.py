@@ -119,8 +119,8 @@ class ThreePhaseExpert:
 
     def plan_step(self, scene: HandoverScene, world_from_camera: SE3) -> tuple[SE3, bool]:
         """The next motion `camera_from_next_camera` from any pose, and whether that pose is the pre-grasp pose."""
-        phase = self.phase_at(scene, world_from_camera)
         goal = self.goal(scene, world_from_camera)
+        phase = self._phase(scene, world_from_camera, goal)
         if phase is Phase.DECLARE:
             return SE3.identity(), True
         if phase is Phase.SETTLE:
@@ -135,7 +135,10 @@ class ThreePhaseExpert:
 
     def phase_at(self, scene: HandoverScene, world_from_camera: SE3) -> Phase:
         """Which phase a pose belongs to."""
-        goal, position = self.goal(scene, world_from_camera), world_from_camera.translation
+        return self._phase(scene, world_from_camera, self.goal(scene, world_from_camera))
+
+    def _phase(self, scene: HandoverScene, world_from_camera: SE3, goal: SE3) -> Phase:
+        position = world_from_camera.translation
         distance, angle = remaining(world_from_camera, goal)
         if distance <= self.tolerance_m and angle <= self.tolerance_rad:
             return Phase.DECLARE

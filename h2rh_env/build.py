@@ -2,6 +2,7 @@
 
     python -m h2rh_env.build CAPTURE --out scenes/mine
     python -m h2rh_env.build CAPTURE --out scenes/mine --holdout
+    python -m h2rh_env.build CAPTURE --out scenes/mine --grasps predictions.npz --grasp-format contact_graspnet
     python -m h2rh_env.build --synthetic 20 --out scenes/synthetic
 
 CAPTURE is a session folder of a DexYCB root, or a plain RGB-D folder. A build that was interrupted continues where
@@ -11,7 +12,7 @@ it was when the same command is given again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,9 @@ from .captures.synthetic.generate import generate_capture
 from .cluster import Cluster, map_tasks
 from .errors import CaptureError, GraspError, HandoverError
 from .grasps.antipodal import AntipodalProposer
-from .grasps.selection import select_grasp
+from .grasps.base import GraspProposer
+from .grasps.proposers import GraspSource, propose
+from .grasps.selection import count_faults, reasons, select_grasp
 from .handover_scene import HandoverScene
 from .interface import Label
 from .reconstruction.initialise import initialise
@@ -61,6 +64,8 @@ class BuildConfig:
     """Steps of optimisation, about 15 ms each. Default: 800, and none with --synthetic, where depth is plenty."""
     pose: bool = False
     """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
+    renderer: Literal["auto", "numba", "gsplat"] = "auto"
+    """What draws while optimising: gsplat on a GPU, or numba on the CPU; auto is gsplat where it can be used."""
     holdout: bool = False
     """First measure how well cameras that are left out are predicted, beside plain 3DGS; writes quality.md, its
     table as JSON, and a contact sheet."""
@@ -70,6 +75,8 @@ class BuildConfig:
     """Upper bound on the number of Gaussians."""
     compressed: bool = False
     """Save scenes in a quarter of the space: the splat in the compressed PLY layout of web viewers."""
+    grasp_source: tyro.conf.OmitArgPrefixes[GraspSource] = field(default_factory=GraspSource)
+    """Whose grasps to choose among."""
     workers: int = 1
     """Processes that build synthetic scenes side by side."""
     cluster: Cluster | None = None
@@ -85,6 +92,7 @@ def build_scene(
     settings: OptimiseSettings | None = None,
     progress: Callable[[int, float, float], None] = lambda *_: None,
     checkpoint_file: Path | None = None,
+    proposer: GraspProposer | None = None,
 ) -> HandoverScene:
     """A capture to a scene with its grasp.
 
@@ -94,10 +102,11 @@ def build_scene(
         step: told the name of each step as it begins.
         settings: of the optimisation; None for none.
         progress, checkpoint_file: see `optimise`.
+        proposer: of the grasps to choose among; the built-in sampler by default.
 
     Raises:
         CaptureError: nothing of the object is seen.
-        GraspError: no safe approach to the object exists.
+        GraspError: no safe approach to the object exists, or the proposer can propose nothing.
     """
     step("fusing depth")
     gaussians, object_points, hand_points = initialise(capture, voxel_m=voxel_m, max_gaussians=max_gaussians)
@@ -108,13 +117,15 @@ def build_scene(
         gaussians = optimise(gaussians, capture, settings, progress, checkpoint_file)
         object_points, hand_points = _solid(gaussians, Label.OBJECT), _solid(gaussians, Label.HAND)
     step("proposing grasps")
-    candidates = AntipodalProposer().propose(object_points, np.random.default_rng(seed))
+    candidates = propose(proposer or AntipodalProposer(), object_points, seed)
     step("choosing the grasp")
     grasp = select_grasp(candidates, object_points, hand_points)
     made_with: dict[str, Any] = {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians}
     if settings:
         made_with["optimise"] = asdict(settings)
     provenance = {"capture": capture.provenance, "settings": made_with, "version": __version__}
+    if not grasp.graspable:
+        provenance["grasp_faults"] = count_faults(candidates, object_points, hand_points)
     return HandoverScene(
         capture.name, capture.object_name, gaussians, object_points, hand_points, grasp, provenance
     )
@@ -139,6 +150,7 @@ def main(config: BuildConfig) -> None:
 def _build_one(config: BuildConfig, path: Path) -> None:
     settings = _settings(config, default_steps=OptimiseSettings().steps)
     capture = load_capture(path, config.frame)
+    proposer = config.grasp_source.proposer(capture)
     quality = _hold_out(config, capture, settings) if config.holdout else None
     with cli.progress_bar() as progress:
         task = progress.add_task(f"building {path.name}", total=settings.steps + 4, note="")
@@ -151,8 +163,9 @@ def _build_one(config: BuildConfig, path: Path) -> None:
 
         scene = build_scene(
             capture, config.seed, _voxel_m(config, settings), config.max_gaussians, step, settings, optimised,
-            config.out / CHECKPOINT,
+            config.out / CHECKPOINT, proposer,
         )  # fmt: skip
+        scene = replace(scene, provenance=scene.provenance | config.grasp_source.provenance())
         if quality:
             scene = replace(scene, provenance=scene.provenance | {"held_out_quality": quality})
         scene.save(config.out, compressed=config.compressed)
@@ -165,6 +178,7 @@ def _settings(config: BuildConfig, default_steps: int) -> OptimiseSettings:
     return replace(
         METHODS[config.method],
         steps=steps, seed=config.seed, pose=config.pose, max_gaussians=config.max_gaussians,
+        renderer=config.renderer,
     )  # fmt: skip
 
 
@@ -186,7 +200,7 @@ def _hold_out(
 
     def reconstruct(part: HandoverCapture, method: str) -> GaussianScene:
         gaussians, _, _ = initialise(part, _voxel_m(config, settings), config.max_gaussians)
-        mine = replace(METHODS[method], steps=settings.steps, seed=config.seed)
+        mine = replace(METHODS[method], steps=settings.steps, seed=config.seed, renderer=config.renderer)
         return optimise(gaussians, part, settings if method == config.method else mine)
 
     with cli.progress_bar() as progress:
@@ -202,6 +216,10 @@ def _hold_out(
 
 
 def _build_synthetic(config: BuildConfig) -> None:
+    if config.grasp_source.is_file:
+        raise GraspError(
+            "a file of grasps belongs to one capture; with --synthetic, give --grasps module:Class"
+        )
     objects = config.objects or ("random",)
     jobs = [(config.seed + i, objects[i % len(objects)], config) for i in range(config.synthetic)]
     failures: list[str] = []
@@ -227,22 +245,22 @@ def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
         settings = replace(_settings(config, default_steps=0), seed=seed)
         scene = build_scene(
             capture, seed, _voxel_m(config, settings), config.max_gaussians,
-            settings=settings if settings.steps else None,
+            settings=settings if settings.steps else None, proposer=config.grasp_source.proposer(capture),
         )  # fmt: skip
     except (CaptureError, GraspError) as error:
         return f"{name}: {error}", True
     folder = config.out / name
-    scene = replace(scene, name=name)
+    scene = replace(scene, name=name, provenance=scene.provenance | config.grasp_source.provenance())
     scene.save(folder, compressed=config.compressed)
     return _line(scene, folder), False
 
 
 def _line(scene: HandoverScene, folder: Path) -> str:
-    grasp = scene.grasp
-    return (
-        f"{folder}: {len(scene.gaussians)} Gaussians, grasp of width {1e3 * grasp.width_m:.0f} mm, "
-        f"score {grasp.score:.2f}{'' if grasp.graspable else ', no grasp fits'}"
-    )
+    made = f"{folder}: {len(scene.gaussians)} Gaussians"
+    if not scene.grasp.graspable:
+        faults = scene.provenance["grasp_faults"]
+        return f"{made}, an approach only: of {sum(faults.values())} grasps, {reasons(faults)}"
+    return f"{made}, grasp of width {1e3 * scene.grasp.width_m:.0f} mm, score {scene.grasp.score:.2f}"
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 A data set is a folder that plain Minari reads (`minari.MinariDataset(folder)`):
 
     metadata.json          Minari's; under "h2rh" schema, provenance and how many trajectories were dropped
-    main_data.hdf5         one link per episode
+    main_data.hdf5         one link per episode, and while it is written some to episodes to come
     episodes/000000.hdf5   one episode each, deflated
 
-Each append moves three whole files into place, the count in metadata.json last. So a data set whose writer was
-killed at any moment is readable, and lacks at most the episode that was being written.
+Each append moves whole files into place, the count in metadata.json last. So a data set whose writer was killed at
+any moment is readable, and lacks at most the episode that was being written.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from .interface import GRASP_SCORE_THRESHOLD, action_space, observation_space
 SCHEMA = "h2rh-demonstrations-1"
 METADATA, INDEX, EPISODES = "metadata.json", "main_data.hdf5", "episodes"
 MAX_STEPS = 1000
+FIRST_LINKS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,7 @@ class DemonstrationWriter:
         if not self.folder.exists():
             _create(self.folder, camera, provenance)
         self._metadata = _read_metadata(self.folder)
+        self._links = self.episodes  # that are known to be there
         if self._metadata["h2rh"]["provenance"] != json.loads(json.dumps(provenance)):
             raise DatasetError(
                 f"{self.folder} holds demonstrations of other scenes or settings; give another --out or delete it"
@@ -132,11 +134,20 @@ class DemonstrationWriter:
     def append(self, episode: bytes, steps: int) -> None:
         """Adds an episode of `steps` steps that `encode` made."""
         files.write_bytes(self.folder / EPISODES / f"{self.episodes:06d}.hdf5", episode)
-        files.write_bytes(self.folder / INDEX, _index(self.episodes + 1))
+        if self.episodes == self._links:
+            self._link(max(FIRST_LINKS, 2 * self._links))
         self._metadata["total_episodes"] += 1
         self._metadata["total_steps"] += steps
         self._metadata["dataset_size"] += round(len(episode) / 1e6, 3)
         files.write_json(self.folder / METADATA, self._metadata)
+
+    def finish(self) -> None:
+        """Takes away the links to episodes that did not come; without it a data set is as readable."""
+        self._link(self.episodes)
+
+    def _link(self, episodes: int) -> None:
+        files.write_bytes(self.folder / INDEX, _index(episodes))
+        self._links = episodes
 
     def drop(self) -> None:
         """Counts a trajectory that was rejected."""

@@ -5,9 +5,10 @@
     meta/info.json, meta/stats.json                       what there is, and its statistics
     meta/tasks.parquet                                    one task
     meta/episodes/chunk-000/file-000.parquet              a row per episode: where its frames and its video begin
-    data/chunk-000/file-000.parquet                       a row per frame
+    data/chunk-000/file-000.parquet                       a row per frame, a row group per episode
     videos/observation.images.rgb/chunk-000/file-000.mp4  the episodes' frames, one after another
     videos/observation.images.masks/...                   masks as grey: object 255, hand 128, lossless
+    meta/h2rh.json                                        ours: provenance, and each episode's scene and seed
 
 Demonstrations have no clock; `--fps` only says how fast to play them.
 """
@@ -104,19 +105,25 @@ def _write(settings: ExportSettings, summary: DatasetSummary, folder: Path) -> N
     totals = Statistics()
     demonstrations = read_demonstrations(settings.data)
     frames = 0
+    origins: list[dict[str, Any]] = []
     with cli.progress_bar() as bar:
         task = bar.add_task("episodes", total=summary.episodes, note="")
         for first in range(0, summary.episodes, EPISODES_PER_FILE):
             part = islice(demonstrations, EPISODES_PER_FILE)
-            shown = (_told(demonstration, bar, task) for demonstration in part)
+            shown = (_told(demonstration, bar, task, origins) for demonstration in part)
             frames = _write_part(shown, first, frames, totals, summary, settings.fps, folder)
     _write_tasks(folder / "meta/tasks.parquet")
     files.write_json(folder / "meta/stats.json", totals.nested())
     files.write_json(folder / "meta/info.json", _info(summary, frames, settings.fps))
+    files.write_json(folder / "meta/h2rh.json", {"provenance": summary.provenance, "episodes": origins})
 
 
-def _told(demonstration: Demonstration, bar: Progress, task: TaskID) -> Demonstration:
+def _told(
+    demonstration: Demonstration, bar: Progress, task: TaskID, origins: list[dict[str, Any]]
+) -> Demonstration:
+    """The demonstration, once it is counted and its origin noted."""
     bar.update(task, advance=1)
+    origins.append({name: getattr(demonstration, name) for name in ("scene", "scene_hash", "seed")})
     return demonstration
 
 
@@ -290,15 +297,24 @@ def _pyarrow(module: str) -> Any:
 
 
 def _write_frames(path: Path, episodes: Sequence[Values]) -> None:
+    """A row group per episode, so that one is read without the others."""
+    tables = [_frame_table(columns) for columns in episodes]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _pyarrow("pyarrow.parquet").ParquetWriter(path, tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
+
+
+def _frame_table(columns: Values) -> Any:
     pa = _pyarrow("pyarrow")
     arrays = {}
     for key in (*VECTORS, *SCALARS):
-        values = np.concatenate([columns[key] for columns in episodes])
+        values = columns[key]
         if key in VECTORS:
             arrays[key] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
         else:
             arrays[key] = pa.array(values)
-    _write_parquet(path, pa.table(arrays))
+    return pa.table(arrays)
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:

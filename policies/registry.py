@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from h2rh_env.errors import PolicyError
 from h2rh_env.interface import Policy
+from h2rh_env.plugins import make_plugin
 
 POLICIES = {
     "expert": "experts.three_phase:ThreePhaseExpert",
@@ -19,7 +15,7 @@ POLICIES = {
     "ibvs-mask": "policies.ibvs:IbvsMask",
 }
 SHIPPED_CHECKPOINT = "assets/checkpoints/compact"
-METHODS = ("reset", "act")
+METHODS = {"reset": "reset(seed)", "act": "act(observation) -> action (7,)"}
 
 
 def make_policy(name: str) -> Policy:
@@ -35,7 +31,7 @@ def make_policy(name: str) -> Policy:
         CheckpointError: the folder is not a checkpoint.
     """
     if name in POLICIES:
-        return _resolve(POLICIES[name])
+        return _made(POLICIES[name])
     path = Path(name)
     if path.is_dir():
         from .handover_policy import HandoverPolicy
@@ -50,7 +46,7 @@ def make_policy(name: str) -> Policy:
 
         return Sb3Policy(path)
     if ":" in name:
-        return _resolve(name)
+        return _made(name)
     raise PolicyError(
         f"there is no policy {name!r}{_closest(name)}; known are {', '.join(POLICIES)}, "
         "a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip file, and module:Class"
@@ -66,41 +62,11 @@ def shipped_policy() -> Policy:
     return HandoverPolicy.load(Path(h2rh_env.__file__).parent / SHIPPED_CHECKPOINT)
 
 
-def _closest(name: str) -> str:
-    close = difflib.get_close_matches(name, POLICIES, n=1)
-    return f"; did you mean {close[0]!r}" if close else ""
-
-
-def _resolve(target: str) -> Policy:
-    factory = _import(target)
-    try:
-        policy = factory()
-    except TypeError as error:
-        raise PolicyError(f"{target} cannot be made without arguments ({error})") from None
-    missing = [method for method in METHODS if not callable(getattr(policy, method, None))]
-    if missing:
-        raise PolicyError(
-            f"{target} is not a policy: it lacks {' and '.join(missing)}; "
-            "a policy has reset(seed) and act(observation) -> action (7,)"
-        )
+def _made(target: str) -> Policy:
+    policy: Policy = make_plugin(target, "policy", METHODS, PolicyError)
     return policy
 
 
-def _import(target: str) -> Callable[[], Any]:
-    module_name, _, attribute = target.partition(":")
-    here = os.getcwd()
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
-        raise PolicyError(
-            f"module {module_name!r} of policy {target!r} cannot be imported ({error})"
-        ) from None
-    finally:
-        if added:
-            sys.path.remove(here)
-    if not hasattr(module, attribute):
-        raise PolicyError(f"module {module_name!r} has no {attribute!r}; it was named in policy {target!r}")
-    return getattr(module, attribute)
+def _closest(name: str) -> str:
+    close = difflib.get_close_matches(name, POLICIES, n=1)
+    return f"; did you mean {close[0]!r}" if close else ""

@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 import h5py
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from ..errors import GraspError
 from ..geometry import SE3, Array
@@ -33,6 +34,7 @@ Format = Literal["graspnet", "acronym", "contact_graspnet", "graspnet_1b"]
 
 MAX_GRASPS = 1_000_000
 MAX_FILE_BYTES = 1 << 30
+FAR_M = 0.1  # from the object: where no grasp of it can close
 # How far ahead of its origin each method's own gripper drawing has the midpoint of the fingertips, m.
 ACRONYM_DEPTH_M = 0.11217
 CONTACT_GRASPNET_DEPTH_M = 0.1034
@@ -63,7 +65,7 @@ class GraspFile:
         path, format: see the table above.
         world_from_source: of the frame that the file's grasps are in: the camera's, or the object mesh's.
         about_mean: the grasps are about the mean of the object's points, which GraspNet takes away before it looks;
-            Eq. 2 adds it again: G_GS = G_o + Mean_o.
+            Eq. 2 adds it again: G_GS = G_o + Mean_o. Of the source only the axes count then.
         min_score: grasps that score less are left out.
     """
 
@@ -79,14 +81,25 @@ class GraspFile:
         """The file's grasps, whatever the points but for their mean.
 
         Raises:
-            GraspError: as `read_grasps`.
+            GraspError: as `read_grasps`; no grasp scores enough; or none is anywhere near the object.
         """
+        points = np.asarray(object_points_world, np.float64)
         world_from_source = self.world_from_source or SE3.identity()
         if self.about_mean:
-            mean = np.asarray(object_points_world, np.float64).mean(axis=0)
-            world_from_source = SE3(world_from_source.rotation, world_from_source.translation + mean)
-        candidates = read_grasps(self.path, self.format, world_from_source)
-        return [candidate for candidate in candidates if candidate.score >= self.min_score]
+            world_from_source = SE3(world_from_source.rotation, points.mean(axis=0))
+        read = read_grasps(self.path, self.format, world_from_source)
+        candidates = [candidate for candidate in read if candidate.score >= self.min_score]
+        if not candidates:
+            raise GraspError(f"{self.path} has {len(read)} grasps, none that scores {self.min_score} or more")
+        contacts = np.array([candidate.contact_world for candidate in candidates])
+        apart_m = float(cKDTree(points).query(contacts)[0].min())
+        if apart_m > FAR_M:
+            raise GraspError(
+                f"the nearest of the {len(candidates)} grasps in {self.path} would close {apart_m:.2f} m beside the "
+                "object; they are in another frame than was said: see --grasp-camera, --grasp-frame and "
+                "--grasp-about-mean"
+            )
+        return candidates
 
 
 def read_grasps(

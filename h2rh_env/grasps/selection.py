@@ -6,7 +6,7 @@ which the good grasps crowd is found first, blurred so much that no single grasp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -60,16 +60,33 @@ def select_grasp(
         for choice in _choices(crowd, worth):
             if worth.allows(choice.world_from_grasp):
                 return choice
-        told.append(f"of {len(faults)} {tried} tried, {_reasons(faults)}")
+        told.append(f"of {len(faults)} {tried} tried, {reasons(_counted(faults))}")
     raise GraspError(f"no safe approach to the object: {'; '.join(told)}")
 
 
-def _reasons(faults: npt.NDArray[np.int64]) -> str:
-    """How many have which fault first."""
+def count_faults(
+    candidates: Sequence[GraspCandidate],
+    object_points: npt.ArrayLike,
+    hand_points: npt.ArrayLike,
+    gripper: GripperGeometry = ROBOTIQ_2F85,
+    limits: Limits | None = None,
+) -> dict[str, int]:
+    """Which fault how many grasps have first, as `select_grasp` sees them before it looks closely."""
+    worth = Worth(
+        Situation.of(object_points, hand_points), limits or Limits(), Preferences(), gripper, closes=True
+    )
+    return _counted(_safe_ones(list(candidates), worth)[1])
+
+
+def _counted(faults: npt.NDArray[np.int64]) -> dict[str, int]:
     counts = np.bincount(faults, minlength=1 + len(FAULTS))
     names = ("are safe only at first sight", *FAULTS)
-    reasons = [f"{count} {name}" for count, name in zip(counts, names, strict=True) if count]
-    return ", ".join(reasons) or "none to judge"
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+
+
+def reasons(faults: Mapping[str, int]) -> str:
+    """How many have which fault first, in words."""
+    return ", ".join(f"{count} {name}" for name, count in faults.items()) or "none to judge"
 
 
 def _safe_ones(candidates: list[GraspCandidate], worth: Worth) -> tuple[Crowd, npt.NDArray[np.int64]]:

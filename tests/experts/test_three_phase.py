@@ -13,7 +13,7 @@ from experts.trajectory import remaining
 from h2rh_env.errors import PolicyError
 from h2rh_env.geometry import SE3, angle_between, look_at, uniform_directions
 from h2rh_env.gripper import half_turned
-from h2rh_env.interface import Policy, action_space, decode_action
+from h2rh_env.interface import MAX_EPISODE_STEPS, Policy, action_space, decode_action
 from h2rh_env.metrics import closes_on
 from h2rh_env.start_poses import sample_starts
 
@@ -40,7 +40,7 @@ def anywhere(scene, seed: int) -> SE3:
 def test_from_every_start_it_declares_at_the_pregrasp_pose_in_time(tiny_scene, seed):
     rollout = EXPERT.rollout(tiny_scene, start_of(tiny_scene, seed))
     assert rollout.declared
-    assert len(rollout.actions) <= 29
+    assert len(rollout.actions) <= MAX_EPISODE_STEPS
     end, pregrasp = rollout.poses[-1], tiny_scene.grasp.pregrasp(0.3)
     np.testing.assert_allclose(end.translation, pregrasp.translation, atol=1e-3)
     turned = min(remaining(end, goal)[1] for goal in (pregrasp, half_turned(pregrasp)))

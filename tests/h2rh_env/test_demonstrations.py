@@ -10,6 +10,7 @@ import minari
 import numpy as np
 import pytest
 
+from h2rh_env import demonstrations
 from h2rh_env.camera import HAND_EYE_CAMERA
 from h2rh_env.demonstrations import (
     Demonstration,
@@ -81,6 +82,26 @@ def test_writing_goes_on_where_it_stopped(tmp_path: Path) -> None:
     summary = describe(tmp_path / "data")
     assert (summary.episodes, summary.dropped, summary.provenance) == (3, 1, PROVENANCE)
     assert [demonstration.seed for demonstration in read_demonstrations(tmp_path / "data")] == [0, 1, 7]
+
+
+def test_links_are_written_seldom_and_when_finished_there_is_one_per_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    index = demonstrations._index
+
+    def noted(count: int) -> bytes:
+        written.append(count)
+        return index(count)
+
+    monkeypatch.setattr(demonstrations, "_index", noted)
+    monkeypatch.setattr(demonstrations, "FIRST_LINKS", 2)
+    episodes = write(tmp_path / "data", 5)
+    assert written == [0, 2, 4, 8]
+    assert minari.MinariDataset(tmp_path / "data").total_episodes == 5
+    DemonstrationWriter(tmp_path / "data", CAMERA, PROVENANCE).finish()
+    with h5py.File(tmp_path / "data" / "main_data.hdf5") as file:
+        assert [len(episode["actions"]) for episode in file.values()] == list(map(len, episodes))
 
 
 def test_a_folder_of_other_provenance_is_not_continued(tmp_path: Path) -> None:

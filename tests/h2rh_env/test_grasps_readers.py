@@ -108,7 +108,7 @@ def test_grasps_move_with_the_frame_they_are_given_in(tmp_path_factory, seed):
 
 def test_a_file_is_a_proposer_that_leaves_bad_grasps_out(tmp_path):
     proposer = GraspFile(write_graspnet_1b(tmp_path / "0000.npy"), "graspnet_1b", min_score=0.5)
-    proposed = proposer.propose(np.zeros((100, 3), np.float32), np.random.default_rng(0))
+    proposed = proposer.propose(POSES[:, :3, 3].astype(np.float32), np.random.default_rng(0))
     assert [candidate.score for candidate in proposed] == [0.9, 0.5, 1.0]
 
 
@@ -117,7 +117,8 @@ def test_a_file_is_a_proposer_that_leaves_bad_grasps_out(tmp_path):
 def test_eq_2_adds_the_mean_of_the_objects_points(tmp_path_factory, seed):
     path = write_contact_graspnet(tmp_path_factory.mktemp("grasps") / "centred.npz")
     rng = np.random.default_rng(seed)
-    points = rng.normal(size=(200, 3)) + rng.normal(size=3)
+    contacts = np.array([grasp.contact_world for grasp in read_grasps(path, "contact_graspnet")])
+    points = np.concatenate([contacts, -contacts]) + rng.normal(size=3)
     centred = GraspFile(path, "contact_graspnet", about_mean=True).propose(points, rng)
     for grasp, given_grasp in zip(centred, read_grasps(path, "contact_graspnet"), strict=True):
         shift = grasp.world_from_grasp.translation - given_grasp.world_from_grasp.translation

@@ -19,7 +19,7 @@ from h2rh_env.grasps.preferences import Preferences, Situation
 from h2rh_env.grasps.refinement import CHANGES
 from h2rh_env.grasps.safety import FAULTS, Limits, hand_is_near, judge
 from h2rh_env.grasps.selection import select_grasp
-from h2rh_env.gripper import FINGERTIP_DEPTH_M, half_turned
+from h2rh_env.gripper import FINGERTIP_DEPTH_M, PANDA, half_turned
 
 CENTRE = np.array([0.6, 0.1, 0.4])
 NO_HAND = np.zeros((0, 3))
@@ -135,6 +135,15 @@ def test_arriving_two_centimetres_and_four_degrees_off_is_still_safe_for_the_han
         assert not swept_hits(hand, grasp.pregrasp() @ off, 0.3).any()
 
 
+def test_for_the_panda_the_pandas_own_boxes_stay_clear():
+    candidates = AntipodalProposer(PANDA, seeds=200).propose(POINTS, np.random.default_rng(0))
+    grasp = select_grasp(candidates, POINTS, HAND, PANDA)
+    assert grasp.graspable
+    assert not swept_hits(HAND, grasp.pregrasp(), 0.3, gripper=PANDA).any()
+    assert not swept_hits(POINTS, grasp.pregrasp(), 0.3, 0.0, PANDA).any()
+    assert between_fingers(grasp.world_from_grasp.inverse().apply(POINTS), PANDA).sum() > 50
+
+
 def test_of_two_free_ends_the_upper_one_is_taken():
     rng = np.random.default_rng(0)
     points, _ = held_can(radius=0.03, height=0.3)
@@ -219,6 +228,15 @@ def test_eq_1_is_the_distance_to_the_grasp_frames_origin(seed):
     hand = pose.translation + rng.normal(scale=0.1, size=(20, 3))
     inside = hand_is_near(pose.inverse().apply(hand), 0.1)
     np.testing.assert_array_equal(inside, np.linalg.norm(hand - pose.translation, axis=1) < 0.1)
+
+
+@given(seed=st.integers(0, 2**32 - 1), standoff_m=st.floats(0, 1))
+def test_eq_7_is_the_standoff_back_along_the_grasps_z_without_turning(seed, standoff_m):
+    rng = np.random.default_rng(seed)
+    pose = SE3(Rotation.random(rng=rng).as_matrix(), rng.normal(size=3))
+    pregrasp = GraspCandidate(pose, 0.05, 1.0).pregrasp(standoff_m)
+    np.testing.assert_array_equal(pregrasp.rotation, pose.rotation)
+    np.testing.assert_allclose(pose.inverse().apply(pregrasp.translation), [0, 0, -standoff_m], atol=1e-12)
 
 
 def faults_of(points: np.ndarray, hand: np.ndarray, grasp: SE3, closes: bool = True) -> str:

@@ -133,6 +133,16 @@ def test_episodes_follow_one_another_without_a_gap(reader):
             assert length_s == pytest.approx(len(written) / FPS)
 
 
+def test_an_episode_is_a_row_group_and_its_origin_is_told(reader):
+    paths = sorted((reader.root / "data").glob("*/*.parquet"))
+    groups = [(path, i) for path in paths for i in range(pq.ParquetFile(path).num_row_groups)]
+    for (path, i), written in zip(groups, WRITTEN, strict=True):
+        assert pq.ParquetFile(path).read_row_group(i).num_rows == len(written)
+    ours = json.loads((reader.root / "meta/h2rh.json").read_text())
+    assert ours["provenance"] == {"seed": 0}
+    assert [(e["scene"], e["seed"]) for e in ours["episodes"]] == [(w.scene, w.seed) for w in WRITTEN]
+
+
 def test_numbers_come_back(reader):
     for episode, written in enumerate(WRITTEN):
         frames = reader.frames(episode)
