@@ -2,6 +2,7 @@
 
     python train.py data/train --out runs/mine
     python train.py data/train --out runs/mine --scenes scenes/train --dagger-rounds 3
+    torchrun --nproc_per_node 4 train.py data/train --out runs/mine --device cuda --bf16
     python train.py --algo ppo --initial runs/mine --scenes scenes/train --out runs/reinforced
 
 The result is a checkpoint folder: python evaluate.py --policy runs/mine. The same command continues a run that was
@@ -28,6 +29,7 @@ from policies.checkpoints import save_checkpoint
 from policies.curves import draw_curves
 from policies.dagger import SceneRollouts, fit_with_bar, one_round
 from policies.network import HandoverNetwork
+from policies.processes import joined
 from policies.training import FitSettings, seeded_network
 
 VALIDATION_STARTS = 5
@@ -87,7 +89,8 @@ def main(settings: TrainSettings) -> None:
 
 
 def _clone(settings: TrainSettings) -> None:
-    with cli.progress_bar() as bar:
+    with joined(settings.fit.device) as device, cli.progress_bar() as bar:
+        settings = replace(settings, fit=replace(settings.fit, device=device))
         network = seeded_network(settings.policy, settings.fit.seed)
         frames = _read(settings, network, bar)
         held_out = held_out_scenes(frames.scenes, settings.validation, settings.fit.seed)

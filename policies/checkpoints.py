@@ -14,7 +14,8 @@ from safetensors.torch import load, save
 from h2rh_env import files
 from h2rh_env.errors import CheckpointError
 
-from .network import HandoverNetwork, make_network
+from .network import HandoverNetwork
+from .networks import make_network
 
 FORMAT = "h2rh-checkpoint-1"
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"

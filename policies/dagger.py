@@ -20,6 +20,7 @@ from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.start_poses import sample_starts
 
+from . import processes
 from .batches import Frames, concatenate, read_frames, save_frames
 from .network import HandoverNetwork
 from .rollouts import Images, Label, roll_out
@@ -83,8 +84,9 @@ def one_round(
         folder: keeps the round's frames and state, so that it can be continued.
     """
     kept = folder / "frames.safetensors"
-    if not kept.is_file():
+    if processes.number() == 0 and not kept.is_file():
         save_frames(kept, rollouts.label(network, label, starts, settings.seed, bar))
+    processes.wait_for_all()
     frames = concatenate([frames, read_frames(kept)])
     return frames, fit_with_bar(network, frames, validation, settings, folder, bar, each)
 

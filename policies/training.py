@@ -12,15 +12,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from h2rh_env import files
 from h2rh_env.errors import CheckpointError
 
+from . import processes
 from .augmentation import augmented
 from .batches import Batch, Frames
 from .losses import LAMBDA_ROTATION, LAMBDA_TRANSLATION, Terms, goal_loss, handover_loss
-from .network import HandoverNetwork, make_network
+from .network import HandoverNetwork
+from .networks import make_network
 
 STATE = "state.safetensors"
 History = list[dict[str, float]]
@@ -50,6 +53,10 @@ class FitSettings:
     """Strength: 0 mirrors only; see `augmented` for 1."""
     seed: int = 0
     """Of first weights, order and augmentation."""
+    device: str = "cpu"
+    """Where to fit: cpu, or cuda."""
+    bf16: bool = False
+    """Forward passes in bfloat16, as a GPU is fast at."""
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("positive_weight", 1), ("augmentation", 0)):
@@ -78,7 +85,7 @@ def fit(
         validation: frames to report a loss on after every epoch; may be empty.
         folder: keeps the state of the last whole epoch. A call with the same arguments continues from there.
         each: called after every epoch with the history, learning and validation loss terms of each epoch; `network`
-            holds the averaged weights meanwhile.
+            holds the averaged weights meanwhile, on the CPU. Of several processes the first alone calls it.
 
     Raises:
         CheckpointError: the folder keeps the state of another run, or the loss is not finite.
@@ -95,11 +102,13 @@ def fit(
                     for name, value in measure(network, validation, settings).items()
                 }
         history.append(terms)
-        with run.averaged_weights():
-            each(history)
-        run.store(Path(folder) / STATE, history)
+        if processes.number() == 0:
+            with run.averaged_weights():
+                each(history)
+            run.store(Path(folder) / STATE, history)
+        processes.wait_for_all()
     network.load_state_dict(run.average)
-    network.eval()
+    network.cpu().eval()
     return history
 
 
@@ -114,9 +123,14 @@ def measure(network: HandoverNetwork, frames: Frames, settings: FitSettings) -> 
     return _means(losses)
 
 
-def _loss(network: HandoverNetwork, batch: Batch, settings: FitSettings) -> Terms:
+def _loss(
+    network: HandoverNetwork, batch: Batch, settings: FitSettings, model: nn.Module | None = None
+) -> Terms:
+    """Args: model: what answers for the network, itself by default."""
     images, geometry, actions, goals = batch
-    predicted = network(images, geometry)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bf16):
+        predicted = (model or network)(images, geometry)
+    predicted = predicted.float()
     if network.predicts_goal:
         return goal_loss(predicted, goals)
     return handover_loss(
@@ -132,7 +146,9 @@ class _Run:
     """A network, its optimiser and the moving average of its weights."""
 
     def __init__(self, network: HandoverNetwork, frames: Frames, settings: FitSettings) -> None:
-        self.network, self.frames, self.settings = network, frames, settings
+        self.network, self.frames, self.settings = network.to(settings.device), frames, settings
+        shared = processes.count() > 1
+        self.model: nn.Module = DistributedDataParallel(network) if shared else network
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -147,7 +163,9 @@ class _Run:
         losses = []
         for index, rows in enumerate(order.split(self.settings.batch_size)):
             step = number * self.steps_per_epoch + index
-            losses.append(self._step(step, self._batch(rows, generator)))
+            batch = self._own_part(self._batch(rows, generator))
+            if len(batch[0]):
+                losses.append(self._step(step, batch))
         means = _means(losses)
         if not math.isfinite(means["total"]):
             raise CheckpointError(
@@ -160,10 +178,19 @@ class _Run:
         batch = images.float() / 255, geometry, actions, goals
         return augmented(batch, self.network, generator, self.settings.augmentation)
 
+    def _own_part(self, batch: Batch) -> Batch:
+        """This process's share, as large as the others', so that mean gradients are those of the whole."""
+        mine, all_of_them = processes.number(), processes.count()
+        whole = len(batch[0]) // all_of_them * all_of_them
+        images, geometry, actions, goals = (
+            tensor[mine:whole:all_of_them].to(self.settings.device) for tensor in batch
+        )
+        return images, geometry, actions, goals
+
     def _step(self, step: int, batch: Batch) -> Terms:
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * self._schedule(step)
-        loss = _loss(self.network, batch, self.settings)
+        loss = _loss(self.network, batch, self.settings, self.model)
         self.optimiser.zero_grad()
         loss["total"].backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -184,7 +211,7 @@ class _Run:
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
 
     def averaged_weights(self) -> _Swapped:
-        return _Swapped(self.network, self.average)
+        return _Swapped(self.network, self.average, self.settings.device)
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Everything that changes while fitting, by name; the optimiser's parts appear with its first step."""
@@ -198,7 +225,8 @@ class _Run:
                 yield f"{part}/{key}", value
 
     def _fingerprint(self) -> str:
-        return json.dumps({"settings": asdict(self.settings), "frames": len(self.frames)}, sort_keys=True)
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "device"}
+        return json.dumps({"settings": settings, "frames": len(self.frames)}, sort_keys=True)
 
     def store(self, path: Path, history: History) -> None:
         metadata = {"run": self._fingerprint(), "history": json.dumps(history)}
@@ -232,14 +260,16 @@ def _fresh_state(parameter: Tensor) -> dict[str, Tensor]:
 
 
 class _Swapped:
-    """A context in which a network has other weights."""
+    """A context in which a network has other weights, on the CPU."""
 
-    def __init__(self, network: HandoverNetwork, weights: dict[str, Tensor]) -> None:
-        self._network, self._weights = network, weights
+    def __init__(self, network: HandoverNetwork, weights: dict[str, Tensor], device: str) -> None:
+        self._network, self._weights, self._device = network, weights, device
 
     def __enter__(self) -> None:
         self._own: dict[str, Any] = {key: value.clone() for key, value in self._network.state_dict().items()}
         self._network.load_state_dict(self._weights)
+        self._network.cpu()
 
     def __exit__(self, *exception: object) -> None:
+        self._network.to(self._device)
         self._network.load_state_dict(self._own)

@@ -8,7 +8,8 @@ from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
 from policies.augmentation import augmented
 from policies.batches import Batch
-from policies.network import CompactNetwork, rotation_about
+from policies.compact import CompactNetwork
+from policies.tensors import rotation_about
 
 NETWORK = CompactNetwork()
 

@@ -22,7 +22,7 @@ from policies.batches import (
     save_frames,
     split_by_scene,
 )
-from policies.network import make_network
+from policies.networks import make_network
 
 component = st.floats(-1, 1)
 

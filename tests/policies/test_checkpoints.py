@@ -10,7 +10,7 @@ from h2rh_env.geometry import SE3
 from h2rh_env.interface import action_space, decode_action
 from policies.checkpoints import load_checkpoint, read_config, save_checkpoint
 from policies.handover_policy import HandoverPolicy
-from policies.network import make_network
+from policies.networks import make_network
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from h2rh_env.errors import PolicyError
 from h2rh_env.interface import Policy
 from policies.checkpoints import save_checkpoint
 from policies.ibvs import IbvsMask
-from policies.network import make_network
+from policies.networks import make_network
 from policies.registry import make_policy
 
 FOREIGN = """

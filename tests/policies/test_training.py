@@ -1,13 +1,20 @@
+import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import multiprocessing
 
 from h2rh_env.errors import CheckpointError
 from policies.batches import Frames
+from policies.compact import CompactNetwork
 from policies.curves import draw_curves
-from policies.network import CompactNetwork, HandoverNetwork, looking_along
+from policies.network import HandoverNetwork
+from policies.processes import joined
+from policies.tensors import looking_along
 from policies.training import STATE, FitSettings, History, fit, measure, seeded_network
 
 SMALL = {"window": 32, "widths": (8, 8, 8, 8), "hidden": 32}
@@ -108,3 +115,34 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
     history = fit(small_network(), some_frames(6), some_frames(4, 1), SETTINGS, tmp_path)
     draw_curves(tmp_path / "curves.png", history, [(1, 0.2), (3, 0.9)])
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def fit_as_one_of_two(number: int, port: int, folder: str) -> None:
+    os.environ.update(RANK=str(number), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    network = small_network()
+    with joined("cpu"):
+        fit(network, some_frames(8), some_frames(0), SETTINGS, folder)
+    torch.save(network.state_dict(), f"{folder}/{number}.pt")
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(fit_as_one_of_two, (port, str(tmp_path)), 2)
+    alone = small_network()
+    fit(alone, some_frames(8), some_frames(0), SETTINGS, tmp_path / "alone")
+    for number in (0, 1):
+        together = small_network()
+        together.load_state_dict(torch.load(tmp_path / f"{number}.pt"))
+        torch.testing.assert_close(weights(together), weights(alone), atol=1e-5, rtol=1e-4)
+
+
+def test_bfloat16_learns_nearly_the_same(tmp_path: Path) -> None:
+    frames, losses = some_frames(8), {}
+    for bf16 in (False, True):
+        settings = replace(SETTINGS, bf16=bf16)
+        history = fit(small_network(), frames, some_frames(0), settings, tmp_path / str(bf16))
+        losses[bf16] = history[-1]["learning_total"]
+    assert losses[True] != losses[False]
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
