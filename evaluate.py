@@ -4,6 +4,7 @@
     python evaluate.py --scenes scenes/mine --policy learned --policy my_pkg.mine:MyPolicy --out results/mine
     python evaluate.py --suite robust --policy learned --workers 2 --out results/robust
     python evaluate.py --reproduce results/mine/report.json
+    python evaluate.py --target emulator --policy learned --out results/table2
 
 A policy is a name (expert, learned, ibvs-mask), a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip, or
 module:Class. docs/benchmark.md defines suites and figures.
@@ -50,6 +51,13 @@ class EvaluateConfig:
     """Start poses per scene; every policy gets the same (Sec. IV-A: 10)."""
     seed: int = 0
     """Seed of the start poses."""
+    target: Literal["simulation", "emulator"] = "simulation"
+    """simulation: episodes in the environment. emulator: the paper's Table II, trials in real time through the robot
+    stack of real_robot/ against an emulated arm, gripper and camera; writes table2.md, table2.json and their logs."""
+    segmenter: str = "labels"
+    """Of the emulated camera's images: labels (the truth), network (the built-in one), or module:Class."""
+    givers: int = 4
+    """With --target emulator: givers of each object (Sec. IV-A: 4)."""
     rasteriser: str = "auto"
     """auto, numba, gsplat or reference."""
     out: Path = Path("results/latest")
@@ -73,7 +81,7 @@ class EvaluateConfig:
     """A report.json: evaluate again as it says, and tell whether every figure is the same."""
 
     def __post_init__(self) -> None:
-        for name in ("starts", "seeds", "workers", "objects"):
+        for name in ("starts", "seeds", "workers", "objects", "givers"):
             if getattr(self, name) < 1:
                 raise HandoverError(f"--{name} is {getattr(self, name)}; at least 1 is needed")
         if self.seed < 0:
@@ -88,6 +96,9 @@ IMAGE_POLICIES = ("learned", "ibvs-mask")  # perturbed images are nothing to the
 def main(config: EvaluateConfig) -> None:
     if config.reproduce is not None:
         sys.exit(_reproduce(config.reproduce, config.workers))
+    if config.target == "emulator":
+        _run_table2(config)
+        return
     suite, episodes, settings = _run(config)
     env = H2RHandoverEnv(suite.scenes, **_env_options(config))
     report.save(config.out, episodes, settings, env, suite.by_object)
@@ -101,6 +112,19 @@ def main(config: EvaluateConfig) -> None:
             console.print(report.terminal_table(title, header, body))
     written = ", ".join(sorted(path.name for path in config.out.iterdir()))
     console.print(f"written to {config.out}: {written}")
+
+
+def _run_table2(config: EvaluateConfig) -> None:
+    from real_robot.table2 import POLICIES, save, table2, table2_text
+
+    scenes = make_suite("scenes", config.scenes).scenes
+    logs, policies = config.out / "trials", config.policy or POLICIES
+    trials = table2(
+        policies, scenes, "emulator", config.segmenter, givers=config.givers, seed=config.seed, logs=logs
+    )
+    save(config.out, trials)
+    print(table2_text(trials))
+    print(f"written to {config.out}: table2.json, table2.md, trials")
 
 
 def _env_options(config: EvaluateConfig) -> dict[str, Any]:
@@ -139,7 +163,7 @@ def _settings(config: EvaluateConfig, hashes: Mapping[str, str]) -> dict[str, An
     plain = {
         key: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
         for key, value in asdict(config).items()
-        if key not in {"out", "workers", "cluster", "reproduce"}
+        if key not in {"out", "workers", "cluster", "reproduce", "target", "segmenter", "givers"}
     }
     return plain | {"policy_hashes": dict(hashes)}
 

@@ -26,7 +26,7 @@ from h2rh_env.errors import DatasetError
 from h2rh_env.handover_scene import load_scenes
 from policies.batches import Frames, held_out_scenes, load_frames, split_by_scene
 from policies.checkpoints import save_checkpoint
-from policies.curves import draw_curves
+from policies.curves import draw_curves, log_epoch
 from policies.dagger import SceneRollouts, fit_with_bar, one_round
 from policies.network import HandoverNetwork
 from policies.processes import joined
@@ -148,6 +148,7 @@ class Run:
         whole = self.before + history
         record = {"history": whole, "success": self.success, **self._provenance(epochs)}
         files.write_json(self.settings.out / RECORD, record)
+        log_epoch(self.settings.out / "tensorboard", epochs, {**history[-1], "validation_success": rate})
         draw_curves(self.settings.out / "curves.png", whole, self.success if len(self.validation) else ())
 
     def _earlier_success(self) -> list[tuple[int, float]]:

@@ -4,8 +4,10 @@
     python benchmarks/environment.py --soak-steps 1000000
     python benchmarks/environment.py --collect-starts 20
 
-Rates are medians of interleaved rounds: the vector environment takes steps, then the bare renderer draws the same
-images again.
+Rates are medians of interleaved rounds: the vector environment takes thirty steps, then the bare renderer draws the
+same scenes from the same poses, in batches of the same size on the same threads, and each batch of images is held
+until the next one is there. A few episodes are walked again and again, so that what the renderer notes about a scene
+when a camera first comes somewhere is noted before the clock runs.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ import gc
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -29,13 +31,16 @@ from h2rh_env import cli
 from h2rh_env.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.cluster import Cluster, map_tasks
 from h2rh_env.evaluation import episode_seed
+from h2rh_env.geometry import SE3
 from h2rh_env.handover_scene import HandoverScene, scene_folders
 from h2rh_env.interface import action_space
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
+from h2rh_env.scenes.gaussians import GaussianScene
 from h2rh_env.vector_env import H2RHandoverVectorEnv
 
-WARM_UP = 20  # rounds, in which the renderer notes what is hidden from where
+LAPS = 4  # rounds before the clock runs, which are then repeated
+STEPS = 30  # of a round
 SOAK_PARTS = 20
 
 
@@ -46,7 +51,7 @@ class BenchmarkSettings:
     num_envs: int = 16
     """Environments in the vector environment."""
     rounds: int = 30
-    """Interleaved rounds of 30 steps."""
+    """Interleaved rounds of 30 steps of all environments."""
     rasteriser: str = "auto"
     """auto, numba or gsplat."""
     vga: bool = False
@@ -67,51 +72,86 @@ def random_actions(rng: np.random.Generator, count: int) -> npt.NDArray[np.float
     return actions.astype(np.float32)
 
 
-def measure_rates(settings: BenchmarkSettings) -> dict[str, list[float]]:
-    """Images a second of each round, by what made them."""
+Batch = tuple[list[GaussianScene], list[SE3]]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds of a round by the wall and by all of the process's threads, of the environment and of the renderer."""
+
+    wall: tuple[float, float]
+    cpu: tuple[float, float]
+
+
+def measure_rates(settings: BenchmarkSettings) -> list[Round]:
+    """Rounds after the first laps."""
     camera: PinholeCamera = D435I if settings.vga else HAND_EYE_CAMERA
-    options: dict[str, Any] = {"camera": camera, "rasteriser": settings.rasteriser}
-    env = H2RHandoverVectorEnv(settings.num_envs, **options)
+    env = H2RHandoverVectorEnv(settings.num_envs, camera=camera, rasteriser=settings.rasteriser)
     rasteriser = env._world._rasteriser  # the same one: what it derived from scenes is shared
-    rng = np.random.default_rng(0)
-    env.reset(seed=0)
-    rates: dict[str, list[float]] = {"vector environment": [], "bare renderer": []}
-    for number in range(WARM_UP + settings.rounds):
-        jobs, steps, bare = [], 0.0, 0.0
-        for _ in range(30):
-            actions = random_actions(rng, settings.num_envs)
-            began = time.perf_counter()
-            env.step(actions)
-            steps += time.perf_counter() - began
-            jobs.append(
-                ([state.scene.gaussians for state in env._states], [s.world_from_camera for s in env._states])
-            )
-            began = time.perf_counter()
-            observe(rasteriser, jobs[-1][0], camera, jobs[-1][1])
-            bare += time.perf_counter() - began
-        if number >= WARM_UP:
-            for name, seconds in zip(rates, (steps, bare), strict=True):
-                rates[name].append(30 * settings.num_envs / seconds)
-    return rates
+    batches: list[Batch] = []
+
+    def walk() -> None:
+        for _ in range(STEPS):
+            env.step(random_actions(rng, settings.num_envs))
+            states = env._states
+            batches.append(([s.scene.gaussians for s in states], [s.world_from_camera for s in states]))
+
+    def draw() -> None:
+        for scenes, poses in batches:
+            held = observe(rasteriser, scenes, camera, poses)
+        del held
+
+    rounds = []
+    for number in range(LAPS + settings.rounds):
+        env.reset(seed=1000 * (number % LAPS))
+        rng = np.random.default_rng(number % LAPS)
+        batches.clear()
+        (wall, cpu), (bare_wall, bare_cpu) = _timed(walk), _timed(draw)
+        rounds.append(Round((wall, bare_wall), (cpu, bare_cpu)))
+    return rounds[LAPS:]
+
+
+def _timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the wall, and by the process's threads."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def show_rates(settings: BenchmarkSettings, console: Console) -> None:
-    rates = measure_rates(settings)
-    ratios = np.divide(rates["vector environment"], rates["bare renderer"])
+    rounds = measure_rates(settings)
+    wall, cpu = (np.array([getattr(each, clock) for each in rounds]) for clock in ("wall", "cpu"))
+    images = STEPS * settings.num_envs
     table = Table(title=f"{settings.num_envs} environments, images a second")
     for heading in ("", "median", "quartiles"):
         table.add_column(heading)
-    for name, values in (*rates.items(), ("environment / renderer", list(ratios))):
+    for name, values in (
+        ("vector environment", images / wall[:, 0]),
+        ("bare renderer", images / wall[:, 1]),
+        ("environment / renderer", wall[:, 1] / wall[:, 0]),
+        ("the same, by processor time", cpu[:, 1] / cpu[:, 0]),
+    ):
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         digits = 2 if middle < 10 else 0
         table.add_row(name, f"{middle:.{digits}f}", f"{low:.{digits}f} - {high:.{digits}f}")
     console.print(table)
 
 
+def thinned(folder: Path, every: int = 16) -> HandoverScene:
+    """A scene of every sixteenth Gaussian and point: images take little time, and all around them is as it was."""
+    scene = HandoverScene.load(folder)
+    return replace(
+        scene,
+        gaussians=scene.gaussians.select(np.arange(0, len(scene.gaussians), every)),
+        object_points=scene.object_points[::every],
+        hand_points=scene.hand_points[::every],
+    )
+
+
 def soak(
     steps: int,
     num_envs: int = 16,
-    scenes: HandoverScene | None = None,
+    scenes: HandoverScene | list[HandoverScene] | None = None,
     told: Callable[[int, float, int], None] = lambda *_: None,
 ) -> list[tuple[int, float, int]]:
     """Takes so many steps of small images, all environments counted.
@@ -140,25 +180,26 @@ def resident_mb() -> float:
 
 
 def show_collection(settings: BenchmarkSettings, console: Console) -> None:
-    """The same demonstrations with one worker and with two; both are warmed up by one task each."""
+    """The same demonstrations with one worker and with two; the first third gives all of them time to start."""
     make_rasteriser()
     tasks = [
         _Task(folder, episode_seed(0, index, start), 3, 0.5)
         for index, folder in enumerate(scene_folders())
         for start in range(settings.collect_starts)
     ]
+    first = len(tasks) // 3
     table = Table(title=f"collecting {len(tasks)} demonstrations on {settings.cluster}")
-    for heading in ("workers", "seconds after the first result", "demonstrations a second"):
+    for heading in ("workers", "seconds of the last two thirds", "demonstrations a second"):
         table.add_column(heading)
     results = []
     for workers in (1, 2):
         made = map_tasks(_collect_one, tasks, workers, settings.cluster)
-        kept = [next(made)]
+        kept = list(islice(made, first))
         began = time.perf_counter()
         kept += made
         seconds = time.perf_counter() - began
         results.append(kept)
-        table.add_row(str(workers), f"{seconds:.1f}", f"{(len(tasks) - 1) / seconds:.1f}")
+        table.add_row(str(workers), f"{seconds:.1f}", f"{(len(tasks) - first) / seconds:.1f}")
     console.print(table)
     console.print(f"results are {'equal' if results[0] == results[1] else 'DIFFERENT'}")
 
@@ -166,8 +207,11 @@ def show_collection(settings: BenchmarkSettings, console: Console) -> None:
 def main(settings: BenchmarkSettings) -> None:
     console = Console()
     if settings.soak_steps:
+        scenes = [thinned(folder) for folder in scene_folders()[:4]]
         soak(
-            settings.soak_steps, told=lambda s, m, f: console.print(f"{s:>9} steps {m:8.1f} MB {f:4d} files")
+            settings.soak_steps,
+            scenes=scenes,
+            told=lambda s, m, f: console.print(f"{s:>9} steps {m:8.1f} MB {f:4d} files"),
         )
     elif settings.collect_starts:
         show_collection(settings, console)

@@ -1,7 +1,8 @@
 """How close reconstructed scenes come to exact novel views, what it costs, and what each trick is worth.
 
     python benchmarks/reconstruction.py ../shared/captures
-    python benchmarks/reconstruction.py ../shared/captures --sessions 20250102_120100 --ablation --steps 400
+    python benchmarks/reconstruction.py ../shared/captures --ablation
+    python benchmarks/reconstruction.py ../shared/captures --methods metric 3dgs --sheet novel.png
 
 The folder holds `dexycb_like/`, a DexYCB root, and `novel/<session>/`: cameras.json, rgb, depth and class images of
 exact views at 224 and 640 px. One brightness is fitted for each scene.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import tyro
+from PIL import Image
 
 from h2rh_env import cli
 from h2rh_env.camera import PinholeCamera
@@ -29,27 +31,27 @@ from h2rh_env.captures.load import load_capture
 from h2rh_env.errors import CaptureError
 from h2rh_env.geometry import SE3
 from h2rh_env.interface import Label
+from h2rh_env.reconstruction.holdout import contact_sheet
 from h2rh_env.reconstruction.initialise import initialise
 from h2rh_env.reconstruction.optimise import optimise
-from h2rh_env.reconstruction.quality import Quality, measure
+from h2rh_env.reconstruction.quality import measure
 from h2rh_env.reconstruction.settings import METHODS, OptimiseSettings
 from h2rh_env.rendering.numba_cpu import NumbaRasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
 
 Seconds = npt.NDArray[np.float64]
+Row = npt.NDArray[np.float64]
 SIDES = {224: (224, 224), 640: (640, 480)}
 ABLATION: dict[str, OptimiseSettings] = {
     "without mask term": OptimiseSettings(mask_weight=0),
     "without depth term": OptimiseSettings(depth_weight=0),
-    "without rim": OptimiseSettings(rim_px=0),
+    "without free rim": OptimiseSettings(rim_px=0),
     "without random background": OptimiseSettings(random_background=False),
-    "without camera colours": OptimiseSettings(colour=False),
     "with view-dependent colour": OptimiseSettings(sh_degree=1),
-    "with camera poses": OptimiseSettings(pose=True),
-    "with unpooling": OptimiseSettings(unpool_every=100),
-    "with correlated depth": OptimiseSettings(pearson_weight=0.05),
-    "with pseudo views": OptimiseSettings(pseudo_weight=0.05),
 }
+FIGURES = {"psnr_db": ".2f", "ssim": ".3f", "gmsd": ".3f", "depth_mae_mm": ".2f", "iou": ".4f"}
+SHEET_VIEWS = (3, 15)
+SHEET_COLOURS = 192
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ class ReconstructionBenchmark:
     methods: tuple[str, ...] = ("metric", "3dgs", "fsgs")
     """Methods to compare, after the unoptimised scene."""
     ablation: bool = False
-    """Also take each trick from the default, or add one to it."""
+    """Also take each trick from the default or add one to it, and give plain 3DGS no more time than the default."""
     steps: int = OptimiseSettings().steps
     """Steps of each optimisation."""
     voxel_m: float = 0.0012
     """Spacing of the first Gaussians, m."""
+    sheet: Path | None = None
+    """PNG to write: for each capture a true novel view and what each method makes of it."""
 
 
 def main(config: ReconstructionBenchmark) -> None:
@@ -75,21 +79,55 @@ def main(config: ReconstructionBenchmark) -> None:
     runs |= {name: replace(METHODS[name], steps=config.steps) for name in config.methods}
     if config.ablation:
         runs |= {name: replace(settings, steps=config.steps) for name, settings in ABLATION.items()}
-    rasteriser = NumbaRasteriser()
-    figures = ("PSNR dB", "SSIM", "GMSD", "depth mm", "IoU")
-    headings = [f"{figure} {side}" for figure in figures for side in SIDES]
+    headings = [
+        f"{figure} {side}" for figure in ("PSNR dB", "SSIM", "GMSD", "depth mm", "IoU") for side in SIDES
+    ]
     print(f"| capture | run | {' | '.join(headings)} | Gaussians | CPU s | wall s |", flush=True)
     print("|" + "---|" * (len(headings) + 5), flush=True)
+    rows: dict[str, list[Row]] = {}
+    sheets = []
     for session in _sessions(config):
         capture = load_capture(session)
         novel = {side: novel_views(config.captures / "novel" / session.name, side) for side in SIDES}
-        (first, *_), seconds = timed(initialise, capture, config.voxel_m)
-        for name, settings in runs.items():
-            scene, more = timed(optimise, first, capture, settings)
-            qualities = [measure(scene, views, rasteriser, "scene") for views in novel.values()]
-            print(_row(capture, name, qualities, scene, seconds + more), flush=True)
+        scenes = {}
+        for name, scene, row in _reconstructed(capture, novel, runs, config):
+            rows.setdefault(name, []).append(row)
+            scenes[name] = scene
+            print(_line(capture.object_name, name, row), flush=True)
+        if config.sheet:
+            shown = [novel[640][k] for k in SHEET_VIEWS]
+            sheets.append(contact_sheet([scenes[m] for m in config.methods], shown, NumbaRasteriser()))
+    for name, parts in rows.items():
+        print(_line("mean", name, np.mean(parts, axis=0)))
+    if config.sheet:
+        picture = Image.fromarray(np.concatenate(sheets, axis=1))
+        picture.quantize(SHEET_COLOURS).save(config.sheet, optimize=True)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\nPeak memory {peak_mb:.0f} MB, novel views included.")
+
+
+def _reconstructed(
+    capture: HandoverCapture,
+    novel: dict[int, list[RgbdView]],
+    runs: dict[str, OptimiseSettings],
+    config: ReconstructionBenchmark,
+) -> Iterator[tuple[str, GaussianScene, Row]]:
+    """Each run's name, scene and figures: quality at each side, the number of Gaussians, CPU and wall seconds."""
+    (first, *_), fusing_s = timed(initialise, capture, config.voxel_m)
+    cpu_s: dict[str, float] = {}
+
+    def one(name: str, settings: OptimiseSettings) -> tuple[str, GaussianScene, Row]:
+        scene, seconds = timed(optimise, first, capture, settings)
+        cpu_s[name] = seconds[0]
+        qualities = [measure(scene, views, NumbaRasteriser(), "scene") for views in novel.values()]
+        figures = [getattr(quality, key) for key in FIGURES for quality in qualities]
+        return name, scene, np.array([*figures, len(scene), *(fusing_s + seconds)])
+
+    for name, settings in runs.items():
+        yield one(name, settings)
+    if config.ablation:
+        steps = round(config.steps * cpu_s["metric"] / cpu_s["3dgs"])
+        yield one("3dgs in the same time", replace(METHODS["3dgs"], steps=steps))
 
 
 def _sessions(config: ReconstructionBenchmark) -> list[Path]:
@@ -131,13 +169,10 @@ def timed(run: Callable[..., Any], *arguments: Any) -> tuple[Any, Seconds]:
     return result, np.array([time.process_time(), time.perf_counter()]) - begin
 
 
-def _row(
-    capture: HandoverCapture, name: str, qualities: list[Quality], scene: GaussianScene, seconds: Seconds
-) -> str:
-    formats = {"psnr_db": ".2f", "ssim": ".3f", "gmsd": ".3f", "depth_mae_mm": ".2f", "iou": ".3f"}
-    figures = [f"{getattr(q, key):{form}}" for key, form in formats.items() for q in qualities]
-    cells = [capture.object_name, name, *figures, str(len(scene)), f"{seconds[0]:.1f}", f"{seconds[1]:.1f}"]
-    return f"| {' | '.join(cells)} |"
+def _line(capture: str, name: str, row: Row) -> str:
+    formats = [form for form in FIGURES.values() for _ in SIDES] + [".0f", ".1f", ".1f"]
+    cells = [f"{value:{form}}" for value, form in zip(row, formats, strict=True)]
+    return f"| {capture} | {name} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -60,12 +60,15 @@ class EpisodeState:
 
     def move(self, camera_from_next_camera: SE3) -> None:
         """The camera moves in the room, and the giver meanwhile."""
-        before = self.room_from_world
-        self.world_from_camera = self.world_from_camera @ camera_from_next_camera
-        self.path.append(self.path[-1])
+        moved = self.world_from_camera @ camera_from_next_camera
         if self.giver is not None:
-            self.world_from_camera = self.room_from_world.inverse() @ before @ self.world_from_camera
-        self.path[-1] = self.world_from_gripper
+            before, after = (
+                self.giver.room_from_world(self.scene.object_centre, step)
+                for step in (len(self.path) - 1, len(self.path))
+            )
+            moved = after.inverse() @ before @ moved
+        self.world_from_camera = moved
+        self.path.append(self.world_from_gripper)
 
     def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
         """The episode so far, for metrics and reports."""

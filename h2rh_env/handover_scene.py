@@ -82,7 +82,9 @@ class HandoverScene:
     @cached_property
     def clearance(self) -> Clearance:
         """To hand and object together, P_o U P_h of Eq. 14."""
-        return Clearance(np.concatenate([self.object_points, self.hand_points]))
+        from .numba_distance import SceneClearance
+
+        return SceneClearance(np.concatenate([self.object_points, self.hand_points]))
 
     @cached_property
     def object_clearance(self) -> Clearance:

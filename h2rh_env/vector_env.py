@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -14,11 +15,21 @@ from gymnasium.vector.utils import batch_space
 
 from .episode_state import EpisodeState
 from .errors import StateError
+from .geometry import SE3
 from .interface import MAX_EPISODE_STEPS, Observation, action_space, decode_actions, observation_space
-from .rendering.threads import Threads
 from .world import World, rng_from_json, rng_to_json
 
 Flags = npt.NDArray[np.bool_]
+
+
+class _Turn(NamedTuple):
+    """What a step brought one environment; `last` is of the episode that ended, where the next one has begun."""
+
+    info: dict[str, Any]
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    last: Mapping[str, Any] = MappingProxyType({})
 
 
 class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArray[Any]]):
@@ -61,14 +72,8 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rngs, self._seeds = map(list, zip(*(np_random() for _ in range(num_envs)), strict=True))
         self._states: list[EpisodeState] = []
-        self._threads = Threads(2)  # one draws while the other judges
         self._ended = np.zeros(num_envs, bool)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_threads": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _threads=Threads(2))
+        self._away_m = [0.0] * num_envs  # how near each was, which tells how long its image takes
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -106,25 +111,21 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
             raise gym.error.ResetNeeded(f"environments {ended} have ended; reset them with a reset_mask")
         going = np.flatnonzero(~self._ended).tolist()
         decoded = dict(zip(going, decode_actions(np.asarray(actions)[going]), strict=True))
-        terminations = np.zeros(self.num_envs, bool)
-        for i, rng in enumerate(self._rngs):
-            if i in decoded:
-                terminations[i] = self._world.act(self._states[i], actions[i], *decoded[i])
-            else:
-                self._states[i] = self._world.begin(rng)
-        truncations = np.array([len(state.actions) >= self.max_episode_steps for state in self._states])
-        self._ended = terminations | truncations
-        gathered: dict[str, Any] = {}
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
-            rewards, infos = self._judge()
-            gathered = self._begin_anew(infos)
-            observation = self._world.observe(self._states)
-        else:
-            jobs: list[Callable[[], Any]] = [lambda: self._world.observe(self._states), self._judge]
-            observation, (rewards, infos) = self._threads.map(lambda job: job(), jobs)
-        for i, info in enumerate(infos):
-            gathered = self._add_info(gathered, info, i)
-        return self._seen(observation), rewards, terminations, truncations, gathered
+        turns = [_Turn({})] * self.num_envs
+
+        def turn(i: int) -> EpisodeState | None:
+            turns[i] = self._turn(i, actions[i], decoded.get(i))
+            self._away_m[i] = turns[i].info["clearance_m"]
+            return None if self._states[i].declared else self._states[i]
+
+        nearest_first = sorted(range(self.num_envs), key=self._away_m.__getitem__)
+        observation = self._world.observe_each(nearest_first, turn, self._observation)
+        terminations = np.array([each.terminated for each in turns])
+        truncations = np.array([each.truncated for each in turns])
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            self._ended = terminations | truncations
+        rewards = np.array([each.reward for each in turns])
+        return self._seen(observation), rewards, terminations, truncations, self._gather(turns)
 
     def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
         """The last images."""
@@ -154,37 +155,48 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         self._ended = np.array([bool(state.get("ended", False)) for state in states])
         return self._seen(self._world.observe(self._states))
 
-    def _judge(self) -> tuple[npt.NDArray[np.float64], list[dict[str, Any]]]:
-        """Rewards and infos; of a state that has just begun, no reward."""
-        rewards, infos = np.zeros(self.num_envs), []
-        for i, state in enumerate(self._states):
-            if state.actions:
-                rewards[i], info = self._world.judge(state)
-            else:
-                info = self._world.info(state)
-            infos.append(info)
-        return rewards, infos
+    def _turn(self, i: int, action: npt.NDArray[np.float32], decoded: tuple[SE3, float] | None) -> _Turn:
+        """One environment's step up to its image; without an action, its episode begins anew."""
+        if decoded is None:
+            return _Turn(self._begin(i))
+        state = self._states[i]
+        terminated = self._world.act(state, action, *decoded)
+        reward, info = self._world.judge(state)
+        truncated = len(state.actions) >= self.max_episode_steps
+        if not (terminated or truncated) or self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            return _Turn(info, reward, terminated, truncated)
+        last = {"final_obs": self._last_seen(i, terminated), "final_info": info}
+        return _Turn(self._begin(i), reward, terminated, truncated, last)
+
+    def _gather(self, turns: Sequence[_Turn]) -> dict[str, Any]:
+        """Infos as `_add_info` puts them together one by one; what all have, at once."""
+        shared = [key for key in turns[0].info if all(key in each.info for each in turns)]
+        gathered: dict[str, Any] = {}
+        for key in shared:
+            values = [each.info[key] for each in turns]
+            gathered[key] = np.array(values, object if isinstance(values[0], str) else None)
+            gathered[f"_{key}"] = np.ones(self.num_envs, bool)
+        for i, each in enumerate(turns):
+            if each.last or len(each.info) > len(shared):
+                own = {key: value for key, value in each.info.items() if key not in shared}
+                gathered = self._add_info(gathered, dict(each.last) | own, i)
+        return gathered
+
+    def _begin(self, i: int) -> dict[str, Any]:
+        """Begins an environment's next episode; returns its info."""
+        self._states[i] = self._world.begin(self._rngs[i])
+        return self._world.info(self._states[i])
+
+    def _last_seen(self, i: int, declared: bool) -> Observation:
+        """At the end of an episode; an action that declares moves nothing, so what was seen before is seen."""
+        seen, row = (self._observation, i) if declared else (self._world.observe([self._states[i]]), 0)
+        return {name: images[row].copy() for name, images in seen.items()}
 
     def _seen(self, observation: Observation) -> Observation:
         self._observation = observation
         for state, masks in zip(self._states, observation["masks"], strict=True):
             state.masks = masks
         return observation
-
-    def _begin_anew(self, infos: list[dict[str, Any]]) -> dict[str, Any]:
-        """Same-step autoreset: replaces what has ended, and its info; returns the final observations and infos."""
-        ended = np.flatnonzero(self._ended).tolist()
-        gathered: dict[str, Any] = {}
-        for some in _powers_of_two(ended):
-            final = self._world.observe([self._states[i] for i in some])
-            for row, i in enumerate(some):
-                final_obs = {name: images[row].copy() for name, images in final.items()}
-                gathered = self._add_info(gathered, {"final_obs": final_obs, "final_info": infos[i]}, i)
-        for i in ended:
-            self._states[i] = self._world.begin(self._rngs[i])
-            infos[i] = self._world.info(self._states[i])
-        self._ended[:] = False
-        return gathered
 
     def _each_seed(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
@@ -207,11 +219,3 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         if not self._states and not chosen.all():
             raise gym.error.ResetNeeded("the first reset is for all environments")
         return chosen
-
-
-def _powers_of_two(items: list[int]) -> Iterator[list[int]]:
-    """Parts whose sizes are few, so that the renderer can use their memory again."""
-    while items:
-        size = 1 << (len(items).bit_length() - 1)
-        yield items[:size]
-        items = items[size:]

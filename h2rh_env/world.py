@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from .moving import MovingGiver
 from .rendering.masks import masks_from_labels, observe, rgb_to_uint8
 from .rendering.select import make_rasteriser
 from .reward import Reward, make_reward
+from .scenes.gaussians import GaussianScene
 from .start_poses import sample_starts
 
 Scenes = str | Path | HandoverScene | Sequence[HandoverScene]
@@ -113,6 +114,42 @@ class World:
             return self._observe_all_channels(scenes, poses)
         rgb, masks = observe(self._rasteriser, scenes, self.camera, poses)
         return {"rgb": rgb, "masks": masks}
+
+    def observe_each(
+        self, order: Sequence[int], turn: Callable[[int], EpisodeState | None], before: Observation
+    ) -> Observation:
+        """`observe` of B episodes, each as `turn` leaves it.
+
+        Args:
+            order: 0 to B - 1, what takes longest first.
+            turn: takes a number, once, perhaps on another thread while other episodes are drawn. None means that
+                nothing moved: what is seen is what was seen `before`.
+        """
+        draw = getattr(self._rasteriser, "draw_observations", None)
+        if draw is None or self.background is not None or self.depth:
+            return self._observe_all_at_once([turn(i) for i in range(len(order))], before)
+        resting: list[int] = []
+
+        def view(i: int) -> tuple[GaussianScene, SE3] | None:
+            state = turn(i)
+            if state is None:
+                resting.append(i)
+                return None
+            return state.scene.gaussians, state.world_from_camera
+
+        rgb, masks = draw(self.camera, order, view)
+        observation: Observation = {"rgb": rgb, "masks": masks}
+        for name, images in observation.items():
+            images[resting] = before[name][resting]
+        return observation
+
+    def _observe_all_at_once(self, states: Sequence[EpisodeState | None], before: Observation) -> Observation:
+        moved = [i for i, state in enumerate(states) if state is not None]
+        observation = {name: images.copy() for name, images in before.items()}
+        if moved:
+            for name, images in self.observe([state for state in states if state is not None]).items():
+                observation[name][moved] = images
+        return observation
 
     def restored(self, value: Mapping[str, Any]) -> EpisodeState:
         """The inverse of `EpisodeState.to_json`."""

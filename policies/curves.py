@@ -1,9 +1,9 @@
-"""Learning curves: a run's loss terms and rolled-out success, as a PNG."""
+"""Learning curves: a run's loss terms and rolled-out success, as a PNG and for TensorBoard."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from h2rh_env import files
@@ -40,3 +40,14 @@ def draw_curves(path: Path | str, history: History, success: Sequence[tuple[floa
     figure.savefig(buffer, format="png", dpi=100)
     pyplot.close(figure)
     files.write_bytes(path, buffer.getvalue())
+
+
+def log_epoch(folder: Path | str, epoch: int, values: Mapping[str, float]) -> None:
+    """Adds an epoch's values to a folder that TensorBoard reads; does nothing where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return
+    with SummaryWriter(str(folder)) as writer:
+        for name, value in values.items():
+            writer.add_scalar(name.replace("_", "/", 1), value, epoch)

@@ -194,8 +194,8 @@ def _learner(settings: ReinforceSettings, env: Sb3VectorEnv) -> BaseAlgorithm:
         "seed": settings.seed,
     }
     if settings.algo == "ppo":
-        # The first actions are the checkpoint's, give or take a third of the bound.
-        return PPO(policy, env, n_steps=64, batch_size=256, n_epochs=5, policy_kwargs={"log_std_init": -1.0},
+        # The first actions are the checkpoint's, give or take a quarter of the bound.
+        return PPO(policy, env, n_steps=64, batch_size=256, n_epochs=8, policy_kwargs={"log_std_init": -1.3},
                    **common)  # fmt: skip
     kept = 100_000 if settings.initial else IMAGES_KEPT
     warm_up = min(1_000, settings.steps // 10)

@@ -21,7 +21,7 @@ from .ranging import OwnFollower, Sighting
 
 # Turning is left to the checkpoint: it sees where the object is, but is wrong about how far.
 LEARNT = slice(3, 7)
-ADDED = np.array([0.02] * 3 + [1.0], np.float32)  # the most that is added to these, m and score
+ADDED = np.array([0.02] * 3 + [0.5], np.float32)  # the most that is added to these, m and score
 TYPICAL_M, TYPICAL_LOG = 0.4, 0.25  # a distance, and by how much its logarithm varies
 BACK = (1, 2, 4)  # earlier frames that the present one is compared with
 

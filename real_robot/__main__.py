@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,13 +29,14 @@ from .charuco import calibrate_folder
 from .config import RobotConfig
 from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .hardware import check_devices, real_devices
+from .hold_key import HoldKey
 from .kinematics import UR5
 from .placement import place
 from .replay import replay
 from .segmentation import make_segmenter
 from .session import Outcome, TrialResult, dry_run, run_trial
 from .simulated import simulated_devices
-from .table2 import POLICIES, least_hand_distance, rehearsal_config, table2, table2_text
+from .table2 import GIVERS, PAPER, POLICIES, least_hand_distance, rehearsal_config, table2, table2_text
 from .video import write_video
 
 NOTICE = """\
@@ -104,7 +105,7 @@ class Run:
     logs: Path = Path("robot_trials")
     """Folder for the log."""
     arm: bool = False
-    """Moves the arm, once you have confirmed the notice."""
+    """Moves the arm, once you have confirmed the notice, and only while you hold the space bar."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,17 @@ class Table2:
     """The paper's Table II protocol through the whole robot stack: objects x five positions x givers."""
 
     scenes: Path | None = None
-    """Folder of scene folders; an object's scenes are its givers. The package's own by default: one giver each."""
-    policy: tuple[str, ...] = POLICIES
-    """Names of policies, checkpoint folders, or module:Class."""
-    objects: int = 6
-    """At most so many objects; givers: at most four of each, as in the paper."""
+    """Folder of scene folders; an object's scenes are its givers. The package's own by default: one or two each."""
+    policy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Name of a policy, checkpoint folder, or module:Class; repeat for several. Default: learned and ibvs-mask."""
+    objects: tuple[str, ...] = tuple(PAPER["learned"])
+    """Objects by name."""
+    givers: int = GIVERS
+    """Of each object; the first that an arm can take are used."""
     devices: Literal["simulated", "emulator"] = "simulated"
     """emulator runs in real time."""
+    segmenter: str = "labels"
+    """Of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
     seed: int = 0
     """Of starts and policies."""
     logs: Path = Path("robot_trials/table2")
@@ -194,8 +199,9 @@ def rehearse(command: Rehearse) -> int:
 def run_table2(command: Table2) -> int:
     scenes = [HandoverScene.load(folder) for folder in scene_folders(command.scenes)]
     trials = table2(
-        command.policy, scenes, command.objects, command.devices, command.seed, command.logs, print
-    )
+        command.policy or POLICIES, scenes, command.devices, command.segmenter, command.objects, command.givers,
+        seed=command.seed, logs=command.logs,
+    )  # fmt: skip
     print(table2_text(trials))
     return 0
 
@@ -229,7 +235,10 @@ def run(command: Run) -> int:
         return 0
     if not sys.stdin.isatty() or input("Type 'move' to let the arm move: ").strip() != "move":
         raise RobotError("not confirmed at a terminal; the arm stays where it is")
-    result = run_trial(policy, command.policy, devices, config, log, tell=print)
+    print("hold the space bar: the arm moves while you do, and stops when you let go")
+    with HoldKey(sys.stdin.fileno()) as key:
+        held = replace(devices, may_move=key.is_held)
+        result = run_trial(policy, command.policy, held, config, log, tell=print)
     _print_result(result, log)
     return STATUS[result.outcome]
 

@@ -31,6 +31,14 @@ class RobotConfig:
     control_period_s: float = 0.008
     """Time between set points: 125 Hz, a UR5's rate."""
 
+    tcp_height_m: float = 0.058
+    """From the flange to the gripper frame's origin along z, as the pendant's TCP must have it: 0.163 m to the pads
+    of a 2F-85 with its coupling, less the 0.105 m of the grasp frame."""
+    payload_kg: float = 1.1
+    """Of gripper, camera and their mounts, as the pendant must have it."""
+    payload_tolerance_kg: float = 0.3
+    """What the pendant's payload may be off."""
+
     workspace_low_m: Vector = (-0.85, -0.85, 0.05)
     """Least x, y, z of the gripper frame's origin in the arm's base frame."""
     workspace_high_m: Vector = (0.85, 0.85, 1.1)
@@ -81,6 +89,9 @@ class RobotConfig:
 
     standoff_m: float = STANDOFF_M
     """s: length of the straight advance after the policy has declared (Eq. 7)."""
+    further_advances: int = 2
+    """A blocked advance is tried so many times more, from where the hand leaves a way; the time is not part of
+    `budget_s`, as each of them ends by itself."""
     hand_wait_s: float = 3.0
     """An advance held up for this long, by the hand for instance, turns into a retreat."""
     close_timeout_s: float = 3.0

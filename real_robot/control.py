@@ -11,6 +11,7 @@ from h2rh_env.geometry import SE3
 from h2rh_env.interface import Observation
 
 from .config import RobotConfig
+from .grasp_alignment import Advance, aligned
 from .interfaces import Devices, Frame, RobotState
 from .motion_guard import Decision, MotionGuard, Verdict
 from .perception import PointMemory, SeenSurroundings, observation_of, points_of
@@ -21,6 +22,7 @@ from .trial_log import TrialLog
 REST_MPS = 0.002
 REST_M = 0.001
 PROGRESS_MPS = 1e-4
+STATES = 500  # kept, so that a late frame still finds where the arm was: 4 s at 125 Hz
 
 
 class TrialStopped(Exception):
@@ -40,7 +42,7 @@ class ControlLoop:
         self._devices, self._config, self._log = devices, config, log
         self._guard = MotionGuard(config)
         self._hand, self._object = PointMemory(config.memory_s), PointMemory(config.memory_s)
-        self._states: deque[RobotState] = deque(maxlen=100)
+        self._states: deque[RobotState] = deque(maxlen=STATES)
         self._frame: Frame | None = None
         self._masks: npt.NDArray[np.uint8] = np.zeros((1, 1, 2), np.uint8)
         self._next_s = self._hand_s = self._object_s = devices.clock.now()
@@ -89,6 +91,23 @@ class ControlLoop:
         decision = self._guard.admit_action(action, self._devices.gripper_from_camera, asked)
         return self._decided("action", decision, action=action, answers=asked.answers, score=decision.score)
 
+    def aligned(self) -> Advance:
+        """The straight advance from near the set point that closes on the object as it was measured.
+
+        It is the set point's own where no such advance is found.
+        """
+        declared, standoff_m = self.setpoint, self._config.standoff_m
+        found = aligned(
+            declared, self._object.points, self._hand.points, standoff_m, self._config.clearance_m,
+            self._devices.arm.is_reachable,
+        )  # fmt: skip
+        self._log.write("aligned", declared=declared, pregrasp=found and found.world_from_pregrasp)
+        return found or Advance(declared, standoff_m)
+
+    def note(self, kind: str) -> None:
+        """Logs what happens here, with the measured pose."""
+        self._log.write(kind, pose=self.state.world_from_gripper)
+
     def allows(self, goal: SE3) -> bool:
         """Whether the controller's safety limits allow a goal; asked at rest."""
         return self._devices.arm.is_allowed(goal)
@@ -117,7 +136,7 @@ class ControlLoop:
         """Moves until a goal is reached, or nothing has moved for `patience_s`; returns why not, or nothing."""
         moved_s = self.time_s
         while not self._guard.has_arrived(goal):
-            blind = self._why_blind()
+            blind = self._why_not()
             decision = self.tick(None if blind else goal)
             if self._guard.speed > PROGRESS_MPS or self._guard.turn_speed > PROGRESS_MPS:
                 moved_s = self.time_s
@@ -151,8 +170,10 @@ class ControlLoop:
         if now - self._hand_s > self._config.memory_s:
             raise TrialStopped(f"the hand has not been seen for {now - self._hand_s:.1f} s")
 
-    def _why_blind(self) -> str:
-        """What must be seen or known to move, and is not; empty otherwise."""
+    def _why_not(self) -> str:
+        """What must be held, seen or known to move, and is not; empty otherwise."""
+        if not self._devices.may_move():
+            return "the hold-to-run key is released"
         if self.leaving:
             return ""
         if not self.object_in_view:

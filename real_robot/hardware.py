@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from h2rh_env.errors import HandoverError, RobotError
+from h2rh_env.geometry import SE3, rotation_angle
 
 from .calibration import HandEyeCalibration
 from .config import RobotConfig
@@ -17,6 +21,11 @@ from .realsense import RealSenseCamera
 from .robotiq import RobotiqGripper
 from .segmentation import make_segmenter
 from .ur5 import UR5Arm
+
+TCP_TOLERANCE_M, TCP_TOLERANCE_RAD = (
+    0.01,
+    math.radians(2),
+)  # a calibrated arm is millimetres off its data sheet
 
 
 class MachineClock:
@@ -56,6 +65,7 @@ def check_devices(
     checks: list[tuple[str, Callable[[], str]]] = [
         ("calibration", lambda: _found_calibration(config, calibration_path)),
         ("arm", lambda: _found_arm(config)),
+        ("tool", lambda: check_tool(config)),
         ("gripper", lambda: _found_gripper(config)),
         ("camera", lambda: _found_camera(config, calibration_path)),
         ("segmenter", lambda: f"{type(make_segmenter(segmenter)).__name__} loads"),
@@ -85,6 +95,32 @@ def _found_arm(config: RobotConfig) -> str:
             raise RobotError(f"the arm reports: {state.safety}; acknowledge it at the pendant")
         where = state.world_from_gripper.translation.round(3)
         return f"{arm.version} at {config.arm_host}, {state.safety}, gripper at {where} m"
+
+
+def check_tool(config: RobotConfig) -> str:
+    """TCP and payload of the pendant, on which every pose and the arm's force estimate rest.
+
+    Raises:
+        RobotError: they are not those of the configuration.
+    """
+    with UR5Arm(config.arm_host, config.control_period_s, read_only=True) as arm:
+        wanted = SE3(np.eye(3), np.array([0.0, 0.0, config.tcp_height_m]))
+        off = wanted.inverse() @ arm.measured_tool()
+        turn = rotation_angle(off.rotation)
+        if np.linalg.norm(off.translation) > TCP_TOLERANCE_M or turn > TCP_TOLERANCE_RAD:
+            raise RobotError(
+                f"the pendant's TCP is {1000 * np.linalg.norm(off.translation):.0f} mm and {np.degrees(turn):.0f} "
+                f"deg from the grasp frame; set it to (0, 0, {1000 * config.tcp_height_m:.0f} mm) without a turn"
+            )
+        payload = arm.payload_kg
+        if payload is None:
+            return "TCP as it should be; the controller does not tell its payload, look at the pendant"
+        if abs(payload - config.payload_kg) > config.payload_tolerance_kg:
+            raise RobotError(
+                f"the pendant's payload is {payload:.2f} kg; set it to {config.payload_kg:.2f} kg, or payload_kg in "
+                "the configuration to what gripper, camera and mounts weigh"
+            )
+        return f"TCP as it should be, payload {payload:.2f} kg"
 
 
 def _found_gripper(config: RobotConfig) -> str:

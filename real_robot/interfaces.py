@@ -6,6 +6,7 @@ The world frame is the arm's base frame; the gripper frame is the grasp frame of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol, Self
@@ -163,7 +164,10 @@ class Segmenter(_Device, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Devices:
-    """All that a session is handed; `source` names them in the record: "emulator" or "robot"."""
+    """All that a session is handed; `source` names them in the record: "emulator" or "robot".
+
+    `may_move` is asked before every set point that would move the arm on: false while a hold-to-run key is released.
+    """
 
     arm: Arm
     gripper: Gripper
@@ -172,3 +176,4 @@ class Devices:
     clock: Clock
     gripper_from_camera: SE3
     source: str
+    may_move: Callable[[], bool] = lambda: True

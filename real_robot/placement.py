@@ -10,7 +10,9 @@ import numpy as np
 
 from h2rh_env.errors import RobotError
 from h2rh_env.geometry import SE3, Array, look_at, rotation_angle, rotation_from_euler_xyz, slerp
+from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.interface import STANDOFF_M
 
 from .kinematics import ArmGeometry, condition_number, inverse, joint_frames, nearest_joints
 
@@ -21,7 +23,8 @@ POSITIONS = {
     "top": (0.0, 0.12),
     "bottom": (0.0, -0.12),
 }  # of the object, m: sideways and upwards, as the arm sees it
-REACH_M, HEIGHT_M = (0.78, 0.86, 0.70), (0.40, 0.52)  # of the object from the base, tried in this order
+REACH_M = (0.78, 0.70, 0.86, 0.62)  # of the object from the base, tried in this order
+HEIGHT_M = (0.40, 0.52, 0.30)
 TURNS_RAD = tuple(math.radians(t) for t in (0, 20, -20, 45, -45, 80, -80, 120, -120, 180))
 START_M = (0.5, 0.68)  # from the object
 START_CONE_RAD = math.radians(40)  # about the way back from the grasp
@@ -30,6 +33,8 @@ LEAST_CLEARANCE_M = 0.3  # of a start from hand and object
 MOST_CONDITION = 15.0
 LEAST_ELBOW_M = 0.2  # above the base, and so above the table it stands on
 STEP_M, STEP_RAD, BRANCH_RAD = 0.02, 0.1, 0.5
+TILTS_RAD = tuple(math.radians(t) for t in (30, 15, 0))  # of other pre-grasp poses within reach, as wished
+MOST_TURN_RAD = 1.5  # of a joint from the pre-grasp pose to a tilted one
 TRIES = 150
 
 
@@ -51,18 +56,41 @@ def place(
         RobotError: none was found: the grasp comes from where no arm can.
     """
     aside, above = POSITIONS[position]
-    for turn in TURNS_RAD:
-        for height in HEIGHT_M:
-            for reach in REACH_M:
-                base = _base(scene, turn, (reach, aside, height + above))
-                if not _joints_along(arm, flange_from_tcp, base, [_grasp(scene), scene.grasp.pregrasp()]):
-                    continue
-                for _ in range(TRIES // 10):
-                    start = _start(scene, rng)
-                    way = [_grasp(scene), scene.grasp.pregrasp(), start]
-                    if _is_clear(scene, start) and (joints := _joints_along(arm, flange_from_tcp, base, way)):
-                        return Placement(base, start, joints[-1])
+    for tilt in TILTS_RAD:
+        for turn in TURNS_RAD:
+            for height in HEIGHT_M:
+                for reach in REACH_M:
+                    base = _base(scene, turn, (reach, aside, height + above))
+                    if not _has_room(arm, flange_from_tcp, base, scene, tilt):
+                        continue
+                    for _ in range(TRIES // 10):
+                        start = _start(scene, rng)
+                        way = [_grasp(scene), scene.grasp.pregrasp(), start]
+                        clear = _is_clear(scene, start)
+                        if clear and (joints := _joints_along(arm, flange_from_tcp, base, way)):
+                            return Placement(base, start, joints[-1])
     raise RobotError(f"no place for an {arm.name} from which it could take {scene.name} at the {position}")
+
+
+def _has_room(
+    arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, scene: HandoverScene, tilt_rad: float
+) -> bool:
+    """Whether the grasp can be advanced on, and pre-grasp poses tilted about it be reached, where a policy may go."""
+    pregrasp = scene.grasp.pregrasp()
+    if not (found := _joints_along(arm, flange_from_tcp, base, [_grasp(scene), pregrasp])):
+        return False
+    base_from_world, tcp_from_flange = base.inverse(), flange_from_tcp.inverse()
+    ahead = SE3(np.eye(3), np.array([0.0, 0.0, STANDOFF_M + FINGERTIP_DEPTH_M]))
+    for axis in np.eye(3)[:2]:
+        for angle in (-tilt_rad, tilt_rad) if tilt_rad else ():
+            tilt = SE3(rotation_from_euler_xyz(angle * axis), np.zeros(3))
+            tilted = base_from_world @ pregrasp @ ahead @ tilt @ ahead.inverse()
+            joints = nearest_joints(arm, (tilted @ tcp_from_flange).matrix, found[-1])
+            if joints is None or np.abs(joints - found[-1]).max() > MOST_TURN_RAD:
+                return False
+            if condition_number(arm, joints, tilted.matrix) > MOST_CONDITION:
+                return False
+    return True
 
 
 def _grasp(scene: HandoverScene) -> SE3:

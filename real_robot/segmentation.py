@@ -34,17 +34,24 @@ class LabelSegmenter:
 
 
 def make_segmenter(name: str) -> Segmenter:
-    """ "network", the built-in one; "labels"; or "module:Class" of the user's own, constructed without arguments.
+    """ "network", the built-in one; "labels"; "sam2=WEIGHTS" or "fastsam=WEIGHTS", in the built-in one's boxes;
+    or "module:Class" of the user's own, constructed without arguments.
 
     Raises:
         RobotError: no segmenter of this name. There is no fallback: an arm that cannot see a hand must not move.
+        MissingPackageError: its package is not installed.
     """
     if name == "labels":
         return LabelSegmenter()
+    if "=" in name:
+        from .segmenter_prompted import boxes_of, prompted
+
+        return prompted(name, boxes_of(make_segmenter("network")))
     module, _, attribute = BUILT_IN.get(name, name).partition(":")
     if not attribute:
         raise RobotError(
-            f"no segmenter {name!r}; known are 'network' and 'labels' (rehearsal only), or name module:Class"
+            f"no segmenter {name!r}; known are 'network', 'sam2=WEIGHTS', 'fastsam=WEIGHTS' and 'labels' "
+            "(rehearsal only), or name module:Class"
         )
     try:
         segmenter = getattr(importlib.import_module(module), attribute)()

@@ -21,6 +21,8 @@ WATCHDOG_PERIODS = (
     2.0  # the controller ends a program whose command register was not written for this many ages
 )
 LOOKAHEAD_S, GAIN = 0.03, 300.0  # the least look-ahead: how far the arm runs on is its speed times this
+REST_S = 0.04  # after which an arm that holds its set point has braked from 0.25 m/s to a tenth of that
+STOP_RADPS2 = 25.0  # of what is left then; the controller takes up to 40
 MAX_JUMP_M = 0.005  # between set points; the guard's are 2 mm apart at most
 LEAST_VERSIONS = {3: (3, 15), 5: (5, 10)}  # older controllers answer some questions with a stale True
 NORMAL_BITS, STOPPED_BITS = 0b11, 0b11111111100
@@ -60,7 +62,7 @@ class ServoLoop:
     def run(self) -> None:
         """Until told to exit, the other end is gone, or a fault."""
         offset = self._control.getTCPOffset() if self._control is not None else None
-        self._tell(ready={"version": self._version, "tcp_offset": offset})
+        self._tell(ready={"version": self._version, "tcp_offset": offset, "payload_kg": self._payload()})
         due = time.monotonic()
         while self._obey():
             self._follow()
@@ -70,10 +72,23 @@ class ServoLoop:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def stop(self) -> None:
-        """Brakes, if there is anything to brake and somebody who listens."""
+        """Comes to rest at the last set point, which is where the guard allowed it, then ends the servo.
+
+        Holding the set point brakes at once and never beyond it; braking the joints alone would overrun it.
+        """
         if self._target is not None and time.monotonic() - self._stamp_s <= self._state_age_s:
-            self._control.servoStop()
+            for _ in range(round(REST_S / self._period_s)):
+                self._follow()
+                time.sleep(self._period_s)
+            self._control.servoStop(STOP_RADPS2)
         self._target = None
+
+    def _payload(self) -> float | None:
+        """As the controller takes it to be, kg; None from one too old to tell."""
+        try:
+            return float(self._receive.getPayload())
+        except RuntimeError:
+            return None
 
     def _obey(self) -> bool:
         """Takes every message; false when there is nobody or nothing left to obey."""

@@ -230,19 +230,40 @@ class _Session:
         return action
 
     def _grasp(self) -> tuple[Outcome, str]:
-        """Straight ahead, re-checked against the hand at every frame; close, confirm, wait, and back out."""
-        pregrasp = self._loop.setpoint
-        contact = pregrasp @ SE3(np.eye(3), np.array([0.0, 0.0, self._config.standoff_m]))
-        self._loop.keep_off_object, self._loop.sweep_to = False, contact
-        self._say("declared; advances straight")
-        if self._loop.allows(contact):
-            blocked = self._loop.go(contact, self._config.hand_wait_s)
-        else:
-            blocked = "the controller's safety limits forbid the grasp"
-        self._loop.sweep_to = None
+        """Advances, closes, confirms, waits, backs out; a blocked advance is tried again, after a new look."""
+        back, blocked = self._advance()
+        for _ in range(self._config.further_advances):
+            if not blocked:
+                break
+            self._say(f"blocked ({blocked}); goes back to look again")
+            self._retreat(back)
+            self._loop.leaving, self._loop.keep_off_object = False, True
+            self._loop.settle()
+            back, blocked = self._advance()
         if blocked:
-            return self._back_out(pregrasp, Outcome.BLOCKED, blocked)
+            return self._back_out(back, Outcome.BLOCKED, blocked)
+        return self._take(back)
+
+    def _advance(self) -> tuple[SE3, str]:
+        """Aligns, then straight ahead, re-checked against the hand at every frame.
+
+        Returns: where to go back to, and what blocked the way, or nothing.
+        """
+        declared, advance = self._loop.setpoint, self._loop.aligned()
+        pregrasp, contact = advance.world_from_pregrasp, advance.world_from_grasp
+        self._say("aligns with what it measured of the object")
+        if blocked := self._go(pregrasp):
+            return declared, blocked
+        self._say("advances straight")
+        self._loop.keep_off_object, self._loop.sweep_to = False, contact
+        blocked = self._go(contact)
+        self._loop.sweep_to = None
+        return pregrasp, blocked
+
+    def _take(self, pregrasp: SE3) -> tuple[Outcome, str]:
+        """Closes, confirms, waits for the giver, and backs out."""
         self._say("closes the gripper")
+        self._loop.note("closes")
         try:
             gripper = self._move_gripper(0.0)
         except RobotError as error:
@@ -254,6 +275,12 @@ class _Session:
             return self._back_out(pregrasp, Outcome.NOT_RELEASED, reason)
         self._retreat(pregrasp)
         return Outcome.HANDED_OVER, f"holding {1000 * gripper.opening_m:.0f} mm"
+
+    def _go(self, goal: SE3) -> str:
+        """Moves to a goal; returns what blocked the way, or nothing."""
+        if not self._loop.allows(goal):
+            return "the controller's safety limits forbid the grasp"
+        return self._loop.go(goal, self._config.hand_wait_s)
 
     def _move_gripper(self, opening_m: float) -> GripperState:
         """Opens or closes while the arm holds still; returns what came of it."""

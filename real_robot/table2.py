@@ -5,18 +5,20 @@ What stands beside the result are the paper's own figures, measured on its robot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from h2rh_env.clearance import Clearance
+from h2rh_env import files
+from h2rh_env.clearance import Clearance, swept_hits
 from h2rh_env.errors import RobotError
+from h2rh_env.geometry import SE3
 from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import EpisodeRecord
-from h2rh_env.metrics import EpisodeScore, score
+from h2rh_env.interface import CLEARANCE_M, EpisodeRecord
+from h2rh_env.metrics import EpisodeScore, closes_on, score
 from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.rendering.select import make_rasteriser
 from policies.registry import make_policy
@@ -25,23 +27,40 @@ from .config import RobotConfig
 from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .kinematics import UR5
 from .placement import POSITIONS, Placement, place
+from .segmentation import make_segmenter
 from .session import Outcome, TrialResult, run_trial
 from .simulated import simulated_devices
 from .trial_log import read_log
 
-POLICIES = ("learned", "ibvs-mask", "expert")
+POLICIES = ("learned", "ibvs-mask")
 GIVERS = 4
 ROOM_M = 1.0  # a rehearsal's work space reaches this far from the object; a scene knows of no table
-PAPER = {"learned": ("the paper's policy, on its robot", 67.2, 97.3, 10.56),
-         "ibvs-mask": ("the paper's IBVS-MASK, on its robot", 23.0, 80.2, 15.37)}  # fmt: skip
+PAPER_NAMES = {"learned": "the paper's policy", "ibvs-mask": "the paper's IBVS-MASK"}
+PAPER: dict[str, dict[str, tuple[float, float, float]]] = {
+    "learned": {
+        "mustard_bottle": (0.93, 1.00, 10.45), "potted_meat_can": (0.85, 1.00, 12.75),
+        "scissors": (0.35, 1.00, 9.65), "tomato_soup_can": (0.55, 1.00, 11.11),
+        "blackboard_eraser": (0.65, 0.84, 9.29), "screwdriver": (0.70, 1.00, 10.13),
+    },
+    "ibvs-mask": {
+        "mustard_bottle": (0.33, 0.60, 18.12), "potted_meat_can": (0.35, 1.00, 21.16),
+        "scissors": (0.05, 1.00, 23.00), "tomato_soup_can": (0.40, 0.87, 14.86),
+        "blackboard_eraser": (0.20, 0.33, 7.80), "screwdriver": (0.05, 1.00, 7.30),
+    },
+}  # fmt: skip
+"""Table II: success, safe, time to the pre-grasp pose, s."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One trial of the protocol; `declared_score` judges the declared pose as in simulation.
+    """One trial of the protocol.
 
     Attributes:
-        least_hand_m: of the gripper frame's measured origin to the scene's hand, m.
+        reach_s: until the policy declared; total_s: in all.
+        declared_score: judges the declared pose as in simulation.
+        least_hand_m: of the gripper frame's measured origin to the scene's hand, m, over the whole trial.
+        touched: whether the open gripper's volume ever held a point of the scene's hand.
+        closed_well: whether the gripper closed where it had object between its fingers and none within them.
     """
 
     policy: str
@@ -54,11 +73,18 @@ class Trial:
     record: EpisodeRecord
     declared_score: EpisodeScore
     least_hand_m: float
+    touched: bool
+    closed_well: bool
 
     @property
     def success(self) -> bool:
-        """The object was handed over."""
-        return self.outcome is Outcome.HANDED_OVER
+        """The object was handed over, and could have been: the fingers passed it, not through it."""
+        return self.outcome is Outcome.HANDED_OVER and self.closed_well
+
+    @property
+    def safe(self) -> bool:
+        """The gripper kept off the hand from beginning to end."""
+        return not self.touched and self.least_hand_m > CLEARANCE_M
 
 
 def rehearsal_config(config: RobotConfig, scene: HandoverScene) -> RobotConfig:
@@ -74,97 +100,166 @@ def rehearsal_config(config: RobotConfig, scene: HandoverScene) -> RobotConfig:
 def table2(
     policies: Sequence[str],
     scenes: Sequence[HandoverScene],
-    objects: int = 6,
     devices: Literal["simulated", "emulator"] = "simulated",
+    segmenter: str = "labels",
+    objects: Sequence[str] = tuple(PAPER["learned"]),
+    givers: int = GIVERS,
+    positions: Sequence[str] = tuple(POSITIONS),
     seed: int = 0,
     logs: Path = Path("robot_trials/table2"),
     tell: Callable[[str], None] = print,
 ) -> list[Trial]:
-    """Every policy at every position before every giver of the first objects; a line is told for each trial.
+    """Every policy at every position before every giver of the objects; a line is told for each trial.
 
     Args:
-        scenes: those of one object are its givers; of each, the first four that an arm can take are used.
+        scenes: those of one object are its givers.
+        objects: names; the paper's six by default.
+        givers: of each object; the first that an arm can take from at all `positions` are used.
         devices: the simulated devices are used by default; the emulator's run in real time.
+        segmenter: of the emulator's images; "labels" sees the true masks.
 
     Raises:
-        RobotError: a log of the same name exists.
+        RobotError: a log of the same name exists, there is no scene of these objects, or no such segmenter.
     """
     rasteriser, trials = make_rasteriser(), []
-    for scene in _chosen(scenes, objects):
-        for number, position in enumerate(POSITIONS):
-            try:
-                placement = place(
-                    scene, UR5, FLANGE_FROM_GRIPPER, np.random.default_rng([seed, number]), position
-                )
-            except RobotError as error:
-                tell(f"left out: {error}")
-                continue
+    for scene, placements in _takeable(scenes, objects, givers, positions, seed, tell):
+        for position, placement in placements.items():
             for policy in policies:
                 log = logs / f"{policy.replace('/', '_')}-{scene.name}-{position}.jsonl"
-                trial = _run(policy, scene, placement, position, devices, seed, log, rasteriser)
+                trial = _run(policy, scene, placement, position, devices, segmenter, seed, log, rasteriser)
                 trials.append(trial)
-                tell(f"{policy:10} {scene.name:24} {position:7} {trial.outcome} in {trial.total_s:.1f} s")
+                notes = "" if trial.safe else ", NOT SAFE"
+                notes += (
+                    ", through the object"
+                    if trial.outcome is Outcome.HANDED_OVER and not trial.success
+                    else ""
+                )
+                tell(
+                    f"{policy:10} {scene.name:24} {position:7} {trial.outcome} in {trial.total_s:.1f} s{notes}"
+                )
     return trials
 
 
+def _takeable(
+    scenes: Sequence[HandoverScene], objects: Sequence[str], givers: int, positions: Sequence[str], seed: int,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[HandoverScene, dict[str, Placement]]]:  # fmt: skip
+    """Of each object the first givers, and where the arm stands for each position.
+
+    A giver whose hand leaves no grasp free, or whom no arm can stand before at every position, is left out and told.
+    """
+    found = False
+    for name in objects:
+        rest = givers
+        for scene in (scene for scene in scenes if scene.object_name == name):
+            if rest == 0:
+                break
+            try:
+                placements = _placements(scene, positions, seed)
+            except RobotError as error:
+                tell(f"left out: {error}")
+                continue
+            found, rest = True, rest - 1
+            yield scene, placements
+    if not found:
+        there = ", ".join(sorted({scene.object_name for scene in scenes}))
+        raise RobotError(f"no giver of {', '.join(objects)} among these scenes, which show {there}")
+
+
+def _placements(scene: HandoverScene, positions: Sequence[str], seed: int) -> dict[str, Placement]:
+    if not scene.grasp.graspable:
+        raise RobotError(f"the hand in {scene.name} leaves no grasp free")
+    return {
+        position: place(scene, UR5, FLANGE_FROM_GRIPPER, np.random.default_rng([seed, number]), position)
+        for number, position in enumerate(POSITIONS)
+        if position in positions
+    }
+
+
+def save(folder: Path, trials: Sequence[Trial]) -> None:
+    """Writes table2.md, the table, and table2.json, an object for each trial."""
+    rows = [
+        {
+            "policy": trial.policy, "object": trial.object_name, "scene": trial.scene, "position": trial.position,
+            "outcome": trial.outcome, "success": trial.success, "safe": trial.safe, "reach_s": trial.reach_s,
+            "total_s": trial.total_s, "least_hand_m": trial.least_hand_m,
+        }
+        for trial in trials
+    ]  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "table2.json", rows)
+    (folder / "table2.md").write_text(f"```\n{table2_text(trials)}\n```\n")
+
+
 def table2_text(trials: Sequence[Trial]) -> str:
-    """A table: success, safe, and mean time to the declaration and in all, with the paper's figures beside it."""
-    lines = ["policy                               trials  success      safe   declared after   in all"]
+    """Success, safe, and mean time to the declaration, by object and in all, with the paper's figures beside it."""
+    lines = [f"{'':38} trials  success     safe  declared after      in all"]
     for policy in dict.fromkeys(trial.policy for trial in trials):
         own = [trial for trial in trials if trial.policy == policy]
-        reached = [trial.reach_s for trial in own if trial.reach_s is not None]
-        declared = f"{np.mean(reached):8.2f} s" if reached else "   never  "
-        lines.append(
-            f"{policy:36} {len(own):5}  {_percent([t.success for t in own])}  "
-            f"{_percent([t.declared_score.safe for t in own])}   {declared}     "
-            f"{np.mean([t.total_s for t in own]):6.2f} s"
-        )
-        if policy in PAPER:
-            name, success, safe, seconds = PAPER[policy]
-            lines.append(f"  {name:34}        {success:6.1f} %  {safe:6.1f} %   {seconds:8.2f} s")
+        paper = PAPER.get(policy, {})
+        for name in dict.fromkeys(trial.object_name for trial in own):
+            lines.append(_row(f"{policy}, {name}", [trial for trial in own if trial.object_name == name]))
+            if name in paper:
+                lines.append(_paper_row(policy, paper[name]))
+        lines.append(_row(f"{policy}, in all", own))
+        if paper:
+            success, safe, seconds = np.mean(list(paper.values()), axis=0)
+            lines.append(_paper_row(policy, (success, safe, seconds)))
     least = min((trial.least_hand_m for trial in trials), default=np.inf)
     lines.append(f"least distance of the gripper frame's origin to the hand, over all trials: {least:.3f} m")
-    for name in dict.fromkeys(trial.object_name for trial in trials):
-        parts = [
-            f"{policy} {sum(t.success for t in own)}/{len(own)}"
-            for policy in dict.fromkeys(t.policy for t in trials)
-            if (own := [t for t in trials if (t.policy, t.object_name) == (policy, name)])
-        ]
-        lines.append(f"  {name:24} {', '.join(parts)}")
     return "\n".join(lines)
 
 
-def _percent(values: list[bool]) -> str:
-    return f"{100 * np.mean(values):6.1f} %"
+def _row(name: str, own: Sequence[Trial]) -> str:
+    reached = [trial.reach_s for trial in own if trial.reach_s is not None]
+    declared = f"{np.mean(reached):12.2f} s" if reached else f"{'never':>14}"
+    return (
+        f"{name:38} {len(own):6} {100 * np.mean([t.success for t in own]):6.1f} % "
+        f"{100 * np.mean([t.safe for t in own]):6.1f} %  {declared}  {np.mean([t.total_s for t in own]):8.2f} s"
+    )
 
 
-def _chosen(scenes: Sequence[HandoverScene], objects: int) -> list[HandoverScene]:
-    givers: dict[str, list[HandoverScene]] = {}
-    for scene in scenes:
-        givers.setdefault(scene.object_name, []).append(scene)
-    return [scene for name in sorted(givers)[:objects] for scene in givers[name][:GIVERS]]
+def _paper_row(policy: str, figures: tuple[float, float, float]) -> str:
+    name = f"  {PAPER_NAMES[policy]}, on its robot"
+    return f"{name:45} {100 * figures[0]:6.1f} % {100 * figures[1]:6.1f} %  {figures[2]:12.2f} s"
 
 
 def _run(
-    policy: str, scene: HandoverScene, placement: Placement, position: str, devices: str, seed: int, log: Path,
-    rasteriser: Rasteriser,
+    policy: str, scene: HandoverScene, placement: Placement, position: str, devices: str, segmenter: str,
+    seed: int, log: Path, rasteriser: Rasteriser,
 ) -> Trial:  # fmt: skip
     config = rehearsal_config(RobotConfig(), scene)
     result: TrialResult
     if devices == "emulator":
         config = patient(config)
-        with emulated_devices(scene, placement, rasteriser, None, config, seed=seed) as emulated:
+        eyes = None if segmenter == "labels" else make_segmenter(segmenter)
+        with emulated_devices(scene, placement, rasteriser, eyes, config, seed=seed) as emulated:
             result = run_trial(make_policy(policy), policy, emulated, config, log, seed, scene)
     else:
         simulated = simulated_devices(scene, placement.world_from_start, rasteriser)
         result = run_trial(make_policy(policy), policy, simulated, config, log, seed, scene)
     return Trial(
         policy, scene.object_name, scene.name, position, result.outcome, result.reach_s, result.total_s,
-        result.record, score(result.record, scene), least_hand_distance(log, scene),
+        result.record, score(result.record, scene), least_hand_distance(log, scene), *_closed(log, scene),
     )  # fmt: skip
 
 
 def least_hand_distance(log: Path, scene: HandoverScene) -> float:
     """Of the gripper frame's measured origin to the scene's hand, m, over every control period of a trial's log."""
-    rows = [entry["state"]["world_from_gripper"] for entry in read_log(log) if entry["kind"] == "tick"]
-    return float(Clearance(scene.hand_points).distance(np.array(rows)[:, :, 3]).min())
+    positions = np.array([pose.translation for pose in _poses(log, "tick")])
+    return float(Clearance(scene.hand_points).distance(positions).min())
+
+
+def _closed(log: Path, scene: HandoverScene) -> tuple[bool, bool]:
+    """Whether the open gripper ever touched the hand, and whether it closed about the object, not in it."""
+    touched = any(swept_hits(scene.hand_points, pose, 0.0, 0.0).any() for pose in [*_poses(log, "tick")][::4])
+    closed = [closes_on(scene.object_points, pose) for pose in _poses(log, "closes")]
+    return touched, any(closed)
+
+
+def _poses(log: Path, kind: str) -> Iterator[SE3]:
+    """The measured poses of the gripper in a log's lines of a kind."""
+    for entry in read_log(log):
+        if entry["kind"] == kind:
+            rows = np.array(entry["state"]["world_from_gripper"] if kind == "tick" else entry["pose"])
+            yield SE3(rows[:, :3].copy(), rows[:, 3].copy())

@@ -65,6 +65,7 @@ class UR5Arm:
         self._flange_from_tcp = np.eye(4)
         self._stops = 0
         self.version = ""
+        self.payload_kg: float | None = None
         self.fault = ""
 
     def __enter__(self) -> Self:
@@ -81,7 +82,7 @@ class UR5Arm:
         try:
             ready = self._wait_for("ready", CONNECT_TIMEOUT_S)
             self._wait_for("state", CALL_TIMEOUT_S)
-            self.version = ready["version"]
+            self.version, self.payload_kg = ready["version"], ready["payload_kg"]
             if not self._read_only:
                 self._flange_from_tcp = world_from_tcp(ready["tcp_offset"]).matrix
                 self._geometry = self._recognised()
@@ -109,6 +110,12 @@ class UR5Arm:
             turn @ np.array(newest["force"]),
             safety_of(newest["bits"]),
         )
+
+    def measured_tool(self) -> SE3:
+        """`flange_from_tcp` that explains the measured joints and pose, to the millimetres of a data sheet's arm."""
+        arm = UR5 if self.version.startswith("3") else UR5E
+        flange = forward(arm, np.array(self._newest["joints"]))
+        return SE3.from_matrix(np.linalg.inv(flange) @ world_from_tcp(self._newest["pose"]).matrix)
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._read_only or self.ease(world_from_gripper) > 0

@@ -31,7 +31,7 @@ def test_the_example_policy_acts(tiny_scene):
     from h2rh_env.evaluation import evaluate
 
     namespace: dict = {}
-    exec("import numpy as np\n" + blocks("python")[1], namespace)
+    exec(blocks("python")[1], namespace)
     (episode,) = evaluate({"mine": namespace["MyPolicy"]()}, [tiny_scene], starts=1, seed=0)["mine"]
     assert episode.score.steps == 30
 

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ..camera import PinholeCamera
 from ..captures.base import HandoverCapture
-from ..rendering.differentiable import RenderedTensors, render_gaussians
+from ..rendering.differentiable import RenderedTensors
 from ..rendering.numba_cpu import NumbaRasteriser
 from ..rendering.numba_scene import spatial_order
+from ..rendering.select import make_renderer
 from ..scenes.gaussians import GaussianScene
 from . import checkpoint, fsgs
 from .depth_scale import metric
@@ -30,11 +31,13 @@ from .targets import Target, targets_of
 
 RATES = {  # of Adam at the first step; means in m
     "means": 3e-5, "wxyz": 1e-3, "log_scales": 5e-3, "opacity_logits": 2e-2, "sh": 5e-3, "sh_rest": 2.5e-4,
-    "twists": 1e-4, "log_gains": 2e-3, "offsets": 2e-3,
+    "twists": 1e-4,
 }  # fmt: skip
 LAST_RATE = 0.05  # of the first, reached exponentially
 MAX_STRAY_M = 0.005
 LOG_SCALE_RANGE = (-1.5, 1.0)  # about the first log scale
+RIM_WEIGHT = 0.3  # of object or hand that costs nothing just outside silhouettes: edges are soft
+RIM_FACTOR = 8  # more costs so many times what it costs elsewhere: it counts as object or hand from a half on
 OUTLIER_M = 0.01  # measured depth this far off says nothing
 REPORT_EVERY = 10
 SAVE_EVERY = 100
@@ -91,6 +94,7 @@ class Optimisation:
         self.key = checkpoint.key_of(scene, json.dumps(asdict(settings)))
         self._order = spatial_order(np.asarray(scene.means)).astype(np.int64)
         self._first = scene.select(self._order)
+        self._draw = make_renderer(settings.renderer)
         self._surface = NumbaRasteriser(1)
         self.targets = targets_of(metric(capture).views, self._first, self._surface, settings.rim_px)
         self.rig = RigCorrection(capture, scene.means.mean(axis=0))
@@ -122,11 +126,9 @@ class Optimisation:
         rng = np.random.default_rng([s.seed, 1, step])
         background = torch.tensor(rng.uniform(size=3) if s.random_background else np.zeros(3)).float()
         view = self._render(target.camera, self.rig.world_from_camera(target.index))
-        gain, offset = self.rig.colour(target.index)
-        alpha = view.alpha[..., None]
-        image = view.rgb * gain + alpha * offset + (1 - alpha) * background
+        image = view.rgb + (1 - view.alpha[..., None]) * background
         wanted = torch.where(target.mask[..., None], target.rgb, background)
-        wanted = torch.where(target.ignored[..., None], image.detach(), wanted)
+        wanted = torch.where((target.hidden | target.rim)[..., None], image.detach(), wanted)
         loss = photometric_loss(image, wanted) + self._geometry_loss(view, target, rng)
         self.adam.zero_grad()
         loss.backward()
@@ -141,8 +143,9 @@ class Optimisation:
     def _geometry_loss(self, view: RenderedTensors, target: Target, rng: np.random.Generator) -> Tensor:
         s, loss = self.settings, torch.zeros(())
         if s.mask_weight:
-            off = (view.labels - target.labels).abs()
-            loss = loss + s.mask_weight * torch.where(target.ignored[..., None], 0, off).mean()
+            over = RIM_FACTOR * (view.labels - RIM_WEIGHT).clamp_min(0)
+            off = torch.where(target.rim[..., None], over, (view.labels - target.labels).abs())
+            loss = loss + s.mask_weight * torch.where(target.hidden[..., None], 0, off).mean()
         if s.depth_weight or s.pearson_weight:
             gap = (view.expected_depth - target.depth_m).abs()
             good = (target.depth_m > 0) & (gap.detach() < OUTLIER_M) & (view.alpha.detach() > 0.5)
@@ -159,7 +162,7 @@ class Optimisation:
 
     def _render(self, camera: PinholeCamera, world_from_camera: Tensor) -> RenderedTensors:
         p = self.parameters
-        return render_gaussians(
+        return self._draw(
             p["means"], p["wxyz"], p["log_scales"], p["opacity_logits"], torch.cat([p["sh"], p["sh_rest"]], 1),
             self.fixed["labels"], camera, world_from_camera, self._first.antialiased,
         )  # fmt: skip
@@ -171,10 +174,7 @@ class Optimisation:
         self.parameters["log_scales"].clamp_(scales + LOG_SCALE_RANGE[0], scales + LOG_SCALE_RANGE[1])
 
     def _learnt(self) -> dict[str, Tensor]:
-        s = self.settings
-        cameras = {"twists": self.rig.twists} if s.pose else {}
-        if s.colour:
-            cameras |= {"log_gains": self.rig.log_gains, "offsets": self.rig.offsets}
+        cameras = {"twists": self.rig.twists} if self.settings.pose else {}
         return {k: v for k, v in (self.parameters | cameras).items() if v.numel()}
 
     def _new_adam(self) -> torch.optim.Adam:
@@ -209,9 +209,8 @@ class Optimisation:
         if not state:
             return 0
         self._set_gaussians(state)
-        for name in ("twists", "log_gains", "offsets"):
-            if name in state:
-                setattr(self.rig, name, state[name].clone().requires_grad_())
+        if "twists" in state:
+            self.rig.twists = state["twists"].clone().requires_grad_()
         self.adam = self._new_adam()
         for name, value in self._learnt().items():
             self.adam.state[value] = {

@@ -1,4 +1,4 @@
-"""What the cameras of a rig get wrong, learnt along with the scene: poses by a little, colours by gain and offset."""
+"""What the poses of a rig's cameras get wrong, learnt along with the scene."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from ..captures.base import HandoverCapture
 
 
 class RigCorrection:
-    """Small motions of the cameras about the scene, and a gain and an offset of each colour channel.
+    """Small motions of the cameras about the scene, at first none.
 
-    Of both only differences between cameras can be seen, so the first camera's pose and the mean of all colours
-    stay as they are. All starts at zero: nothing is wrong.
+    Only differences between cameras can be seen, so the first one's pose stays as it is.
 
     Attributes:
         twists: (V, 6) float64: rotation vector, rad, about the scene's centre, and translation, m, in the world.
-        log_gains: (V, 3); offsets: (V, 3).
     """
 
     def __init__(self, capture: HandoverCapture, centre_world: npt.ArrayLike) -> None:
@@ -26,8 +24,6 @@ class RigCorrection:
         self._poses = torch.tensor(np.stack([view.world_from_camera.matrix for view in capture.views]))
         self._centre = torch.tensor(np.asarray(centre_world, np.float64))
         self.twists = torch.zeros(count, 6, dtype=torch.float64, requires_grad=True)
-        self.log_gains = torch.zeros(count, 3, requires_grad=True)
-        self.offsets = torch.zeros(count, 3, requires_grad=True)
 
     def world_from_camera(self, index: int) -> Tensor:
         """(4, 4) float64, corrected; of the first camera, the pose it came with."""
@@ -40,8 +36,3 @@ class RigCorrection:
         turn = torch.linalg.matrix_exp(generator)
         eye = turn @ (pose[:3, 3] - self._centre) + self._centre + twist[3:]
         return torch.cat([torch.cat([turn @ pose[:3, :3], eye[:, None]], 1), pose[3:]], 0)
-
-    def colour(self, index: int) -> tuple[Tensor, Tensor]:
-        """Gain (3,) and offset (3,) that make the scene's colours this camera's."""
-        gain = torch.exp(self.log_gains[index] - self.log_gains.mean(0))
-        return gain, self.offsets[index] - self.offsets.mean(0)

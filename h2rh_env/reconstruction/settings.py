@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import SceneError
 
@@ -24,11 +25,9 @@ class OptimiseSettings:
     depth_weight: float = 5.0
     """Of the absolute difference from measured depth, 1/m."""
     rim_px: int = 1
-    """Width of the rim outside silhouettes where anything may be: soft edges then do not darken what is inside."""
+    """Width of the rim outside silhouettes where colours are free: soft edges then do not darken what is inside."""
     random_background: bool = True
     """A new background colour at every step, else black: what shows through must be transparent."""
-    colour: bool = True
-    """Learn a gain and an offset of each camera's channels."""
     pose: bool = False
     """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
     unpool_every: int = 0
@@ -37,6 +36,9 @@ class OptimiseSettings:
     """Of one minus the correlation of rendered and measured depth (FSGS)."""
     pseudo_weight: float = 0.0
     """Of one minus the correlation of depth in views between the cameras with that of the first surface (FSGS)."""
+
+    renderer: Literal["auto", "numba", "gsplat"] = "auto"
+    """What draws: gsplat on a GPU, or numba on the CPU; auto is gsplat where it can be used."""
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -49,11 +51,11 @@ METHODS = {
     "metric": OptimiseSettings(),
     # Kerbl et al. 2023: images alone, on black.
     "3dgs": OptimiseSettings(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False, colour=False
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False
     ),
     # Zhu et al. 2024, the paper's choice; measured depth stands in for their monocular estimate.
     "fsgs": OptimiseSettings(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False, colour=False,
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False,
         unpool_every=100, pearson_weight=0.05, pseudo_weight=0.05,
     ),
 }  # fmt: skip

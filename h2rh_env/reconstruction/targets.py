@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -31,7 +30,8 @@ class Target:
         index: of the view in its capture.
         camera: of the crop.
         rgb: (h, w, 3) in [0, 1]; mask: (h, w) bool, object and hand; labels: (h, w, 2), 1 on object and on hand.
-        ignored: (h, w) bool, where something else stands in front of object or hand, and the rim about them.
+        hidden: (h, w) bool, where something else stands in front of object or hand.
+        rim: (h, w) bool, just outside the silhouette.
         depth_m: (h, w), 0 where unknown or beside a silhouette.
     """
 
@@ -40,7 +40,8 @@ class Target:
     rgb: Tensor
     mask: Tensor
     labels: Tensor
-    ignored: Tensor
+    hidden: Tensor
+    rim: Tensor
     depth_m: Tensor
 
 
@@ -51,7 +52,7 @@ def targets_of(
 
     Args:
         scene: tells where they would be seen if nothing stood in front.
-        rim_px: width of the rim outside a silhouette that may belong to either side.
+        rim_px: width of the rim outside a silhouette.
     """
     return [
         _target(i, view, rasteriser.render(scene, view.camera, view.world_from_camera), rim_px)
@@ -71,14 +72,12 @@ def _target(index: int, view: RgbdView, render: RenderedView, rim_px: int) -> Ta
         ~mask & (render.alpha > 0.5) & (view.depth_m > 0) & (view.depth_m < render.median_depth - OCCLUDER_M)
     )
     front = ndimage.binary_dilation(front, iterations=2) & ~mask
-    rim = ndimage.binary_dilation(mask, iterations=rim_px) & ~mask if rim_px else np.zeros_like(mask)
     inside = ndimage.binary_erosion(mask, iterations=EDGE_PX)
-
-    def tensor(image: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(image[box]))
-
-    labels = np.stack([view.labels == Label.OBJECT, view.labels == Label.HAND], axis=2).astype(np.float32)
-    return Target(
-        index, camera, tensor(view.rgb.astype(np.float32) / np.float32(255)), tensor(mask), tensor(labels),
-        tensor(front | rim), tensor(np.where(inside, clean_depth(view).depth_m, np.float32(0))),
-    )  # fmt: skip
+    labels = np.stack([view.labels == Label.OBJECT, view.labels == Label.HAND], axis=2)
+    depth_m = np.where(inside, clean_depth(view).depth_m, 0)
+    rim = ndimage.binary_dilation(mask, iterations=rim_px) & ~mask & ~front if rim_px else mask & ~mask
+    floats = [
+        torch.from_numpy(i[box].astype(np.float32)) for i in (view.rgb / np.float32(255), labels, depth_m)
+    ]
+    bools = [torch.from_numpy(np.ascontiguousarray(image[box])) for image in (mask, front, rim)]
+    return Target(index, camera, floats[0], bools[0], floats[1], bools[1], bools[2], floats[2])

@@ -29,6 +29,7 @@ from .base import (
     RenderedView,
     camera_from_world,
 )
+from .differentiable import RenderedTensors
 from .spherical_harmonics import sh_basis
 
 
@@ -79,17 +80,8 @@ class GsplatRasteriser:
             return [RenderedView(*(np.zeros(shape, np.float32) for shape in shapes)) for _ in poses]
         tensors = self._tensors(scene)
         eyes = self._to_device(np.stack([pose.inverse().translation for pose in poses]))
-        labels = tensors.labels.expand(len(poses), -1, -1)
-        channels, alphas, meta = rasterization(
-            tensors.means, tensors.wxyz, tensors.scales, tensors.opacities,
-            torch.cat([_colours(tensors, eyes), labels], dim=-1),
-            self._to_device(np.stack([pose.matrix for pose in poses])),
-            self._to_device(camera.matrix).expand(len(poses), 3, 3).contiguous(),
-            camera.width, camera.height,
-            near_plane=NEAR_M, far_plane=FAR_M, radius_clip=0.0, eps2d=DILATION_PX2, packed=False,
-            render_mode="RGB+ED", rasterize_mode="antialiased" if scene.antialiased else "classic",
-        )  # fmt: skip
-        median = _median_depth(meta, camera)
+        matrices = self._to_device(np.stack([pose.matrix for pose in poses]))
+        channels, alphas, median = _draw(tensors, camera, eyes, matrices, scene.antialiased)
         images = torch.cat([channels, alphas, median[..., None]], dim=-1).cpu().numpy()
         return [
             RenderedView(image[..., :3], image[..., 6], image[..., 3:5], image[..., 5], image[..., 7])
@@ -114,6 +106,50 @@ class GsplatRasteriser:
 
     def _to_device(self, array: Any) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(self.device)
+
+
+def render_gaussians(
+    means: Tensor,
+    wxyz: Tensor,
+    log_scales: Tensor,
+    opacity_logits: Tensor,
+    sh: Tensor,
+    labels: Tensor,
+    camera: PinholeCamera,
+    world_from_camera: Tensor,
+    antialiased: bool = False,
+    device: str = "cuda",
+) -> RenderedTensors:
+    """`differentiable.render_gaussians` on a CUDA device; its images are where the means are."""
+    on_device = [t.to(device) for t in (means, wxyz, log_scales, opacity_logits, sh, labels)]
+    centres, quaternions, sizes, logits, colours, kinds = on_device
+    is_label = torch.stack([kinds == Label.OBJECT, kinds == Label.HAND], dim=1).to(centres)
+    scales = sizes.clamp(-60, float(np.log(MAX_SCALE_M))).exp()
+    scene = _Tensors(centres, quaternions, scales, logits.sigmoid(), colours, is_label)
+    rotation, eye = world_from_camera[:3, :3], world_from_camera[:3, 3]
+    matrix = torch.cat([torch.cat([rotation.T, -(rotation.T @ eye)[:, None]], 1), world_from_camera[3:]], 0)
+    channels, alphas, median = _draw(
+        scene, camera, eye[None].to(centres), matrix[None].to(centres), antialiased
+    )
+    image, alpha, median_depth = channels[0].to(means), alphas[0, ..., 0].to(means), median[0].to(means)
+    return RenderedTensors(image[..., :3], alpha, image[..., 3:5], image[..., 5], median_depth)
+
+
+def _draw(
+    scene: _Tensors, camera: PinholeCamera, eyes: Tensor, camera_from_world: Tensor, antialiased: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour, labels and expected depth (C, H, W, 6), alpha (C, H, W, 1) and median depth (C, H, W) of C views."""
+    count = len(eyes)
+    channels, alphas, meta = rasterization(
+        scene.means, scene.wxyz, scene.scales, scene.opacities,
+        torch.cat([_colours(scene, eyes), scene.labels.expand(count, -1, -1)], dim=-1), camera_from_world,
+        torch.from_numpy(camera.matrix).to(scene.means).expand(count, 3, 3).contiguous(),
+        camera.width, camera.height,
+        near_plane=NEAR_M, far_plane=FAR_M, radius_clip=0.0, eps2d=DILATION_PX2, packed=False,
+        render_mode="RGB+ED", rasterize_mode="antialiased" if antialiased else "classic",
+    )  # fmt: skip
+    with torch.no_grad():
+        return channels, alphas, _median_depth(meta, camera)
 
 
 def _colours(scene: _Tensors, eyes: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,13 +14,13 @@ from ..camera import PinholeCamera
 from ..geometry import SE3
 from ..scenes.gaussians import GaussianScene
 from .base import RenderedView, camera_from_world
-from .numba_blend import PLANES, blend_observation, blend_tiles
-from .numba_frame import Workspace, strips
+from .numba_blend import PLANES, blend_tiles
+from .numba_frame import Workspace, observe, strips
 from .numba_project import pack_camera
 from .numba_scene import Rows, make_rows
 from .threads import Threads, cores
 from .visibility import Visibility
-from .zeros import zeros
+from .zeros import empty, zeros
 
 
 class NumbaRasteriser:
@@ -61,31 +62,50 @@ class NumbaRasteriser:
         Gaussians that are hidden around the camera's place are left out (see `visibility`), which changes an image
         less than rounding to 8 bits does.
         """
-        size = len(scenes), camera.height, camera.width
-        rgb, masks = zeros((*size, 3), np.uint8), zeros((*size, 2), np.uint8)
-        jobs = [
-            (
-                self.rows_of(scene),
-                self.visibility_of(scene, camera),
-                camera_from_world(pose),
-                rgb[i],
-                masks[i],
-            )
-            for i, (scene, pose) in enumerate(zip(scenes, world_from_cameras, strict=True))
+        views = list(zip(scenes, world_from_cameras, strict=True))
+        away_m = [
+            math.dist(pose.translation, self.visibility_of(scene, camera).centre) for scene, pose in views
         ]
+        nearest_first = sorted(range(len(views)), key=away_m.__getitem__)
+        return self.draw_observations(camera, nearest_first, views.__getitem__)
 
-        def observe(job: tuple[Rows, Visibility, SE3, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]) -> None:
-            rows, visibility, pose, rgb, masks = job
-            memory = self.workspace()
-            wanted = visibility.seen_from(pose.inverse().translation, memory)
-            for strip in strips(rows, camera, pack_camera(camera, pose), memory, wanted):
-                blend_observation(
-                    strip.records, *strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-                    memory.chunk(), memory.array("scratch", 256, np.float32), rgb, masks,
-                )  # fmt: skip
+    def draw_observations(
+        self,
+        camera: PinholeCamera,
+        order: Sequence[int],
+        view: Callable[[int], tuple[GaussianScene, SE3] | None],
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The same of B views that are worked out meanwhile.
 
-        self._threads.map(observe, jobs)
+        Args:
+            order: 0 to B - 1 as they are begun. No thread waits long for another if what takes longest comes first.
+            view: of each number the scene and `world_from_camera`; called once, on any of the threads. Where it
+                gives None, the place holds anything.
+        """
+        count = len(order)
+        rgb = empty((count, camera.height, camera.width, 3), np.uint8)
+        masks = empty((count, camera.height, camera.width, 2), np.uint8)
+
+        def draw(i: int) -> None:
+            seen = view(i)
+            if seen is not None:
+                self._observe(*seen, camera, rgb[i], masks[i])
+
+        self._threads.map(draw, order)
         return rgb, masks
+
+    def _observe(
+        self,
+        scene: GaussianScene,
+        world_from_camera: SE3,
+        camera: PinholeCamera,
+        rgb: npt.NDArray[np.uint8],
+        masks: npt.NDArray[np.uint8],
+    ) -> None:
+        """Draws one view in the place of whatever was there."""
+        rows, pose, memory = self.rows_of(scene), camera_from_world(world_from_camera), self.workspace()
+        wanted = self.visibility_of(scene, camera).seen_from(pose.inverse().translation, memory)
+        observe(rows, camera, pack_camera(camera, pose), memory, wanted, rgb, masks)
 
     def rows_of(self, scene: GaussianScene) -> Rows:
         """The scene as the kernels read it; derived once."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from ..camera import PinholeCamera
 from .numba_bin import bin_tiles
-from .numba_blend import CHUNK
+from .numba_blend import CHUNK, blend_observation
 from .numba_project import project
 from .numba_scene import Rows
 from .numba_sort import radix_sort
@@ -144,5 +145,66 @@ def _splat(
         depths.view(np.uint32), count, order, memory.array("spare_keys", n, np.uint32),
         memory.array("spare_order", n, np.uint32), memory.array("histogram", 2048, np.uint32),
     )  # fmt: skip
-    # The bound was summed in float32, and a pair is written before it is known to be empty.
-    return records, sources, order, int(count), int(bound * 1.001) + 16
+    return records, sources, order, int(count), room_for_pairs(bound)
+
+
+def observe(
+    rows: Rows,
+    camera: PinholeCamera,
+    packed_camera: npt.NDArray[np.float32],
+    memory: Workspace,
+    wanted: npt.NDArray[np.uint16],
+    rgb: npt.NDArray[np.uint8],
+    masks: npt.NDArray[np.uint8],
+) -> None:
+    """One image to 8 bits, rgb (H, W, 3) and masks (H, W, 2), in the place of whatever was there.
+
+    In one call as long as the workspace has room, so that a thread does not wait for the others at every stage.
+    """
+    n = len(rows.index) + 1  # the projection writes one record ahead
+    tiles = -(-camera.width // 16) * -(-camera.height // 16)
+    pairs = memory.array("unsorted", 1, np.uint64)
+    done = _observe(
+        rows.values, wanted, rows.degree, rows.antialiased, packed_camera, memory.array("scratch", 256, np.float32),
+        memory.array("records", n * LANES, np.float32), memory.array("depths", n, np.float32),
+        memory.array("sources", n, np.int32), memory.array("order", n, np.uint32),
+        memory.array("spare_keys", n, np.uint32), memory.array("spare_order", n, np.uint32),
+        memory.array("histogram", 2048, np.uint32), memory.array("ends", n, np.uint64), pairs,
+        memory.array("starts", tiles + 1, np.int64), memory.array("offsets", len(pairs) + LANES, np.uint32),
+        memory.array("touched", len(pairs) + LANES, np.uint16), memory.chunk(), rgb, masks,
+    )  # fmt: skip
+    if done:
+        return
+    for strip in strips(rows, camera, packed_camera, memory, wanted):
+        blend_observation(
+            strip.records, *strip.pairs, camera.width, camera.height, strip.parts(1)[0],
+            memory.chunk(), memory.array("scratch", 256, np.float32), rgb, masks,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _observe(
+    values, wanted, degree, antialiased, camera, scratch, records, depths, sources, order, spare_keys, spare_order,
+    histogram, ends, unsorted, starts, offsets, touched, chunk, rgb, masks,
+):  # fmt: skip
+    """Clears and draws; False, and nothing drawn, if there are more pairs than fit."""
+    rgb[:], masks[:] = 0, 0
+    height, width = rgb.shape[:2]
+    count, bound = project(values, wanted, degree, antialiased, camera, scratch, records, depths, sources)
+    if count == 0:
+        return True
+    if room_for_pairs(bound) > len(unsorted):
+        return False
+    radix_sort(depths.view(np.uint32), count, order, spare_keys, spare_order, histogram)
+    tiles_x, tiles_y = (width + 15) >> 4, (height + 15) >> 4
+    tile_rows = np.array([0, tiles_y])
+    bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, starts, offsets, touched)
+    tiles = np.array([0, 0, tiles_x * tiles_y])
+    blend_observation(records, starts, offsets, touched, width, height, tiles, chunk, scratch, rgb, masks)
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def room_for_pairs(bound):
+    """Entries for pairs: the bound was summed in float32, and a pair is written before it is known to be empty."""
+    return np.int64(np.float64(bound) * 1.001) + 16

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..errors import RenderError
 from .base import Rasteriser
 
+if TYPE_CHECKING:
+    from .differentiable import RenderedTensors
+
 NAMES = ("auto", "numba", "reference", "gsplat")
+TRAINING_NAMES = ("auto", "numba", "gsplat")
 
 
 def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasteriser:
@@ -21,9 +27,7 @@ def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasterise
     """
     if name not in NAMES:
         raise RenderError(f"rasteriser {name!r} is unknown; expected one of {', '.join(NAMES)}")
-    if name == "gsplat" or (name == "auto" and not why_no_gsplat()):
-        if reason := why_no_gsplat():
-            raise RenderError(f"rasteriser 'gsplat' needs an NVIDIA GPU, and {reason}; use 'numba' on a CPU")
+    if _takes_gsplat(name):
         from .gsplat_cuda import GsplatRasteriser
 
         return GsplatRasteriser()
@@ -34,6 +38,32 @@ def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasterise
     from .numba_cpu import NumbaRasteriser
 
     return NumbaRasteriser(threads)
+
+
+def make_renderer(name: str = "auto") -> Callable[..., RenderedTensors]:
+    """The `render_gaussians` of a backend, chosen as in `make_rasteriser`; the reference has none.
+
+    Raises:
+        RenderError: an unknown name, or gsplat without a GPU or without its package.
+    """
+    if name not in TRAINING_NAMES:
+        raise RenderError(f"renderer {name!r} is unknown; expected one of {', '.join(TRAINING_NAMES)}")
+    if _takes_gsplat(name):
+        from . import gsplat_cuda
+
+        return gsplat_cuda.render_gaussians
+    from . import differentiable
+
+    return differentiable.render_gaussians
+
+
+def _takes_gsplat(name: str) -> bool:
+    if name not in ("auto", "gsplat"):
+        return False
+    reason = why_no_gsplat()
+    if name == "gsplat" and reason:
+        raise RenderError(f"rasteriser 'gsplat' needs an NVIDIA GPU, and {reason}; use 'numba' on a CPU")
+    return not reason
 
 
 def why_no_gsplat() -> str:

@@ -54,7 +54,7 @@ def serve(config: ViewerConfig) -> viser.ViserServer:
     try:
         import viser
     except ImportError:
-        raise MissingPackageError('the viewer needs viser: pip install -e ".[view]"') from None
+        raise MissingPackageError('the viewer needs viser: pip install "h2rh-env[view]"') from None
     from .episodes import EpisodePanel
     from .scene_view import SceneView
 

@@ -34,6 +34,13 @@ class SceneView:
         self._server, self._rasteriser, self._lock = server, rasteriser, lock
         self._scenes = {scene.name: scene for scene in scenes}
         self._drawn: dict[str, list[Any]] = {}
+        self._draw = {
+            "splat": self._draw_splat,
+            "points": self._draw_points,
+            "chosen grasp": self._draw_chosen_grasp,
+            "candidates": self._draw_candidates,
+            "starts": self._draw_starts,
+        }
         with server.gui.add_folder("scene"):
             self._choice: Any = server.gui.add_dropdown(
                 "name", list(self._scenes), initial_value=scenes[0].name
@@ -84,7 +91,7 @@ class SceneView:
         with self._lock:
             wanted = self._layers[layer].value
             if wanted and not self._drawn[layer]:
-                self._drawn[layer] = getattr(self, "_draw_" + layer.replace(" ", "_"))()
+                self._drawn[layer] = self._draw[layer]()
             for handle in self._drawn[layer]:
                 handle.visible = wanted
 

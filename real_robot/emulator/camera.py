@@ -29,6 +29,7 @@ PATCH_M, TEXTURE_SIDE = 0.15, 64
 TABLE_BELOW_M, FLOOR_BELOW_M, TABLE_HALF_M, WALL_M = 0.35, 1.1, 0.6, 2.2
 OPAQUE = 0.5
 KEPT_MASKS = 60
+LONGEST_EXPOSURE_S = 0.03
 
 Picture = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 
@@ -184,8 +185,10 @@ class SoftwareSource:
                 due = max(due + 1 / RATE_HZ, time.monotonic())
                 if self.is_paused:
                     continue
-                number += 1
-                taken_ms, pose = int(1000 * time.time()), self._camera_pose()
+                before_s, pose, taken_s = time.time(), self._camera_pose(), time.time()
+                if taken_s - before_s > LONGEST_EXPOSURE_S:  # a busy machine: nobody knows when the pose held
+                    continue
+                number, taken_ms = number + 1, int(500 * (before_s + taken_s))
                 rgb, depth_m = self._picture(self._camera, pose)
                 units = np.clip(np.round(depth_m / DEPTH_UNIT_M), 0, 65535).astype(np.uint16)
                 self._push(self._colour, self._colour_profile, rgb, 3, number, taken_ms)

@@ -63,6 +63,7 @@ class Controller:
         self.object_points = np.zeros((0, 3))
         self.release_after_s: float | None = 0.5
         self.remote_control = True
+        self.payload_kg = 1.1
         self.messages: deque[str] = deque(maxlen=200)
         self.steps = 0
         self.history: deque[tuple[float, ...]] = deque(maxlen=round(HISTORY_S / model.period_s))
@@ -169,12 +170,13 @@ def output_fields(controller: Controller) -> dict[str, tuple[str, Callable[[], A
         **dict.fromkeys(("actual_tool_accelerometer", "payload_cog"), ("VECTOR3D", lambda: rest)),
         **dict.fromkeys(("actual_digital_input_bits", "actual_digital_output_bits"), ("UINT64", lambda: 0)),
         **dict.fromkeys(
-            ("actual_execution_time", "actual_momentum", "payload", "standard_analog_input0",
+            ("actual_execution_time", "actual_momentum", "standard_analog_input0",
              "standard_analog_input1", "standard_analog_output0", "standard_analog_output1"),
             ("DOUBLE", lambda: 0.0)),
         **dict.fromkeys(("speed_scaling", "target_speed_fraction"), ("DOUBLE", lambda: 1.0)),
         **dict.fromkeys(("actual_main_voltage", "actual_robot_voltage"), ("DOUBLE", lambda: 48.0)),
         "actual_robot_current": ("DOUBLE", lambda: 0.5),
+        "payload": ("DOUBLE", lambda: controller.payload_kg),
         "robot_mode": ("INT32", lambda: 7 if arm.safety_mode != EMERGENCY else 3),
         "safety_mode": ("INT32", lambda: arm.safety_mode),
         "safety_status": ("INT32", lambda: arm.safety_mode),

@@ -88,6 +88,10 @@ class EmulatorProcess:
         """The pendant is switched from remote to local control."""
         self._do("local_control")
 
+    def set_tool(self, payload_kg: float, tcp_height_m: float) -> None:
+        """What the pendant says of payload and TCP."""
+        self._do("tool", payload_kg=payload_kg, tcp_height_m=tcp_height_m)
+
     def place(self, joints: Array) -> None:
         """Puts the arm at joints (6,), rad, at once."""
         self._do("joints", joints=list(map(float, joints)))

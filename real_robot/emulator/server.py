@@ -222,6 +222,10 @@ class EmulatorServer:
                 arm.jammed = bool(on)
             case {"do": "local_control"}:
                 controller.remote_control = False
+            case {"do": "tool", "payload_kg": payload, "tcp_height_m": height}:
+                controller.payload_kg = payload
+                arm.flange_from_tcp[2, 3] = height
+                arm.step(0.0)
             case {"do": "joints", "joints": joints}:
                 arm.q, arm.qd = np.array(joints, np.float64), np.zeros(6)
                 arm.halt(1.0)

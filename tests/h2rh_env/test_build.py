@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
+from PIL import Image
 
 from h2rh_env import build
 from h2rh_env.build import BuildConfig
@@ -33,6 +35,13 @@ def folder(capture: HandoverCapture, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("captures") / "mine"
     write_folder(capture, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def built(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("scenes") / "mine"
+    build.main(quick(folder, out))
+    return out
 
 
 def quick(folder: Path, out: Path) -> BuildConfig:
@@ -117,6 +126,12 @@ def change_json(path: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+def without_pose(folder: Path) -> None:
+    cameras = json.loads((folder / "cameras.json").read_text())["cameras"]
+    cameras[0]["world_from_camera"][0][3] = float("nan")
+    change_json(folder / "cameras.json", cameras=cameras)
+
+
 def empty(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
@@ -136,6 +151,7 @@ PLAIN_FAULTS: dict[str, Callable[[Path], object]] = {
     "cameras of another kind": lambda f: change_json(f / "cameras.json", cameras="left"),
     "no depth scale": lambda f: change_json(f / "cameras.json", depth_scale_m=0),
     "another format": lambda f: change_json(f / "cameras.json", format="x"),
+    "pose not finite": without_pose,
 }
 
 
@@ -156,6 +172,13 @@ DEXYCB_FAULTS: dict[str, Callable[[Path], object]] = {
     "missing labels": lambda s: next(s.glob("*/labels_*")).unlink(),
     "missing calibration": lambda s: shutil.rmtree(s.parent.parent / "calibration"),
     "broken extrinsics": lambda s: next(s.parent.parent.glob("calibration/ext*/*")).write_text("{}"),
+    "extrinsics not finite": lambda s: next(s.parent.parent.glob("calibration/ext*/*")).write_text(
+        f"extrinsics: {{apriltag: {[float('nan')] * 12}}}".replace("nan", ".nan")
+    ),
+    "depth of another size": lambda s: Image.fromarray(np.ones((48, 64), np.uint16)).save(
+        next(s.glob("*/aligned_*"))
+    ),
+    "labels of another size": lambda s: np.savez(next(s.glob("*/labels_*")), seg=np.ones((48, 64), np.uint8)),
     "broken intrinsics": lambda s: next(s.parent.parent.glob("calibration/int*/*")).write_text("a: 1"),
 }
 
@@ -167,6 +190,31 @@ def test_a_broken_session_is_refused_in_one_sentence(
     session = write_dexycb(replace(capture, views=capture.views[:1]), tmp_path / "root")
     DEXYCB_FAULTS[fault](session)
     refused(session, tmp_path / "scene")
+
+
+@pytest.mark.parametrize("kind", ["obj", "ply", "glb"])
+def test_a_mesh_cut_short_is_refused_in_one_sentence(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / f"can.{kind}"
+    trimesh.creation.icosphere(3, 0.04).export(file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+    with pytest.raises(HandoverError, match=file.name) as error:
+        build.main(BuildConfig(out=tmp_path / "scenes", synthetic=1, objects=(str(file),)))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "scenes").exists()
+
+
+@pytest.mark.parametrize("name", ["gaussians.ply", "points.npz", "scene.json"])
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
+def test_a_scene_cut_short_is_refused_in_one_sentence(
+    built: Path, tmp_path: Path, name: str, keep: float
+) -> None:
+    broken = tmp_path / "scene"
+    shutil.copytree(built, broken)
+    content = (broken / name).read_bytes()
+    (broken / name).write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(HandoverError, match=name.replace(".", r"\.")) as error:
+        HandoverScene.load(broken)
+    assert "\n" not in str(error.value)
 
 
 def test_depth_and_masks_that_say_nothing_are_refused(capture: HandoverCapture, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from h2rh_env.clearance import Clearance, between_fingers, sweep_gap, swept_hits
 from h2rh_env.geometry import SE3
 from h2rh_env.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
+from h2rh_env.numba_distance import SceneClearance
 
 CLOUD = np.random.default_rng(0).normal(scale=0.1, size=(300, 3))
 CLEARANCE = Clearance(CLOUD)
@@ -19,6 +20,25 @@ def test_distance_is_the_least_over_all_points(seed):
     positions = np.random.default_rng(seed).normal(scale=0.3, size=(2, 4, 3))
     brute = np.linalg.norm(positions[..., None, :] - CLOUD, axis=-1).min(axis=-1)
     np.testing.assert_allclose(CLEARANCE.distance(positions), brute)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seeds, st.integers(1, 400), st.sampled_from([np.float32, np.float64]))
+def test_a_scenes_clearance_is_the_same_to_the_last_bit(seed, points, dtype):
+    rng = np.random.default_rng(seed)
+    cloud = rng.normal(scale=0.1, size=(points, 3)).astype(dtype)
+    cloud[: points // 3] = np.round(cloud[: points // 3], 1)  # with points that lie on each other
+    plain, fast = Clearance(cloud), SceneClearance(cloud)
+    positions = np.concatenate([cloud[:2], rng.normal(scale=0.3, size=(20, 3))])
+    np.testing.assert_array_equal(fast.distance(positions), plain.distance(positions))
+    assert fast.distance(positions[0]) == 0
+    assert fast.distance(positions.reshape(-1, 1, 3)).shape == (len(positions), 1)
+    many = rng.normal(size=(5, 20, 3))
+    np.testing.assert_array_equal(fast.distance(many), plain.distance(many))
+
+
+def test_an_empty_scenes_clearance_is_infinite():
+    np.testing.assert_array_equal(SceneClearance(np.zeros((0, 3))).distance(np.zeros((2, 3))), np.inf)
 
 
 def test_an_empty_cloud_is_infinitely_far_and_every_way_is_kept():
@@ -55,6 +75,15 @@ def test_a_way_of_no_length_is_its_point():
     far = np.array([1.0, 0, 0])
     assert CLEARANCE.keeps(far, far, 0.1)
     assert not CLEARANCE.keeps(CLOUD[0], CLOUD[0], 0.1)
+
+
+@given(seeds, st.floats(0, 0.4), st.floats(0, 0.03))
+def test_points_that_the_gripper_touches_are_those_within_the_margin_of_its_gap(seed, advance, margin):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-0.2, 0.5, (500, 3))
+    gap = sweep_gap(points, advance)
+    hits = swept_hits(points, SE3.identity(), advance, margin)
+    np.testing.assert_array_equal(hits, gap <= margin)
 
 
 def test_the_sweep_is_the_union_of_the_gripper_along_its_way():

@@ -1,15 +1,19 @@
 """Laws of the optimisation, on a patterned sphere held over a table, seen by small cameras."""
 
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from h2rh_env import rendering
 from h2rh_env.camera import PinholeCamera
 from h2rh_env.captures.base import HandoverCapture, RgbdView
-from h2rh_env.errors import SceneError
+from h2rh_env.errors import RenderError, SceneError
 from h2rh_env.geometry import SE3, look_at
 from h2rh_env.interface import Label
 from h2rh_env.reconstruction import checkpoint, fsgs
@@ -19,6 +23,8 @@ from h2rh_env.reconstruction.quality import measure
 from h2rh_env.reconstruction.rig import RigCorrection
 from h2rh_env.reconstruction.settings import METHODS, OptimiseSettings
 from h2rh_env.reconstruction.targets import targets_of
+from h2rh_env.rendering import differentiable, select
+from h2rh_env.rendering.differentiable import RenderedTensors
 from h2rh_env.rendering.numba_cpu import NumbaRasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
 
@@ -162,15 +168,12 @@ def test_the_gauge_is_fixed(capture: HandoverCapture) -> None:
         rig.twists += (
             torch.randn(rig.twists.shape, dtype=torch.float64, generator=torch.manual_seed(0)) * 0.01
         )
-        rig.log_gains += 0.3
     assert np.array_equal(
         rig.world_from_camera(0).detach().numpy(), capture.views[0].world_from_camera.matrix
     )
     moved = rig.world_from_camera(1).detach().numpy()
     assert SE3.from_matrix(moved).rotation == pytest.approx(moved[:3, :3])  # still a rigid motion
     assert np.abs(moved - capture.views[1].world_from_camera.matrix).max() > 1e-3
-    gains = torch.stack([rig.colour(k)[0] for k in range(len(EYES))])
-    assert torch.allclose(gains, torch.ones_like(gains))
 
 
 def test_a_camera_that_is_off_is_put_right(capture: HandoverCapture, first: GaussianScene) -> None:
@@ -198,12 +201,49 @@ def test_what_stands_in_front_is_no_hole(capture: HandoverCapture, first: Gaussi
     hidden = replace(view, labels=labels, depth_m=depth_m, rgb=rgb)
     target = targets_of([hidden], first, NumbaRasteriser(1), 0)[0]
     seen = targets_of([view], first, NumbaRasteriser(1), 0)[0]
-    assert not seen.ignored.any()
-    assert target.ignored[seen.mask & ~target.mask].float().mean() > 0.95
-    assert not (target.ignored & target.mask).any()
-    rim = targets_of([view], first, NumbaRasteriser(1), 1)[0].ignored
+    assert not seen.hidden.any()
+    assert not seen.rim.any()
+    assert target.hidden[seen.mask & ~target.mask].float().mean() > 0.95
+    assert not (target.hidden & target.mask).any()
+    rim = targets_of([view], first, NumbaRasteriser(1), 1)[0].rim
     assert 0 < int(rim.sum()) < 500
     assert not (rim & seen.mask).any()
+
+
+def test_soft_edges_are_free_and_fat_ones_are_not(capture: HandoverCapture, first: GaussianScene) -> None:
+    fat = replace(first, log_scales=first.log_scales + np.log(1.5).astype(np.float32))
+    overlaps = []
+    for rim_px, mask_weight in ((1, 0.0), (1, 0.5), (0, 0.5)):
+        settings = replace(QUICK, steps=60, rim_px=rim_px, mask_weight=mask_weight)
+        scene = optimise(fat, capture, settings)
+        overlaps.append(measure(scene, [see("n", eye) for eye in NOVEL_EYES], NumbaRasteriser(1)).iou)
+    free, bounded, hard = overlaps
+    assert free < bounded <= hard + 0.005
+
+
+def test_gsplat_draws_where_it_can(
+    capture: HandoverCapture, first: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+
+    def draw(*arguments: Any) -> RenderedTensors:
+        drawn.append("gsplat")
+        return differentiable.render_gaussians(*arguments)
+
+    module = types.SimpleNamespace(render_gaussians=draw)
+    monkeypatch.setitem(sys.modules, "h2rh_env.rendering.gsplat_cuda", module)
+    monkeypatch.setattr(rendering, "gsplat_cuda", module, raising=False)
+    monkeypatch.setattr(select, "why_no_gsplat", lambda: "")
+    for renderer, times in (("auto", 2), ("gsplat", 2), ("numba", 0)):
+        drawn.clear()
+        optimise(first, capture, OptimiseSettings(steps=2, renderer=renderer))
+        assert len(drawn) == times
+    monkeypatch.setattr(select, "why_no_gsplat", lambda: "there is none")
+    assert select.make_renderer() is differentiable.render_gaussians
+    with pytest.raises(RenderError, match="there is none"):
+        optimise(first, capture, OptimiseSettings(steps=2, renderer="gsplat"))
+    with pytest.raises(RenderError, match="auto, numba, gsplat"):
+        select.make_renderer("reference")
 
 
 def test_unpooling_grows_between_distant_neighbours() -> None:

@@ -81,6 +81,20 @@ def test_it_equals_single_environments_step_by_step(scenes, mode, name, options)
     assert ends.all(), "the test must meet both ways to end"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_episodes_that_end_in_the_same_step_are_told_apart(scenes, mode):
+    fast, slow = vector(scenes, autoreset_mode=mode), singles(scenes, mode=mode)
+    goals = [scene.grasp.pregrasp() for scene in scenes]
+    for env in (fast, slow):
+        env.reset(seed=2, options={"scene": "tiny", "world_from_camera": goals[0].matrix})
+    for declaring in ([0, 2], [], [0, 1, 2], []):
+        actions = np.zeros((3, 7), np.float32)
+        actions[declaring, 6] = 1
+        stepped = fast.step(actions)
+        assert_equal(stepped, slow.step(actions))
+    assert slow.observation_space.contains(stepped[0])
+
+
 @pytest.mark.parametrize("seed", [[3, 3, 3], [1, None, 2]])
 def test_seeds_given_one_by_one(scenes, seed):
     fast, slow = vector(scenes), singles(scenes)
@@ -117,6 +131,20 @@ def test_the_action_of_an_environment_that_begins_anew_is_not_looked_at(scenes):
     assert not terminations.any()
     with pytest.raises(ActionError, match="finite"):
         env.step(declare)
+
+
+def test_what_a_step_gave_is_not_written_to_again(scenes):
+    env, rng = vector(scenes), np.random.default_rng(0)
+    observation, _ = env.reset(seed=0)
+    given = [observation]
+    for _ in range(12):
+        given.append(env.step(some_actions(rng, 3))[0])
+    again = vector(scenes)
+    expected, _ = again.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for observation in given:
+        assert_equal(observation, expected)
+        expected = again.step(some_actions(rng, 3))[0]
 
 
 def test_processes_give_the_same(scenes):
@@ -199,6 +227,17 @@ def test_gymnasiums_vector_wrappers_work(scenes, tmp_path):
     assert truncations.all()
     assert infos["episode"]["l"].tolist() == [MAX_EPISODE_STEPS] * 3
     assert list((tmp_path / "videos").glob("*.mp4"))
+
+
+def test_frames_stack_in_single_environments_of_a_vector(scenes):
+    make = lambda: gym.wrappers.FrameStackObservation(  # noqa: E731
+        gym.make("H2RHandover-v0", scenes=scenes, camera=CAMERA, rasteriser="numba"), 2
+    )
+    stacked, plain = SyncVectorEnv([make] * 3), vector(scenes)
+    before, after = plain.reset(seed=5)[0], stacked.reset(seed=5)[0]
+    actions = some_actions(np.random.default_rng(0), 3)
+    np.testing.assert_array_equal(after["rgb"][:, 1], before["rgb"])
+    np.testing.assert_array_equal(stacked.step(actions)[0]["rgb"][:, 1], plain.step(actions)[0]["rgb"])
 
 
 @pytest.mark.parametrize(

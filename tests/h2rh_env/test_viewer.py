@@ -112,7 +112,7 @@ def test_an_episode_or_a_scene_that_is_not_there_is_named(folders, tiny_scene, t
 
 def test_without_viser_the_line_to_type_is_named(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, "viser", None)
-    with pytest.raises(MissingPackageError, match=r"pip install -e .*view"):
+    with pytest.raises(MissingPackageError, match=r"pip install .h2rh-env\[view\]"):
         serve(ViewerConfig(folders[0]))
 
 

@@ -144,7 +144,7 @@ def test_moments_are_those_of_the_pixels() -> None:
 
 
 def test_an_unknown_network_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(CheckpointError, match="compact, .*resnet18"):
+    with pytest.raises(CheckpointError, match=r"compact, .*resnet18"):
         make_network("resnet50")
     with pytest.raises(CheckpointError, match="settings"):
         make_network("compact", {"depth": 3})

@@ -10,16 +10,14 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from h2rh_env.errors import CheckpointError, PolicyError
 from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import GRASP_SCORE_THRESHOLD, action_space, observation_space
+from h2rh_env.interface import action_space, observation_space
 from h2rh_env.vector_env import H2RHandoverVectorEnv
-from h2rh_env.world import World
 from policies.checkpoints import save_checkpoint
 from policies.compact import CompactNetwork
 from policies.handover_policy import HandoverPolicy
 from policies.registry import make_policy
 from policies.reinforcement import ReinforceSettings, Sb3VectorEnv, reinforce, save_model
 from policies.residual import ADDED, LEARNT, Residual
-from policies.stopping import Walks, walk, warm_start
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -139,7 +137,7 @@ def test_stable_baselines3s_normalisation_works(tiny_scene: HandoverScene) -> No
 def test_a_learnt_model_is_a_policy_by_its_file(
     tmp_path: Path, checkpoint: Path, scenes: Path, frames: dict[str, np.ndarray], algo: str
 ) -> None:
-    settings = ReinforceSettings(tmp_path, algo, checkpoint, scenes, "moving", walks=0, steps=256, num_envs=4)  # type: ignore[arg-type]
+    settings = ReinforceSettings(tmp_path, algo, checkpoint, scenes, "moving", steps=256, num_envs=4)  # type: ignore[arg-type]
     curve = reinforce(settings)
     assert [set(point) for point in curve][:1] == [{"steps", "success", "return"}]
     assert {path.name for path in tmp_path.iterdir()} == {"model.zip", "curves.png", "training.json"}
@@ -172,49 +170,15 @@ def test_the_file_acts_as_the_model(
 def test_the_same_seed_learns_the_same(tmp_path: Path, checkpoint: Path, scenes: Path) -> None:
     curves = [
         reinforce(
-            ReinforceSettings(
-                tmp_path / name, "ppo", checkpoint, scenes, walks=2, steps=256, num_envs=4, seed=2
-            )
+            ReinforceSettings(tmp_path / name, "ppo", checkpoint, scenes, steps=256, num_envs=4, seed=2)
         )
         for name in "ab"
     ]
     assert curves[0] == curves[1]
 
 
-def test_a_walk_knows_what_declaring_would_have_earned(checkpoint: Path, tiny_scene: HandoverScene) -> None:
-    world = World(tiny_scene)
-    goal = tiny_scene.grasp.pregrasp()
-    begin = world.begin
-    world.begin = lambda rng: begin(rng, {"world_from_camera": goal})  # type: ignore[method-assign, misc, assignment]
-    walks = walk(Residual.load(checkpoint), world, 3, seed=0)
-    assert walks.numbers.shape[:2] == walks.scores.shape == walks.earned.shape == (3, 30)
-    assert (walks.earned[:, 0] == 1).all()
-    world.begin = begin  # type: ignore[method-assign]
-    assert not walk(Residual.load(checkpoint), world, 3, seed=0).earned[:, 0].any()
-
-
-def test_a_warm_start_declares_where_that_is_worth_most_and_moves_as_before(
-    checkpoint: Path, tiny_scene: HandoverScene
-) -> None:
-    """Every episode has a stretch in which declaring succeeds, and a number tells it, among others that do not."""
-    residual = Residual.load(checkpoint)
-    rng = np.random.default_rng(0)
-    numbers = rng.normal(size=(80, 30, *(residual.observation_space.shape or ()))).astype(np.float32)
-    good = (np.arange(30) >= 10) & (np.arange(30) < 20) & (rng.random((80, 30)) < 0.7)
-    numbers[..., 5] += 4 * good
-    scores = rng.random((80, 30)).astype(np.float32)
-    model = PPO("MlpPolicy", sb3_env(tiny_scene, residual), seed=1)
-    warm_start(model, Walks(numbers[:60], scores[:60], good[:60].astype(np.float32)))
-    added, _ = model.predict(numbers[60:].reshape(-1, numbers.shape[2]), deterministic=True)
-    declares = scores[60:].ravel() + added[:, -1] * ADDED[-1] >= GRASP_SCORE_THRESHOLD
-    assert (declares == good[60:].ravel()).mean() > 0.75
-    assert np.abs(added[:, :-1]).mean() < 0.1
-
-
 def test_wrong_settings_say_what_would_be_right(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="--num-envs is 0"):
         ReinforceSettings(num_envs=0)
-    with pytest.raises(PolicyError, match="--walks is -1"):
-        ReinforceSettings(walks=-1)
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         Residual.load(tmp_path)

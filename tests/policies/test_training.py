@@ -11,7 +11,7 @@ from torch import multiprocessing
 from h2rh_env.errors import CheckpointError
 from policies.batches import Frames
 from policies.compact import CompactNetwork
-from policies.curves import draw_curves
+from policies.curves import draw_curves, log_epoch
 from policies.network import HandoverNetwork
 from policies.processes import joined
 from policies.tensors import looking_along
@@ -146,3 +146,13 @@ def test_bfloat16_learns_nearly_the_same(tmp_path: Path) -> None:
         losses[bf16] = history[-1]["learning_total"]
     assert losses[True] != losses[False]
     assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_an_epoch_can_be_read_by_tensorboard(tmp_path: Path) -> None:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for epoch in (1, 2):
+        log_epoch(tmp_path, epoch, {"learning_total": 3.0 - epoch, "validation_success": 0.4 * epoch})
+    events = accumulators.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("learning/total")] == [(1, 2.0), (2, 1.0)]
+    assert [e.value for e in events.Scalars("validation/success")] == pytest.approx([0.4, 0.8])

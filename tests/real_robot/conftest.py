@@ -24,14 +24,14 @@ def can_points(rng, count):
 def make_scene(hand_offset):
     """The can with a hand, a ball of 4 cm, at an offset (3,), m, from the contact point."""
     rng = np.random.default_rng(0)
-    can, hand = can_points(rng, 900), CONTACT + hand_offset + 0.04 * uniform_directions(rng, 300)
+    can, hand = can_points(rng, 2700), CONTACT + hand_offset + 0.04 * uniform_directions(rng, 900)
     means = np.concatenate([can, hand]).astype(np.float32)
     n = len(means)
     colours = np.repeat(np.array([[0.8, 0.1, 0.1], [0.9, 0.7, 0.6]]), [len(can), len(hand)], axis=0)
     gaussians = GaussianScene(
         means,
         np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
-        np.full((n, 3), np.log(0.006), np.float32),
+        np.full((n, 3), np.log(0.0035), np.float32),
         np.full(n, 4.0, np.float32),
         ((colours - 0.5) / 0.28209479)[:, None].astype(np.float32),
         np.repeat(np.array([Label.OBJECT, Label.HAND], np.uint8), [len(can), len(hand)]),
@@ -51,9 +51,15 @@ def scene():
 
 
 @pytest.fixture(scope="session")
-def crowded_scene():
-    """The hand is where a finger of the gripper would go."""
+def beside_scene():
+    """The hand is where a finger of the gripper would go, but not where one would that is turned."""
     return make_scene(np.array([0.08, 0.0, 0.0]))
+
+
+@pytest.fixture(scope="session")
+def crowded_scene():
+    """The hand is before the can, where the gripper would go however it is turned."""
+    return make_scene(np.array([0.0, -0.075, 0.0]))
 
 
 @pytest.fixture(scope="session")

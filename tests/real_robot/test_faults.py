@@ -14,6 +14,7 @@ from h2rh_env.errors import RobotError
 from h2rh_env.geometry import SE3
 from real_robot.config import RobotConfig
 from real_robot.emulator.process import EmulatorProcess
+from real_robot.hardware import check_tool
 from real_robot.interfaces import Safety
 from real_robot.motion_guard import MotionGuard, Verdict
 from real_robot.perception import SeenSurroundings
@@ -72,19 +73,27 @@ with UR5Arm(sys.argv[1], 0.008, state_age_s=0.3) as arm:
 
 
 def halted(emulator, since_s):
-    """Seconds, in periods of the controller, and metres from a moment until the arm stayed below 5 mm/s."""
+    """Seconds, in periods of the controller, and metres from a moment until the arm stayed below 5 mm/s.
+
+    The third: whether the controller kept its pace. One that a busy machine starves, as no controller is, steps in
+    bursts and moves the arm in jerks.
+    """
     time.sleep(0.6)
     rows = emulator.history(3.0)
+    rows = rows[(rows[:, 0] > since_s - 0.1) & (rows[:, 0] < since_s + 0.4)]
     after = rows[rows[:, 0] >= since_s]
     assert after[0, 4] > 0.03, "the arm was not moving when the process was killed"
     way = np.linalg.norm(after[-1, 1:4] - after[0, 1:4])
-    return PERIOD_S * (1 + np.flatnonzero(after[:, 4] > 0.005)[-1]), way
+    moving = np.flatnonzero(after[:, 4] > 0.005)
+    return PERIOD_S * (1 + moving[-1]), way, np.diff(rows[:, 0]).max() < 2.5 * PERIOD_S
 
 
 def halt_of(emulator, who, speed_mps):
-    """Kills one of our two processes while the arm moves; seconds and metres until it stood."""
+    """Kills one of our two processes while the arm moves; what `halted` says of it."""
     mover = subprocess.Popen(
-        [sys.executable, "-c", MOVER, emulator.host, str(speed_mps)], stdout=subprocess.PIPE
+        [sys.executable, "-c", MOVER, emulator.host, str(speed_mps)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     servo = int(mover.stdout.readline())
     time.sleep(0.6)
@@ -96,18 +105,17 @@ def halt_of(emulator, who, speed_mps):
     return halt
 
 
-# At 0.25 m/s the bar of 100 ms and 10 mm is missed: 128 ms and 15 mm when the session dies (docs/robot.md).
-@pytest.mark.parametrize(("speed_mps", "most_s", "most_m"), [(0.10, HALT_S, HALT_M), (0.25, 0.2, 0.025)])
+@pytest.mark.parametrize("speed_mps", [0.10, 0.25])
 @pytest.mark.parametrize("who", ["session", "servo"])
-def test_kill_9_while_moving_halts_the_arm(who, speed_mps, most_s, most_m, record_property):
-    """The best of three: a busy machine starves the emulated controller too, which no controller knows."""
+def test_kill_9_while_moving_halts_the_arm(who, speed_mps, record_property):
+    """The first of up to five tries in which the emulated controller kept its pace is judged, or else the last."""
     halts = []
-    while len(halts) < 3 and not (halts and halts[-1][0] < most_s):
+    while len(halts) < 5 and not (halts and halts[-1][2]):
         with EmulatorProcess(f"127.0.4.{1 + len(halts)}") as emulator:
             halts.append(halt_of(emulator, who, speed_mps))
     record_property("halts", halts)
-    assert halts[-1][0] < most_s
-    assert halts[-1][1] < most_m
+    assert halts[-1][0] <= HALT_S
+    assert halts[-1][1] <= HALT_M
 
 
 def test_a_frozen_state_stream_stops_the_arm(emulator):
@@ -251,6 +259,19 @@ def test_a_check_reads_and_never_uploads(emulator):
     assert emulator.history(1.0)[:, 4].max() == 0
 
 
+@pytest.mark.parametrize("model", ["ur5", "ur5e"])
+def test_a_check_refuses_another_tool_than_the_configurations(model):
+    with EmulatorProcess("127.0.3.253", model) as emulator:
+        config = RobotConfig(arm_host=emulator.host)
+        assert "payload 1.10 kg" in check_tool(config)
+        emulator.set_tool(2.0, config.tcp_height_m)
+        with pytest.raises(RobotError, match=r"payload is 2\.00 kg; set it to 1\.10 kg"):
+            check_tool(config)
+        emulator.set_tool(1.1, 0.163)
+        with pytest.raises(RobotError, match="TCP is 105 mm"):
+            check_tool(config)
+
+
 def test_a_protective_stop_latches_until_a_person_has_unlocked_it(emulator):
     import dashboard_client
 
@@ -327,15 +348,28 @@ def test_a_jammed_arm_is_seen_by_how_far_it_lags(emulator):
         assert "from its set point" in decision.reason
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.nightly)])
-def test_servo_goes_on_without_a_failed_call(emulator, seconds):
-    with arm_of(emulator) as arm:
+def servo_for(emulator, seconds, period_s):
+    """Set points to and fro for a while; how many, and how many states were older than 0.1 s meanwhile."""
+    with UR5Arm(emulator.host, period_s, state_age_s=PATIENT_S) as arm:
         start, began, late, calls = arm.state().world_from_gripper, time.monotonic(), 0, 0
         while (now := time.monotonic()) - began < seconds:
-            arm.servo(sideways(start, 0.05 * (1 - np.cos(PERIOD_S * calls))))
+            arm.servo(sideways(start, 0.05 * (1 - np.cos(now - began))))
             calls += 1
             late += now - arm.state().time_s > 0.1
-            time.sleep(PERIOD_S)
+            time.sleep(period_s)
         assert not arm.fault
-        print(f"{seconds} s of servo: {late} states older than 0.1 s")
+        print(f"{seconds} s of servo: {calls} set points, {late} states older than 0.1 s")
     assert emulator.tell()["safety_mode"] == 1
+    assert np.ptp(emulator.history(min(seconds, 20.0))[:, 2]) > 0.05
+    return calls
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.nightly)])
+def test_servo_goes_on_without_a_failed_call(emulator, seconds):
+    servo_for(emulator, seconds, PERIOD_S)
+
+
+@pytest.mark.nightly
+def test_an_e_series_is_servoed_at_500_hz_without_a_failed_call():
+    with EmulatorProcess("127.0.3.254", "ur5e", rate_hz=500) as emulator:
+        servo_for(emulator, 20, 0.002)

@@ -8,6 +8,7 @@ import pytest
 from h2rh_env.camera import HAND_EYE_CAMERA
 from h2rh_env.errors import RobotError
 from h2rh_env.geometry import SE3
+from h2rh_env.handover_scene import HandoverScene, scene_folders
 from real_robot.emulator.camera import Room, SceneView, SoftwareSource
 from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from real_robot.interfaces import Frame
@@ -15,8 +16,9 @@ from real_robot.kinematics import UR5, forward
 from real_robot.live import LiveSight
 from real_robot.placement import place
 from real_robot.realsense import RealSenseCamera
+from real_robot.replay import replay
 from real_robot.session import Outcome, run_trial
-from real_robot.table2 import RobotConfig, least_hand_distance, rehearsal_config
+from real_robot.table2 import RobotConfig, least_hand_distance, rehearsal_config, table2
 
 
 def gradient(camera, pose):
@@ -126,6 +128,32 @@ def test_a_place_is_within_reach_and_its_joints_give_its_start(scene, position):
     flange = placement.world_from_base.matrix @ forward(UR5, placement.joints)
     assert np.abs(flange @ FLANGE_FROM_GRIPPER.matrix - placement.world_from_start.matrix).max() < 1e-9
     assert placement.world_from_base.rotation[2, 2] == 1
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("segmenter", ["labels", "network"])
+@pytest.mark.parametrize("policy", ["expert", "learned"])
+def test_what_ships_takes_an_object_on_the_emulated_robot_or_does_no_harm(
+    policy, segmenter, rasteriser, tmp_path
+):
+    """Rendered camera, segmenter, policy, guard, servo, gripper, giver, retreat: all of it, in real time."""
+    pytest.importorskip("rtde_control", reason="ur-rtde is not installed")
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
+    scenes = [HandoverScene.load(folder) for folder in scene_folders(None)]
+    (trial,) = table2(
+        [policy],
+        scenes,
+        "emulator",
+        segmenter,
+        ["mustard_bottle"],
+        givers=1,
+        logs=tmp_path,
+        positions=["middle"],
+    )
+    assert trial.safe
+    assert trial.success or segmenter == "network"  # whose weights are too weak for more, and must do no harm
+    (log,) = tmp_path.glob("*.jsonl")
+    assert replay(log).differing_lines == ()
 
 
 @pytest.mark.nightly

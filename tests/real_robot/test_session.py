@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from h2rh_env.clearance import swept_hits
 from h2rh_env.errors import PolicyError, RobotError
 from h2rh_env.geometry import SE3
 from h2rh_env.interface import CLEARANCE_M
@@ -66,6 +67,10 @@ def at(devices, time_s, fault):
 
 def ticks(log):
     return [entry for entry in read_log(log) if entry["kind"] == "tick"]
+
+
+def pose_of(rows):
+    return SE3(np.array(rows)[:, :3], np.array(rows)[:, 3])
 
 
 def measured_positions(log):
@@ -221,6 +226,15 @@ def test_a_hand_that_was_never_seen_is_never_advanced_on(trial, devices):
     assert result.outcome is Outcome.BLOCKED
     assert "where the hand is" in result.reason
     assert devices.gripper.state().opening_m == OPEN_M
+
+
+def test_a_hand_beside_the_advance_is_got_out_of_the_way_of(beside_scene, start, rasteriser, homing, log):
+    devices = simulated_devices(beside_scene, start, rasteriser)
+    result = run_trial(homing, "homing", devices, CONFIG, log, scene=beside_scene)
+    assert not score(result.record, beside_scene).safe  # the straight advance would have touched it
+    assert result.outcome is Outcome.HANDED_OVER, result.reason
+    poses = [entry["state"]["world_from_gripper"] for entry in ticks(log)]
+    assert not any(swept_hits(beside_scene.hand_points, pose_of(rows), 0.0, 0.0).any() for rows in poses)
 
 
 def test_a_hand_in_the_advance_is_not_advanced_on(crowded_scene, start, rasteriser, homing, log):

@@ -1,0 +1,56 @@
+"""A robot of one's own: an arm is seven methods; guard, session and policies take it as they take the UR5.
+
+    python examples/rehearsal.py --arm examples.own_robot:MyArm
+
+Here the arm's controller is a few lines in `_tick`; with yours, `state` and `servo` call its client instead. Gripper,
+camera and segmenter are protocols of real_robot/interfaces.py just the same.
+"""
+
+import numpy as np
+
+from h2rh_env.geometry import SE3, slerp
+from real_robot.interfaces import RobotState
+from real_robot.simulated import TICK_S
+
+SHARE = 0.1  # of the remaining way that this arm makes in a tick of 4 ms
+
+
+class MyArm:
+    """Follows set points of the gripper's pose: metres, in the grasp frame of h2rh_env/gripper.py."""
+
+    def __init__(self, clock, world_from_gripper):
+        self.clock, self.world_from_gripper, self.goal = clock, world_from_gripper, None
+        self.velocity, self.force = np.zeros(3), np.zeros(3)  # m/s; N, which the simulated gripper sets
+        clock.on_tick.append(self._tick)
+
+    def __enter__(self):
+        return self  # connect, and raise RobotError where the arm is not ready
+
+    def __exit__(self, *exception):
+        self.stop()
+
+    def state(self):
+        return RobotState(self.clock.now(), self.world_from_gripper, self.velocity, self.force)
+
+    def servo(self, world_from_gripper):
+        self.goal = world_from_gripper  # comes every 8 ms, already judged by the guard
+
+    def stop(self):
+        self.goal = None
+
+    def is_reachable(self, world_from_gripper):
+        return True  # ask your inverse kinematics
+
+    def is_allowed(self, world_from_gripper):
+        return True  # ask your controller for its safety planes
+
+    def ease(self, world_from_gripper):
+        return 1.0  # less near a singularity, 0 where the arm cannot be
+
+    def _tick(self):
+        here, self.velocity = self.world_from_gripper, np.zeros(3)
+        if self.goal is not None:
+            way = SHARE * (self.goal.translation - here.translation)
+            self.velocity = way / TICK_S
+            rotation = slerp(here.rotation, self.goal.rotation, SHARE)
+            self.world_from_gripper = SE3(rotation, here.translation + way)
