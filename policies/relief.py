@@ -26,7 +26,7 @@ NOTHING = np.zeros((0, 3))
 
 
 class Relief:
-    """Follows one episode, and remembers what has left the picture."""
+    """Follows one episode, and remembers what has left the picture, or was left out by a segmenter."""
 
     def __init__(self) -> None:
         self._world_points = {OBJECT: NOTHING, HAND: NOTHING}
@@ -42,7 +42,8 @@ class Relief:
         found = self._surfaces(views, window, distance_m)
         for part, seen in found.items():
             before = self._world_points[part] @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
-            found[part] = np.concatenate([seen, before[_out_of_picture(before, frame)]])
+            kept = _out_of_picture(before, frame) if len(seen) else slice(None)
+            found[part] = np.concatenate([seen, before[kept]])
             self._world_points[part] = found[part] @ pose[:3, :3].T + pose[:3, 3]
         return found[OBJECT], found[HAND]
 
