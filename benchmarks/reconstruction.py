@@ -46,7 +46,7 @@ ABLATION: dict[str, OptimiseSettings] = {
     "without mask term": OptimiseSettings(mask_weight=0),
     "without depth term": OptimiseSettings(depth_weight=0),
     "without free rim": OptimiseSettings(rim_px=0),
-    "without random background": OptimiseSettings(random_background=False),
+    "with random background": OptimiseSettings(random_background=True),
     "with view-dependent colour": OptimiseSettings(sh_degree=1),
 }
 FIGURES = {"psnr_db": ".2f", "ssim": ".3f", "gmsd": ".3f", "depth_mae_mm": ".2f", "iou": ".4f"}

@@ -26,8 +26,8 @@ class OptimiseSettings:
     """Of the absolute difference from measured depth, 1/m."""
     rim_px: int = 1
     """Width of the rim outside silhouettes where colours are free: soft edges then do not darken what is inside."""
-    random_background: bool = True
-    """A new background colour at every step, else black: what shows through must be transparent."""
+    random_background: bool = False
+    """A new background colour at every step, so that what shows through must be transparent, else black."""
     pose: bool = False
     """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
     unpool_every: int = 0
@@ -51,11 +51,11 @@ METHODS = {
     "metric": OptimiseSettings(),
     # Kerbl et al. 2023: images alone, on black.
     "3dgs": OptimiseSettings(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0
     ),
     # Zhu et al. 2024, the paper's choice; measured depth stands in for their monocular estimate.
     "fsgs": OptimiseSettings(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, random_background=False,
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0,
         unpool_every=100, pearson_weight=0.05, pseudo_weight=0.05,
     ),
 }  # fmt: skip
