@@ -8,10 +8,12 @@ A comment before a block says what is done with it:
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -125,6 +127,8 @@ def _setup() -> ConfigParser:
 @pytest.mark.nightly
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b.is_run for b in blocks(p))], ids=page_name)
 def test_the_blocks_of_a_page_run_one_after_the_other(page, workplace):
+    for out in _made_by(page):
+        shutil.rmtree(workplace / out, ignore_errors=True)
     for block in blocks(page):
         if not block.is_run:
             continue
@@ -132,6 +136,12 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, workplace):
         for tool, *arguments in commands:
             assert tool == "python", f"{page.name}: mark the block of {tool!r} as '{MARKS[0]}...'"
             _run([sys.executable, *arguments, *_known(block.smaller, arguments)], workplace)
+
+
+def _made_by(page: Path) -> list[str]:
+    """What the blocks that are run write themselves."""
+    words = [words for block in blocks(page) if block.is_run for words in block.commands()]
+    return [after for command in words for before, after in pairwise(command) if before == "--out"]
 
 
 def _known(smaller: list[str], arguments: list[str]) -> list[str]:
@@ -150,8 +160,6 @@ def _run(command: list[str], folder: Path) -> None:
 def prepared(tmp_path_factory):
     """A folder with what the pages take for granted, small: captures, scenes, demonstrations, a checkpoint, a report,
     a trial, a policy. Names in capitals stand for the same."""
-    import shutil
-
     from h2rh_env.captures.folder import write_folder
     from h2rh_env.captures.synthetic.generate import generate_capture
     from h2rh_env.handover_scene import SHIPPED_SCENES
@@ -184,8 +192,6 @@ def prepared(tmp_path_factory):
 @pytest.fixture
 def workplace(prepared, tmp_path, monkeypatch):
     """A copy of the prepared folder; the repository's modules are on the path."""
-    import shutil
-
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     return shutil.copytree(prepared, tmp_path / "work", symlinks=True)
