@@ -26,7 +26,7 @@ class HandoverPolicy:
     def __init__(self, network: HandoverNetwork, content_hash: str = "") -> None:
         """Args: content_hash: SHA-256 of the checkpoint's files, for reports."""
         self.content_hash = content_hash
-        self._network = network.eval()
+        self._network: HandoverNetwork = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         limits = action_space()
         self._low, self._high = limits.low, limits.high
         self.reset(0)

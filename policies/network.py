@@ -1,9 +1,7 @@
 """Network: what every one of them does: images and masks -> one-step motion and grasp score (Eq. 15).
 
-A network reads a frame in two steps. `prepare` is fixed arithmetic on raw frames; its results are small and can
-be cached. `forward` is what is learnt: either the action itself, or the goal, from which `act` makes the action.
-Mirroring a frame left to right mirrors what `prepare` gives: images flip, and geometry changes sign where
-`geometry_signs` is -1.
+Frames are read in two steps. `reading` is fixed arithmetic on raw frames; its results are small and can be cached.
+`forward` is what is learnt: either the action itself, or the goal, from which `act` makes the action.
 """
 
 from __future__ import annotations
@@ -17,36 +15,30 @@ import torch
 from torch import Tensor, nn
 
 from .ranging import Sighting
+from .reading import Reading
 
 SCORE = 6  # index of the grasp score in an action
 
 
 class HandoverNetwork(nn.Module):
-    """Base of all networks. `channels` images of `size` (height, width) px, and `len(geometry_signs)` numbers."""
+    """Base of all networks."""
 
-    channels: int
-    size: tuple[int, int]
-    geometry_signs: tuple[int, ...]
+    reading: Reading
     settings: dict[str, Any]
     predicts_goal = False
 
-    def prepare(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames, rgb uint8 (B, H, W, 3) and masks uint8 (B, H, W, 2), with `ranges` (B, 2), to what `forward` reads.
-
-        Ranges are distances to the object, m, and standard deviations of their logarithm, see `Sighting`.
-
-        Returns:
-            images uint8 (B, channels, *size), the first five rgb, object and hand; geometry float32 (B, G).
-        """
-        raise NotImplementedError
+    @property
+    def geometry_signs(self) -> tuple[int, ...]:
+        """Of the numbers that are read, in a mirror."""
+        return self.reading.signs
 
     def read(self, sightings: Sequence[Sighting]) -> tuple[Tensor, Tensor]:
-        """`prepare` on what was sighted."""
-        rgb, masks, ranges = (
-            torch.from_numpy(np.stack([getattr(seen, part) for seen in sightings]))
-            for part in ("rgb", "masks", "range")
-        )
-        return self.prepare(rgb, masks, ranges)
+        """Images uint8 (B, C, h, w) and geometry float32 (B, G), see `Reading`."""
+        images = np.empty((len(sightings), self.reading.channels, *self.reading.size), np.uint8)
+        numbers = np.empty((len(sightings), len(self.reading.signs)), np.float32)
+        for i, seen in enumerate(sightings):
+            images[i], numbers[i] = self.reading(seen)
+        return torch.from_numpy(images), torch.from_numpy(numbers)
 
     def rolled(
         self, images: Tensor, geometry: Tensor, goals: Tensor, angles_rad: Tensor
@@ -56,7 +48,7 @@ class HandoverNetwork(nn.Module):
         return images, geometry, goals
 
     def forward(self, images: Tensor, geometry: Tensor) -> Tensor:
-        """Images float32 (B, channels, *size) in [0, 1] and geometry (B, G) to actions (B, 7).
+        """Images float32 (B, C, h, w) in [0, 1] and geometry (B, G) to actions (B, 7).
 
         A network that `predicts_goal` gives `camera_from_goal` (B, 3, 4) instead, the pre-grasp pose.
         """

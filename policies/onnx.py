@@ -3,9 +3,10 @@
     python -m policies.onnx runs/mine --out mine.onnx
     python evaluate.py --policy mine.onnx
 
-The file holds the network with what prepares its input: rgb uint8 (1, H, W, 3), masks uint8 (1, H, W, 2) and ranges
-float32 (1, 2) to `answer`, the pre-grasp pose `camera_from_goal` (1, 3, 4) or the action (1, 7). How the range is
-followed (`policies/ranging.py`) and the step towards a pose (`policies/servo.py`) are not in it; they are numpy.
+The file holds the network: images uint8 (1, C, h, w) and geometry float32 (1, G), as `policies/reading.py` makes
+them of a frame, to `answer`, the pre-grasp pose `camera_from_goal` (1, 3, 4) or the action (1, 7). How frames are
+read, how the range is followed (`policies/ranging.py`) and the step towards a pose (`policies/servo.py`) are not in
+it; they need no torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import io
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ from h2rh_env.errors import CheckpointError, MissingPackageError
 from .checkpoints import CONFIG, WEIGHTS, load_checkpoint, read_config
 from .network import HandoverNetwork
 from .onnx_policy import ANSWER, FORMAT, INPUTS, INSTALL, KEY, OnnxPolicy
+from .ranging import OwnFollower
+from .reading import described
 
 TOLERANCE = 1e-3  # m, or of a rotation's columns, or of an action; far below what matters to a step
 
@@ -46,15 +50,14 @@ class ExportConfig:
     """File to write."""
 
 
-class _WholeFrame(nn.Module):
-    """Frames to the network's answer, `prepare` included."""
+class _FromBytes(nn.Module):
+    """What is read of a frame to the network's answer."""
 
     def __init__(self, network: HandoverNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> Tensor:
-        images, geometry = self.network.prepare(rgb, masks, ranges)
+    def forward(self, images: Tensor, geometry: Tensor) -> Tensor:
         answer: Tensor = self.network(images.float() / 255, geometry)
         return answer
 
@@ -73,15 +76,17 @@ def export_onnx(checkpoint: Path | str, out: Path | str) -> float:
     if missing:
         raise MissingPackageError(f"exporting needs {' and '.join(missing)}: {INSTALL}")
     network = load_checkpoint(checkpoint)
-    whole = _WholeFrame(network).eval()
+    whole = _FromBytes(network).eval()
     about = {
         "format": FORMAT,
         "network": read_config(checkpoint)["network"],
         "predicts_goal": network.predicts_goal,
+        "reading": described(network.reading),
         "checkpoint": files.sha256_of(*(Path(checkpoint) / name for name in (CONFIG, WEIGHTS))),
     }
-    files.write_bytes(out, _serialised(whole, about))
-    difference = _difference(whole, OnnxPolicy(out))
+    frames = [_read(network, seed) for seed in range(4)]
+    files.write_bytes(out, _serialised(whole, frames[1], about))
+    difference = _difference(whole, OnnxPolicy(out), frames)
     if difference > TOLERANCE:
         raise CheckpointError(
             f"{out} answers differently from {checkpoint}, by {difference:.3g}; do not use it"
@@ -89,8 +94,7 @@ def export_onnx(checkpoint: Path | str, out: Path | str) -> float:
     return difference
 
 
-def _serialised(whole: nn.Module, about: dict[str, object]) -> bytes:
-    frames = _frames(1)
+def _serialised(whole: nn.Module, frame: tuple[Tensor, Tensor], about: dict[str, object]) -> bytes:
     noise = logging.getLogger("torch.onnx")
     level = noise.level
     noise.setLevel(logging.ERROR)
@@ -99,7 +103,7 @@ def _serialised(whole: nn.Module, about: dict[str, object]) -> bytes:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 whole,
-                frames,
+                frame,
                 input_names=INPUTS,
                 output_names=[ANSWER],
                 dynamo=True,
@@ -114,31 +118,27 @@ def _serialised(whole: nn.Module, about: dict[str, object]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _difference(whole: nn.Module, policy: OnnxPolicy) -> float:
+def _difference(whole: nn.Module, policy: OnnxPolicy, frames: Sequence[tuple[Tensor, Tensor]]) -> float:
     worst = 0.0
-    for seed in range(4):
-        frames = _frames(seed)
+    for images, geometry in frames:
         with torch.inference_mode():
-            expected = whole(*frames).numpy()
-        worst = max(worst, float(np.abs(policy.answer(*(part.numpy() for part in frames)) - expected).max()))
+            expected = whole(images, geometry).numpy()
+        answer = policy.answer(images.numpy(), geometry.numpy())
+        worst = max(worst, float(np.abs(answer - expected).max()))
     return worst
 
 
-def _frames(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A frame of noise in which a disc of object lies beside a disc of hand; for seed 0, of nothing. Its range."""
+def _read(network: HandoverNetwork, seed: int) -> tuple[Tensor, Tensor]:
+    """What is read of noise in which a disc of object lies beside a disc of hand; for seed 0, of nothing."""
     rng = np.random.default_rng(seed)
     height, width = HAND_EYE_CAMERA.height, HAND_EYE_CAMERA.width
     rows, columns = np.mgrid[:height, :width]
-    masks = np.zeros((height, width, 2), bool)
+    masks = np.zeros((height, width, 2), np.uint8)
     for label in range(2 * bool(seed)):
         row, column = rng.uniform(0.3, 0.7, 2) * (height, width)
-        masks[..., label] = np.hypot(rows - row, columns - column) < rng.uniform(12, 30)
-    masks[..., 1] &= ~masks[..., 0]
+        masks[..., label][np.hypot(rows - row, columns - column) < rng.uniform(12, 30)] = 255
     rgb = rng.integers(0, 256, (height, width, 3), np.uint8) * masks.any(axis=2, keepdims=True)
-    ranges = rng.uniform((0.3, 0.02), (0.9, 0.3)).astype(np.float32)
-    frames = rgb.astype(np.uint8), masks.astype(np.uint8) * 255, ranges
-    rgb_frames, mask_frames, range_frames = (torch.from_numpy(part[None]) for part in frames)
-    return rgb_frames, mask_frames, range_frames
+    return network.read([OwnFollower().see(rgb, masks)])
 
 
 def main(config: ExportConfig) -> None:

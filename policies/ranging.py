@@ -28,6 +28,7 @@ DRIFT, LEAST_SIGMA = 0.02, 0.02  # the object's visible middle wanders as the vi
 MIN_PIXELS = 12  # of the object at half size; with fewer it counts as unseen
 LATE_FRAMES, LATE_SAMPLES, LATE_CANDIDATES = 2, 10, 7
 LATE_SHARE, LATE_MARGIN = 0.7, 0.002  # of the disagreement, below which a frame counts as late
+AHEAD = np.array([0.0, 0.0, 1.0])
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -38,7 +39,8 @@ class Sighting:
 
     Attributes:
         rgb: (H, W, 3); masks: (H, W, 2), object and hand; without what the segmenter took in by mistake.
-        distance_m: to the middle of what is seen of the object; sigma: standard deviation of the logarithm.
+        distance_m: to the middle of what is seen of the object, or of the hand that hides it; sigma: standard
+            deviation of the logarithm; sight: (3,), its direction, straight ahead where neither is seen.
         object_points, hand_points: (K, 3), m, in the frame's camera, coarsely what was seen of object and hand; none
             before the camera has moved.
         frames: seen so far in the episode.
@@ -49,15 +51,11 @@ class Sighting:
     masks: Bytes
     distance_m: float
     sigma: float
+    sight: Array
     object_points: Array
     hand_points: Array
     frames: int
     camera_from_frame: Array
-
-    @property
-    def range(self) -> npt.NDArray[np.float32]:
-        """Distance and sigma, (2,)."""
-        return np.array([self.distance_m, self.sigma], np.float32)
 
 
 class Follower:
@@ -89,15 +87,17 @@ class Follower:
                 frame = shrunk(rgb, masks)
         self._raw = raw
         self._views.add(frame, pose)
-        surfaces = NOTHING, NOTHING
+        surfaces, sight = (NOTHING, NOTHING), AHEAD
         window = _window(frame)
         distance_m = self._expected(pose)
         if window is not None:
-            distance_m, self._sigma = self._estimate(window, distance_m)
-            self._point = pose[:3, :3] @ (sights(window[:2], frame) * distance_m) + pose[:3, 3]
+            sight = sights(window[:2], frame)
+            distance_m, self._sigma = self._estimate(window, sight, distance_m)
+            self._point = pose[:3, :3] @ (sight * distance_m) + pose[:3, 3]
             surfaces = self._relief.see(self._views, window, distance_m)
         now_from_then = inverse(world_from_camera) @ pose
-        return Sighting(rgb, masks, distance_m, self._sigma, *surfaces, len(self._views), now_from_then)
+        frames = len(self._views)
+        return Sighting(rgb, masks, distance_m, self._sigma, sight, *surfaces, frames, now_from_then)
 
     def _taken_from(self, frame: Frame, pose: Array, late_pose: Array | None) -> Array:
         """The one of two poses from which the frame agrees with the earlier ones."""
@@ -121,7 +121,7 @@ class Follower:
             return START_M
         return max(float(np.linalg.norm(self._point - pose[:3, 3])), 0.1)
 
-    def _estimate(self, window: Frame, expected_m: float) -> tuple[float, float]:
+    def _estimate(self, window: Frame, sight: Array, expected_m: float) -> tuple[float, float]:
         """Distance, m, and sigma."""
         views = self._views
         sigma = float(np.hypot(self._sigma, DRIFT)) if self._point is not None else START_SIGMA
@@ -130,7 +130,6 @@ class Follower:
             return expected_m, sigma
         frame, pose = views.frames[-1], views.poses[-1]
         logs = np.log(expected_m) + np.linspace(-REACH * sigma, REACH * sigma, CANDIDATES)
-        sight = sights(window[:2], frame)
         costs = views.disagreement(frame, pose, earlier, _grid(window, SAMPLES), sight, np.exp(logs))
         belief = probabilities(costs.mean(axis=0), logs, np.log(expected_m), sigma, DECISIVENESS)
         mean = float(belief @ logs)

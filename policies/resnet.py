@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .network import SCORE, HandoverNetwork
+from .reading import WholeFrame
 
 TYPICAL_STEP = (0.1, 0.1, 0.1, 0.03, 0.03, 0.03)  # rad, rad, rad, m, m, m: puts the outputs near 1
 
@@ -32,13 +33,10 @@ class _BasicBlock(nn.Module):
 class ResNet18Network(HandoverNetwork):
     """The paper's: a 1x1 convolution from five channels to three, then ResNet-18, not pretrained."""
 
-    channels = 5
-    geometry_signs = ()
-
     def __init__(self, height: int = 168, width: int = 224) -> None:
         super().__init__()
         self.settings = {"height": height, "width": width}
-        self.size = (height, width)
+        self.reading = WholeFrame(height, width)
         layers: list[nn.Module] = [
             nn.Conv2d(5, 3, 1), nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
             nn.MaxPool2d(3, 2, 1),
@@ -48,12 +46,6 @@ class ResNet18Network(HandoverNetwork):
             layers += [_BasicBlock(inputs, outputs, stride), _BasicBlock(outputs, outputs, 1)]
             inputs = outputs
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 7))
-
-    def prepare(self, rgb: Tensor, masks: Tensor, ranges: Tensor) -> tuple[Tensor, Tensor]:
-        frames = torch.cat([rgb, masks], dim=-1).permute(0, 3, 1, 2)
-        if frames.shape[-2:] != self.size:
-            frames = functional.interpolate(frames.float(), self.size, mode="area").add_(0.5).to(torch.uint8)
-        return frames.contiguous(), torch.zeros(len(frames), 0)
 
     def forward(self, images: Tensor, geometry: Tensor) -> Tensor:
         return _as_action(self.layers(images))

@@ -33,16 +33,16 @@ PATIENT_FRAMES, MOST_PATIENCE = 18, 4.0
 STEPS_BACK_M = np.arange(-0.03, 0.161, 0.005)
 
 
-def act_on(camera_from_goal: Array, sight: Array, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
-    """Actions (B, 7) from goals (B, 3, 4) and unit directions (B, 3) to the object, before the frames' cameras."""
+def act_on(camera_from_goal: Array, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
+    """Actions (B, 7) from goals (B, 3, 4) before the cameras of what was sighted."""
     goals = cautious(camera_from_goal, sightings)
     growth = [patience(seen) for seen in sightings]
     now = np.stack([seen.camera_from_frame for seen in sightings])
     turn, shift = now[:, :3, :3], now[:, :3, 3]
     goals = turn @ goals
     goals[:, :, 3] += shift
-    distances_m = np.array([seen.distance_m for seen in sightings])
-    towards = np.einsum("bij,bj->bi", turn, sight * distances_m[:, None]) + shift
+    middles = np.stack([seen.sight * seen.distance_m for seen in sightings])
+    towards = np.einsum("bij,bj->bi", turn, middles) + shift
     return step_towards(goals, towards / np.linalg.norm(towards, axis=1, keepdims=True), growth)
 
 

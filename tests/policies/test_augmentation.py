@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -9,6 +11,7 @@ from h2rh_env.rendering.select import make_rasteriser
 from policies.augmentation import augmented
 from policies.batches import Batch
 from policies.compact import CompactNetwork
+from policies.ranging import Follower
 from policies.tensors import rotation_about
 
 NETWORK = CompactNetwork()
@@ -77,8 +80,7 @@ def test_rolling_a_frame_is_rolling_the_camera(tiny_scene) -> None:
 def frame(scene: HandoverScene, pose: SE3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What the network reads of a view, and the pre-grasp pose seen from there."""
     rgb, masks = observe(make_rasteriser("numba"), [scene.gaussians], HAND_EYE_CAMERA, [pose])
-    images, geometry = NETWORK.prepare(
-        torch.from_numpy(rgb), torch.from_numpy(masks), torch.tensor([[0.6, 0.05]])
-    )
+    seen = Follower().see(rgb[0], masks[0], pose.matrix)
+    images, geometry = NETWORK.read([replace(seen, distance_m=0.6, sigma=0.05)])
     goal = (pose.inverse() @ scene.grasp.pregrasp()).matrix[:3]
     return images.float() / 255, geometry, torch.from_numpy(goal.astype(np.float32))[None]

@@ -40,7 +40,7 @@ def episode(distance_m: float, steps: int = 6, step_m: float = 0.03) -> tuple[li
 
 
 def ranges(sightings: list[Sighting]) -> np.ndarray:
-    return np.stack([seen.range for seen in sightings])
+    return np.array([(seen.distance_m, seen.sigma) for seen in sightings])
 
 
 @pytest.mark.parametrize("distance_m", [0.45, 0.6, 0.75, 0.95, 1.1])

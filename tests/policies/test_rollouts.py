@@ -6,22 +6,18 @@ from h2rh_env.geometry import SE3
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS, encode_action
 from policies.network import HandoverNetwork
+from policies.reading import WholeFrame
 from policies.rollouts import HELD_FRAMES, roll_out
 
 
 class Scripted(HandoverNetwork):
     """Gives the same action at every frame; declares in frames brighter than 100."""
 
-    channels, size, geometry_signs = 5, (4, 4), ()
+    reading = WholeFrame(4, 4)
 
     def __init__(self, forward_m: float = 0.0) -> None:
         super().__init__()
         self.forward_m = forward_m
-
-    def prepare(
-        self, rgb: torch.Tensor, masks: torch.Tensor, ranges: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.cat([rgb, masks], -1).permute(0, 3, 1, 2), torch.zeros(len(rgb), 0)
 
     def forward(self, images: torch.Tensor, geometry: torch.Tensor) -> torch.Tensor:
         actions = torch.zeros(len(images), 7)

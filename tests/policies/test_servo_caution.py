@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from h2rh_env.clearance import sweep_gap
 from h2rh_env.geometry import SE3, rotation_from_euler_xyz
 from h2rh_env.interface import STANDOFF_M
-from policies.ranging import Sighting
+from policies.ranging import AHEAD, Sighting
 from policies.relief import NOTHING
 from policies.servo import (
     CAUTION_M,
@@ -30,7 +32,7 @@ def seen(
     nothing = np.zeros((168, 224, 3), np.uint8)
     camera_from_frame = (late or SE3.identity()).matrix
     return Sighting(
-        nothing, nothing[..., :2], 0.5, 0.03, object_points, hand_points, frames, camera_from_frame
+        nothing, nothing[..., :2], 0.5, 0.03, AHEAD, object_points, hand_points, frames, camera_from_frame
     )
 
 
@@ -87,10 +89,10 @@ def test_patience_grows_late_and_only_where_the_pose_would_do() -> None:
 
 def test_it_does_not_declare_before_it_has_seen_enough() -> None:
     here = np.array([[0.0, 0, 0.395]])
-    goals, ahead = goal(), np.array([[0.0, 0, 1]])
+    goals = goal()
     goals[0, 2, 3] = 0.008
-    early = act_on(goals, ahead, [seen(here, frames=HASTY_FRAMES - 1)])
-    enough = act_on(goals, ahead, [seen(here, frames=HASTY_FRAMES)])
+    early = act_on(goals, [seen(here, frames=HASTY_FRAMES - 1)])
+    enough = act_on(goals, [seen(here, frames=HASTY_FRAMES)])
     assert early[0, 6] < 0.7 <= enough[0, 6]
 
 
@@ -102,8 +104,9 @@ def test_a_late_frame_is_acted_on_from_where_the_camera_is_now() -> None:
     sight = np.array([0.1, 0.05, 1.0])
     sight /= np.linalg.norm(sight)
     now_from_goal = now_from_late @ late_from_goal
-    from_now = seen(now_from_late.apply(points))
     sight_now = now_from_late.apply(0.5 * sight)
-    on_time = act_on(now_from_goal.matrix[None, :3], sight_now[None] / np.linalg.norm(sight_now), [from_now])
-    in_time = act_on(late_from_goal.matrix[None, :3], sight[None], [seen(points, late=now_from_late)])
+    from_now = replace(seen(now_from_late.apply(points)), sight=sight_now / np.linalg.norm(sight_now))
+    from_late = replace(seen(points, late=now_from_late), sight=sight)
+    on_time = act_on(now_from_goal.matrix[None, :3], [from_now])
+    in_time = act_on(late_from_goal.matrix[None, :3], [from_late])
     np.testing.assert_allclose(in_time, on_time, atol=1e-6)

@@ -14,6 +14,7 @@ from policies.compact import CompactNetwork
 from policies.curves import draw_curves, log_epoch
 from policies.network import HandoverNetwork
 from policies.processes import joined
+from policies.ranging import Follower
 from policies.tensors import looking_along
 from policies.training import STATE, FitSettings, History, fit, measure, seeded_network
 
@@ -43,8 +44,8 @@ def some_frames(count: int, seed: int = 0) -> Frames:
         actions[i] = [(21 - v) / 200, (u - 28) / 200, 0, 0, 0, (12 - radius) / 300, radius > 8]
     rgb = np.repeat(masks[..., :1] // 2, 3, axis=-1)
     network = small_network()
-    ranges = torch.tensor([[0.6, 0.05]]).expand(count, 2)
-    images, geometry = network.prepare(torch.from_numpy(rgb), torch.from_numpy(masks), ranges)
+    seen = [Follower().see(rgb[i], masks[i], np.eye(4)) for i in range(count)]
+    images, geometry = network.read([replace(each, distance_m=0.6, sigma=0.05) for each in seen])
     ahead = torch.eye(4)[:3].repeat(count, 1, 1)
     ahead[:, 2, 3] = torch.from_numpy(actions[:, 5]) * 10
     goals = looking_along(network.sight(geometry)) @ ahead
