@@ -34,7 +34,7 @@ class Frames:
     """N frames with the expert's answers.
 
     Attributes:
-        images: (N, C, h, w) uint8; geometry: (N, G) float32, both from `HandoverNetwork.prepare`.
+        images: (N, C, h, w) uint8; geometry: (N, G) float32, both from `HandoverNetwork.read`.
         actions: (N, 7) float32. goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose before the
             camera that took the frame.
         scenes: name of the scene of each frame.

@@ -146,7 +146,8 @@ class _Run:
     """A network, its optimiser and the moving average of its weights."""
 
     def __init__(self, network: HandoverNetwork, frames: Frames, settings: FitSettings) -> None:
-        self.network, self.frames, self.settings = network.to(settings.device), frames, settings
+        network.to(settings.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.frames, self.settings = network, frames, settings
         shared = processes.count() > 1
         self.model: nn.Module = DistributedDataParallel(network) if shared else network
         self.optimiser = torch.optim.AdamW(
