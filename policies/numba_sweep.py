@@ -23,9 +23,7 @@ def sweep(current, earlier, earlier_from_current, focal, places, sight, distance
     for i in range(len(places)):
         here = _sample(current, places[i, 0], places[i, 1])
         rx, ry = (places[i, 0] - cx) / f, (places[i, 1] - cy) / f
-        to_plane = f32(1) / (
-            rx * sight[0] + ry * sight[1] + sight[2]
-        )  # along the ray, of a plane at distance 1
+        to_plane = f32(1) / (rx * sight[0] + ry * sight[1] + sight[2])  # along the ray, at distance 1
         total = costs[i]
         total[:] = f32(0)
         for k in range(len(earlier)):

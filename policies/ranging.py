@@ -169,7 +169,9 @@ def track(rgb: Bytes, masks: Bytes, world_from_camera: Array) -> list[Sighting]:
 def _grid(window: Frame, samples: int) -> Array:
     """Places (samples^2, 2) spread over a window, px."""
     steps = ((np.arange(samples) + 0.5) / samples - 0.5) * window[2]
-    return np.stack(np.meshgrid(window[0] + steps, window[1] + steps), axis=-1).reshape(-1, 2)
+    places = np.empty((samples, samples, 2))
+    places[..., 0], places[..., 1] = window[0] + steps, window[1] + steps[:, None]
+    return places.reshape(-1, 2)
 
 
 def _window(frame: Frame) -> Frame | None:

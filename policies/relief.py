@@ -17,10 +17,7 @@ NEAR, FAR, CANDIDATES = 0.6, 0.3, 25  # how far a surface may be off the range, 
 NOISE = 0.015  # with so much disagreement at best, differences of it count half
 SIGMA = 0.2  # of that, before looking
 DECISIVENESS = 400.0  # how fast likelihood falls with the disagreement
-OBJECT_LAG_M, HAND_LAG_M = (
-    0.011,
-    0.022,
-)  # surfaces look so much too far off, where edges blur into what is behind
+OBJECT_LAG_M, HAND_LAG_M = 0.011, 0.022  # surfaces look so much too far off: edges blur into what is behind
 FILLED = 0.5
 NOTHING = np.zeros((0, 3))
 

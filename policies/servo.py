@@ -100,10 +100,8 @@ def step_towards(
     growth: chosen on validation scenes, where a stricter one left a third of the episodes undeclared.
     """
     rotation, position = camera_from_goal[:, :, :3], camera_from_goal[:, :, 3]
-    turned_less = (
-        rotation[:, 0, 0] + rotation[:, 1, 1] < 0
-    )  # the half turn of the gripper that turns the camera least
-    rotation = np.where(turned_less[:, None, None], rotation * [-1, -1, 1], rotation)
+    turns_more = rotation[:, 0, 0] + rotation[:, 1, 1] < 0  # than with the gripper turned by half a turn
+    rotation = np.where(turns_more[:, None, None], rotation * [-1, -1, 1], rotation)
     turn = Rotation.from_matrix(rotation).as_rotvec()
     distance, angle = np.linalg.norm(position, axis=1), np.linalg.norm(turn, axis=1)
 
