@@ -115,14 +115,20 @@ def main(config: EvaluateConfig) -> None:
 
 
 def _run_table2(config: EvaluateConfig) -> None:
-    from real_robot.table2 import POLICIES, save, table2, table2_text
+    from real_robot.table2 import POLICIES, table2, table2_text
 
     scenes = make_suite("scenes", config.scenes).scenes
     logs, policies = config.out / "trials", config.policy or POLICIES
     trials = table2(
-        policies, scenes, "emulator", config.segmenter, givers=config.givers, seed=config.seed, logs=logs
+        policies,
+        scenes,
+        "emulator",
+        config.segmenter,
+        givers=config.givers,
+        seed=config.seed,
+        logs=logs,
+        out=config.out,
     )
-    save(config.out, trials)
     print(table2_text(trials))
     print(f"written to {config.out}: table2.json, table2.md, trials")
 

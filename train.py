@@ -3,7 +3,7 @@
     python train.py data/train --out runs/mine
     python train.py data/train --out runs/mine --scenes scenes/train --dagger-rounds 3
     torchrun --nproc_per_node 4 train.py data/train --out runs/mine --device cuda --bf16
-    python train.py --algo ppo --initial runs/mine --scenes scenes/train --out runs/reinforced
+    python train.py --algo ppo --initial runs/mine --scenes scenes/train --giver moving --out runs/reinforced
 
 The result is a checkpoint folder: python evaluate.py --policy runs/mine. The same command continues a run that was
 interrupted.
@@ -63,6 +63,10 @@ class TrainSettings:
     """clone learns from demonstrations; the others from reward (python -m policies.reinforcement has more to set)."""
     initial: Path | None = None
     """With --algo ppo or sac: checkpoint folder to start from."""
+    giver: Literal["still", "moving"] = "still"
+    """With --algo ppo or sac: whether hand and object move."""
+    steps: int = 100_000
+    """With --algo ppo or sac: of all environments together."""
     fit: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
 
     def __post_init__(self) -> None:
@@ -81,11 +85,10 @@ def main(settings: TrainSettings) -> None:
         from policies.reinforcement import ReinforceSettings
         from policies.reinforcement import main as reinforce
 
-        reinforce(
-            ReinforceSettings(
-                settings.out, settings.algo, settings.initial, settings.scenes, seed=settings.fit.seed
-            )
-        )
+        learnt = {
+            name: getattr(settings, name) for name in ("out", "algo", "initial", "scenes", "giver", "steps")
+        }
+        reinforce(ReinforceSettings(**learnt, seed=settings.fit.seed))
 
 
 def _clone(settings: TrainSettings) -> None:

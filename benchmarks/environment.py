@@ -2,12 +2,12 @@
 
     python benchmarks/environment.py
     python benchmarks/environment.py --soak-steps 1000000
-    python benchmarks/environment.py --collect-starts 20
+    python benchmarks/environment.py --collect-starts 2
 
-Rates are medians of interleaved rounds: the vector environment takes thirty steps, then the bare renderer draws the
-same scenes from the same poses, in batches of the same size on the same threads, and each batch of images is held
-until the next one is there. A few episodes are walked again and again, so that what the renderer notes about a scene
-when a camera first comes somewhere is noted before the clock runs.
+Rates are medians of interleaved rounds: the vector environment takes thirty steps by actions drawn before, then the
+bare renderer draws the same scenes from the same poses, in batches of the same size on the same threads, and each
+batch of images is held until the next one is there. A few episodes are walked again and again, so that what the
+renderer notes about a scene when a camera first comes somewhere is noted before the clock runs.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from h2rh_env.vector_env import H2RHandoverVectorEnv
 
 LAPS = 4  # rounds before the clock runs, which are then repeated
 STEPS = 30  # of a round
+COLLECTED_LAPS = 5  # after one before the clock runs, in which workers start and load scenes
 SOAK_PARTS = 20
 
 
@@ -59,7 +60,7 @@ class BenchmarkSettings:
     soak_steps: int = 0
     """Take so many steps instead, and watch memory and file descriptors."""
     collect_starts: int = 0
-    """Collect so many demonstrations of each shipped scene instead, with one worker and with two."""
+    """Collect so many demonstrations of each shipped scene in each lap instead, with one worker and with two."""
     cluster: Cluster = "ray"
     """Where to collect: processes or ray."""
 
@@ -91,8 +92,8 @@ def measure_rates(settings: BenchmarkSettings) -> list[Round]:
     batches: list[Batch] = []
 
     def walk() -> None:
-        for _ in range(STEPS):
-            env.step(random_actions(rng, settings.num_envs))
+        for taken in actions:
+            env.step(taken)
             states = env._states
             batches.append(([s.scene.gaussians for s in states], [s.world_from_camera for s in states]))
 
@@ -105,6 +106,7 @@ def measure_rates(settings: BenchmarkSettings) -> list[Round]:
     for number in range(LAPS + settings.rounds):
         env.reset(seed=1000 * (number % LAPS))
         rng = np.random.default_rng(number % LAPS)
+        actions = [random_actions(rng, settings.num_envs) for _ in range(STEPS)]
         batches.clear()
         (wall, cpu), (bare_wall, bare_cpu) = _timed(walk), _timed(draw)
         rounds.append(Round((wall, bare_wall), (cpu, bare_cpu)))
@@ -179,40 +181,70 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def collect_timed(task: _Task) -> tuple[tuple[bytes, int] | None, float]:
+    """A demonstration, and the processor time, s, that it took its worker."""
+    began = time.process_time()
+    return _collect_one(task), time.process_time() - began
+
+
 def show_collection(settings: BenchmarkSettings, console: Console) -> None:
-    """The same demonstrations with one worker and with two; the first third gives all of them time to start."""
+    """The same demonstrations with one worker and with two, lap after lap, and how many cores the workers had."""
     make_rasteriser()
-    tasks = [
+    lap = [
         _Task(folder, episode_seed(0, index, start), 3, 0.5)
         for index, folder in enumerate(scene_folders())
         for start in range(settings.collect_starts)
     ]
-    first = len(tasks) // 3
-    table = Table(title=f"collecting {len(tasks)} demonstrations on {settings.cluster}")
-    for heading in ("workers", "seconds of the last two thirds", "demonstrations a second"):
+    table = Table(title=f"collecting {len(lap)} demonstrations on {settings.cluster}, {COLLECTED_LAPS} laps")
+    for heading in (
+        "workers",
+        "demonstrations a second, median",
+        "quartiles",
+        "cores had",
+        "a second and core",
+    ):
         table.add_column(heading)
-    results = []
+    results, medians = [], []
     for workers in (1, 2):
-        made = map_tasks(_collect_one, tasks, workers, settings.cluster)
-        kept = list(islice(made, first))
-        began = time.perf_counter()
-        kept += made
-        seconds = time.perf_counter() - began
-        results.append(kept)
-        table.add_row(str(workers), f"{seconds:.1f}", f"{(len(tasks) - first) / seconds:.1f}")
+        made = map_tasks(collect_timed, lap * (1 + COLLECTED_LAPS), workers, settings.cluster)
+        kept, laps = list(islice(made, len(lap))), []
+        for _ in range(COLLECTED_LAPS):
+            began = time.perf_counter()
+            kept += islice(made, len(lap))
+            busy = sum(seconds for _, seconds in kept[-len(lap) :])
+            elapsed = time.perf_counter() - began
+            laps.append((len(lap) / elapsed, busy / elapsed))
+        results.append([episode for episode, _ in kept])
+        low, middle, high = np.quantile([rate for rate, _ in laps], [0.25, 0.5, 0.75])
+        cores = float(np.median([had for _, had in laps]))
+        medians.append(middle)
+        table.add_row(
+            str(workers), f"{middle:.1f}", f"{low:.1f} - {high:.1f}", f"{cores:.2f}", f"{middle / cores:.1f}"
+        )
     console.print(table)
-    console.print(f"results are {'equal' if results[0] == results[1] else 'DIFFERENT'}")
+    equal = "equal" if results[0] == results[1] else "DIFFERENT"
+    console.print(f"two workers make {medians[1] / medians[0]:.2f} times as many; results are {equal}")
+
+
+def show_soak(steps: int, console: Console) -> None:
+    """Twenty lines, and how much was added in the second half, when all scenes have been seen from all sides."""
+    scenes = [thinned(folder) for folder in scene_folders()[:4]]
+    began = time.perf_counter()
+
+    def tell(taken: int, memory_mb: float, files: int) -> None:
+        seconds = time.perf_counter() - began
+        console.print(f"{taken:>9} steps {memory_mb:8.1f} MB {files:4d} files {seconds:7.0f} s")
+
+    moments = soak(steps, scenes=scenes, told=tell)
+    _, memory_mb, files = zip(*moments[len(moments) // 2 - 1 :], strict=True)
+    grown, opened = max(memory_mb) - memory_mb[0], max(files) - files[0]
+    console.print(f"second half: {grown:+.1f} MB at most, {opened:+d} files")
 
 
 def main(settings: BenchmarkSettings) -> None:
     console = Console()
     if settings.soak_steps:
-        scenes = [thinned(folder) for folder in scene_folders()[:4]]
-        soak(
-            settings.soak_steps,
-            scenes=scenes,
-            told=lambda s, m, f: console.print(f"{s:>9} steps {m:8.1f} MB {f:4d} files"),
-        )
+        show_soak(settings.soak_steps, console)
     elif settings.collect_starts:
         show_collection(settings, console)
     else:

@@ -1,8 +1,8 @@
 """How close reconstructed scenes come to exact novel views, what it costs, and what each trick is worth.
 
-    python benchmarks/reconstruction.py ../shared/captures
-    python benchmarks/reconstruction.py ../shared/captures --ablation
-    python benchmarks/reconstruction.py ../shared/captures --methods metric 3dgs --sheet novel.png
+    python benchmarks/reconstruction.py CAPTURES
+    python benchmarks/reconstruction.py CAPTURES --ablation
+    python benchmarks/reconstruction.py CAPTURES --methods metric 3dgs --sheet novel.png
 
 The folder holds `dexycb_like/`, a DexYCB root, and `novel/<session>/`: cameras.json, rgb, depth and class images of
 exact views at 224 and 640 px. One brightness is fitted for each scene.
@@ -46,6 +46,7 @@ ABLATION: dict[str, OptimiseSettings] = {
     "without mask term": OptimiseSettings(mask_weight=0),
     "without depth term": OptimiseSettings(depth_weight=0),
     "without free rim": OptimiseSettings(rim_px=0),
+    "without coarse steps": OptimiseSettings(coarse_every=0),
     "with random background": OptimiseSettings(random_background=True),
     "with view-dependent colour": OptimiseSettings(sh_degree=1),
 }

@@ -34,9 +34,6 @@ def help_of(arguments: list[str]) -> str:
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         run_python([*arguments, "--help"])
     text = "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
-    text = re.sub(
-        r"\Ausage: \S+", f"usage: python {' '.join(arguments[: 2 if arguments[0] == '-m' else 1])}", text
-    )
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
@@ -46,7 +43,7 @@ def run_python(arguments: list[str]) -> None:
     target, *rest = arguments[1:] if is_module else arguments
     environment = {"COLUMNS": str(WIDTH), "NO_COLOR": "1"}
     with (
-        mock.patch.object(sys, "argv", [f"python -m {target}" if is_module else f"python {target}", *rest]),
+        mock.patch.object(sys, "argv", [target, *rest]),
         mock.patch.object(sys, "path", [str(ROOT), *sys.path]),
         mock.patch.dict(os.environ, environment),
         warnings.catch_warnings(),

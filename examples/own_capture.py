@@ -26,15 +26,14 @@ def photographs():
     """
     for view in generate_capture(seed=7, object_name="mustard_bottle").views:
         counts = np.round(view.depth_m * 1000).astype(np.uint16)
-        k = view.camera.matrix - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+        k = view.camera.opencv_matrix
         yield view.name, view.rgb, counts, view.labels, k, view.world_from_camera.inverse().matrix
 
 
 def to_view(name, rgb, depth_counts, mask, k, camera_from_world):
     """One camera's pictures in the project's conventions."""
     height, width = mask.shape
-    # OpenCV counts pixels from the first one's centre, this project from the picture's corner.
-    camera = PinholeCamera(width, height, k[0, 0], k[1, 1], k[0, 2] + 0.5, k[1, 2] + 0.5)
+    camera = PinholeCamera.from_opencv(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
     world_from_camera = SE3.from_matrix(camera_from_world).inverse()  # metres, z up
     return RgbdView(name, camera, world_from_camera, rgb, depth_counts.astype(np.float32) / 1000, mask)
 

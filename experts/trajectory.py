@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import numpy as np
 
 from h2rh_env.geometry import SE3, rotation_angle, slerp
@@ -18,21 +16,13 @@ def remaining(world_from_camera: SE3, target: SE3) -> tuple[float, float]:
     return distance, rotation_angle(world_from_camera.rotation.T @ target.rotation)
 
 
-def steps_needed(
-    world_from_camera: SE3, target: SE3, max_step_m: float = STEP_M, max_step_rad: float = STEP_RAD
-) -> int:
-    """How many calls of `advance` lead to the target."""
-    distance, angle = remaining(world_from_camera, target)
-    return ceil(max(distance / max_step_m, angle / max_step_rad) - ROUNDING)
-
-
 def advance(
     world_from_camera: SE3, target: SE3, max_step_m: float = STEP_M, max_step_rad: float = STEP_RAD
 ) -> SE3:
     """The pose one step closer: lerp of the position (Eq. 10), SLERP of the rotation (Eq. 11).
 
     Both move by the same fraction of what remains, the largest that exceeds neither bound. So the way does not depend
-    on where it is taken up, and the steps are of one length but the last.
+    on where it is taken up, and the steps are of one length but the last, which gives the target itself.
     """
     distance, angle = remaining(world_from_camera, target)
     steps = max(distance / max_step_m, angle / max_step_rad)

@@ -61,7 +61,7 @@ class BuildConfig:
     method: Literal["metric", "3dgs", "fsgs"] = "metric"
     """How Gaussians are optimised: by all that the cameras measured, as 3DGS, or as FSGS."""
     steps: int | None = None
-    """Steps of optimisation, about 15 ms each. Default: 800, and none with --synthetic, where depth is plenty."""
+    """Steps of optimisation, about 13 ms each. Default: 800, and none with --synthetic, where depth is plenty."""
     pose: bool = False
     """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
     renderer: Literal["auto", "numba", "gsplat"] = "auto"

@@ -2,7 +2,7 @@
 
 Image coordinates are continuous with the origin at the *corner* of the image, so that the centre of pixel
 (row i, column j) lies at (u, v) = (j + 0.5, i + 0.5), as in 3DGS and gsplat. Intrinsics that count from the
-centre of the first pixel (OpenCV, DexYCB) gain 0.5 px where they are read.
+centre of the first pixel (OpenCV, DexYCB, librealsense) come and go by `from_opencv` and `opencv_matrix`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .errors import RenderError
 from .geometry import Array
 
 MAX_SIDE_PX = 8192
+PIXEL_CENTRE_PX = 0.5  # of the first pixel, from the image's corner
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,24 @@ class PinholeCamera:
                 "all must be finite and the focal lengths positive"
             )
 
+    @classmethod
+    def from_opencv(
+        cls, width: int, height: int, fx: float, fy: float, cx: float, cy: float
+    ) -> PinholeCamera:
+        """Of intrinsics whose principal point counts from the centre of the first pixel."""
+        return cls(width, height, fx, fy, cx + PIXEL_CENTRE_PX, cy + PIXEL_CENTRE_PX)
+
     @property
     def matrix(self) -> Array:
         """K, (3, 3)."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+    @property
+    def opencv_matrix(self) -> Array:
+        """K, (3, 3), of OpenCV: counted from the centre of the first pixel."""
+        matrix = self.matrix
+        matrix[:2, 2] -= PIXEL_CENTRE_PX
+        return matrix
 
     def resized(self, width: int, height: int) -> PinholeCamera:
         """The same view sampled on another grid; the field of view does not change."""

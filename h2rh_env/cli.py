@@ -1,5 +1,6 @@
 """What every command line shares: one sentence instead of a traceback, and progress bars."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -27,13 +28,21 @@ def run(command: Callable[[Config], None], config: type[Config], description: st
     A `HandoverError` is printed as one line on stderr with exit status 2; an interrupt exits with 130.
     """
     try:
-        command(tyro.cli(config, description=description))
+        command(tyro.cli(config, prog=_as_typed(), description=description))
     except HandoverError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _as_typed() -> str:
+    """The running command as its usage line should show it."""
+    spec = sys.modules["__main__"].__spec__
+    if spec is None:
+        return f"python {os.path.relpath(sys.argv[0])}"
+    return f"python -m {spec.name.removesuffix('.__main__')}"
 
 
 def progress_bar() -> Progress:

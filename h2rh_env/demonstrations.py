@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,17 +211,14 @@ def read_demonstrations(folder: Path | str) -> Iterator[Demonstration]:
 
 
 def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> None:
-    """An empty data set, made beside its place and moved there whole."""
+    """An empty data set, whole or not at all."""
     import gymnasium as gym
     import minari
     from minari.dataset.minari_storage import MinariStorage
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        temporary.chmod(0o755)
+    with files.whole_folder(folder) as making:
         storage = MinariStorage.new(
-            temporary,
+            making,
             observation_space(camera),
             action_space(),
             gym.spec("H2RHandover-v0"),
@@ -239,11 +233,7 @@ def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> 
                 "h2rh": {"schema": SCHEMA, "provenance": provenance, "dropped": 0},
             }
         )
-        files.write_bytes(temporary / INDEX, _index(0))
-        os.rename(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        files.write_bytes(making / INDEX, _index(0))
 
 
 def _index(episodes: int) -> bytes:

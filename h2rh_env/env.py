@@ -14,8 +14,6 @@ from .camera import HAND_EYE_CAMERA, PinholeCamera
 from .geometry import SE3
 from .handover_scene import HandoverScene
 from .interface import EpisodeRecord, Observation, action_space, decode_action, observation_space
-from .moving import MovingGiver
-from .reward import Reward
 from .world import Scenes, World, rng_from_json, rng_to_json
 
 
@@ -100,19 +98,16 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         self,
         scenes: Scenes | None = None,
         camera: PinholeCamera = HAND_EYE_CAMERA,
-        gripper_from_camera: SE3 | None = None,
-        depth: bool = False,
-        background: npt.NDArray[np.uint8] | None = None,
-        rasteriser: str = "auto",
-        reward: str | Reward = "sparse",
-        giver: str | MovingGiver = "still",
+        *,
         render_mode: str | None = None,
+        **world: Any,
     ) -> None:
+        """Args: see above; `world` is those that `World` takes."""
         if render_mode not in {None, *self.metadata["render_modes"]}:
             raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
-        self._world = World(scenes, camera, gripper_from_camera, depth, background, rasteriser, reward, giver)
+        self._world = World(scenes, camera, **world)
         self.render_mode = render_mode
-        self.observation_space = observation_space(camera, depth)  # type: ignore[assignment]
+        self.observation_space = observation_space(camera, self._world.depth)  # type: ignore[assignment]
         self.action_space = action_space()  # type: ignore[assignment]
 
     @property

@@ -1,5 +1,7 @@
 """What can go wrong, one class per kind of fault; each message says what was met and what would be right."""
 
+SYSTEM_PACKAGES = {"robot": "libusb-1.0-0"}
+
 
 class HandoverError(Exception):
     """Base of every error this project raises for its user; commands print it in one line."""
@@ -47,3 +49,10 @@ class RobotError(HandoverError):
 
 class MissingPackageError(HandoverError):
     """An optional package is not installed; the message names the line to type."""
+
+
+def install_line(extra: str) -> str:
+    """What to type for an extra, in a checkout as well as beside a wheel: pip finds the project installed."""
+    line = f'pip install "h2rh-env[{extra}]"'
+    system = SYSTEM_PACKAGES.get(extra)
+    return f"{line} and, on Debian or Ubuntu: apt install {system}" if system else line

@@ -14,6 +14,7 @@ import numpy as np
 from .cluster import Cluster, map_tasks
 from .conditions import AS_RENDERED, Condition, Disturbance
 from .env import H2RHandoverEnv
+from .errors import ActionError
 from .geometry import SE3
 from .handover_scene import HandoverScene
 from .interface import MAX_EPISODE_STEPS, EpisodeRecord, Observation, Policy
@@ -154,7 +155,10 @@ class _Stage:
 
     def run(self, task: _Task) -> Episode:
         policy = self.policies[task.policy]
-        record = run_episode(self.env, policy, task.policy, task.scene, task.start_seed, task.condition)
+        try:
+            record = run_episode(self.env, policy, task.policy, task.scene, task.start_seed, task.condition)
+        except ActionError as error:
+            raise ActionError(f"policy {task.policy!r}: {error}") from None
         return Episode(record, score(record, self.scenes[task.scene]), task.seed, task.condition)
 
 

@@ -1,9 +1,12 @@
-"""Files that are written whole or not at all, and hashes that name their content."""
+"""Files and folders that are written whole or not at all; texts read if not too large; hashes of content."""
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,35 @@ def write_bytes(path: Path | str, content: bytes) -> None:
         raise
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill beside `path`; it is moved there whole at the end, or deleted after an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        os.rename(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Writes `value` as indented JSON, atomically; NaN and infinity are refused."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """The text of a stranger's file, UTF-8.
+
+    Raises:
+        OSError: it cannot be read. ValueError: it is larger than `most_bytes`, or not UTF-8.
+    """
+    size = path.stat().st_size
+    if size > most_bytes:
+        raise ValueError(f"it has {size} bytes; at most {most_bytes} are read")
+    return path.read_text(encoding="utf-8")
 
 
 def sha256_of(*paths: Path) -> str:

@@ -35,7 +35,7 @@ class EpisodeScore:
         declared, in_band, centred, safe: see `score`; all are false for an episode that was not declared,
             but `safe`, which then speaks of the poses alone.
         graspable: whether the gripper would close on the object after the advance; None where no grasp
-            fits the scene or nothing was declared.
+            fits the scene, nothing was declared, or nobody asked.
         success: declared, in the band, centred and safe.
         first_failure: None for a success, else one of `FAILURES`.
         steps: poses visited after the start.
@@ -56,7 +56,7 @@ class EpisodeScore:
     seconds_per_step: float
 
 
-def score(record: EpisodeRecord, scene: HandoverScene) -> EpisodeScore:
+def score(record: EpisodeRecord, scene: HandoverScene, with_graspable: bool = True) -> EpisodeScore:
     """Judges an episode (Sec. IV-B) against the points of its scene."""
     end = record.end_world_from_gripper
     positions = record.world_from_gripper[:, :3, 3]
@@ -80,7 +80,7 @@ def score(record: EpisodeRecord, scene: HandoverScene) -> EpisodeScore:
         centred=centred,
         safe=safe,
         graspable=closes_on(scene.object_points, _advanced(end))
-        if record.declared and scene.grasp.graspable
+        if with_graspable and record.declared and scene.grasp.graspable
         else None,
         success=first_failure is None,
         first_failure=first_failure,

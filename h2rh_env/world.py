@@ -95,7 +95,7 @@ class World:
         if not state.declared:
             before, after = state.path[-2:]
             return self._reward.moved(state.scene, before, after, info["clearance_m"]), info
-        outcome = score(state.record(), state.scene)
+        outcome = score(state.record(), state.scene, with_graspable=False)
         info |= {"is_success": outcome.success, "first_failure": outcome.first_failure}
         return self._reward.declared(state.scene, state.path[-1], outcome.success), info
 

@@ -82,9 +82,7 @@ def read_config(folder: Path | str) -> dict[str, Any]:
             f"{folder} is not a checkpoint: {CONFIG} missing; make one with: python train.py DATASET"
         )
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise CheckpointError(f"{path} has {path.stat().st_size} bytes; expected a short JSON text")
-        config = json.loads(path.read_text())
+        config = json.loads(files.read_text(path, MAX_CONFIG_BYTES))
         if config["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {config['format']!r}; expected {FORMAT!r}")
         return {key: config[key] for key in ("network", "settings", "provenance")}

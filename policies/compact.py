@@ -16,9 +16,10 @@ from h2rh_env.interface import STANDOFF_M
 
 from .network import HandoverNetwork
 from .ranging import Sighting
-from .reading import CENTRE_SCALE, FOCAL, TYPICAL_SIDE, WIDTH, WINDOW_M, Window
+from .reading import CENTRE_SCALE, TYPICAL_SIDE, WIDTH, WINDOW_M, Window
 from .servo import act_on
 from .tensors import looking_along, rotation_about, rotation_from_columns
+from .views import FOCAL
 
 CONTACT_DEPTH_M = STANDOFF_M + FINGERTIP_DEPTH_M  # of the contact point before the pre-grasp pose
 OFFSET_M = 0.1  # of the contact from the object's middle

@@ -29,11 +29,11 @@ from torch import Tensor, nn
 
 from h2rh_env import cli, files
 from h2rh_env.camera import HAND_EYE_CAMERA
-from h2rh_env.errors import CheckpointError, MissingPackageError
+from h2rh_env.errors import CheckpointError, MissingPackageError, install_line
 
 from .checkpoints import CONFIG, WEIGHTS, load_checkpoint, read_config
 from .network import HandoverNetwork
-from .onnx_policy import ANSWER, FORMAT, INPUTS, INSTALL, KEY, OnnxPolicy
+from .onnx_policy import ANSWER, FORMAT, INPUTS, KEY, OnnxPolicy
 from .ranging import OwnFollower
 from .reading import described
 
@@ -74,7 +74,7 @@ def export_onnx(checkpoint: Path | str, out: Path | str) -> float:
     """
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingPackageError(f"exporting needs {' and '.join(missing)}: {INSTALL}")
+        raise MissingPackageError(f"exporting needs {' and '.join(missing)}: {install_line('onnx')}")
     network = load_checkpoint(checkpoint)
     whole = _FromBytes(network).eval()
     about = {

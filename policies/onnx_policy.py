@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h2rh_env import files
-from h2rh_env.errors import MissingPackageError, PolicyError
+from h2rh_env.errors import MissingPackageError, PolicyError, install_line
 from h2rh_env.geometry import SE3
 from h2rh_env.interface import Observation, action_space
 
@@ -21,7 +21,6 @@ FORMAT = "h2rh-onnx-2"
 KEY = "h2rh"
 ANSWER = "answer"
 INPUTS = ["images", "geometry"]
-INSTALL = 'pip install -e ".[onnx]"'
 
 
 class OnnxPolicy:
@@ -32,7 +31,7 @@ class OnnxPolicy:
         try:
             import onnxruntime
         except ImportError:
-            raise MissingPackageError(f"{path} needs onnxruntime: {INSTALL}") from None
+            raise MissingPackageError(f"{path} needs onnxruntime: {install_line('onnx')}") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:

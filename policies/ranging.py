@@ -88,7 +88,7 @@ class Follower:
         self._raw = raw
         self._views.add(frame, pose)
         surfaces, sight = (NOTHING, NOTHING), AHEAD
-        window = _window(frame)
+        window = window_about(frame)
         distance_m = self._expected(pose)
         if window is not None:
             sight = sights(window[:2], frame)
@@ -99,9 +99,19 @@ class Follower:
         frames = len(self._views)
         return Sighting(rgb, masks, distance_m, self._sigma, sight, *surfaces, frames, now_from_then)
 
+    def correct(self, poses: list[Array]) -> None:
+        """Poses (4, 4) of the frames so far, found to be others; what was seen stays where it was before the last."""
+        if not poses:
+            return
+        shift = poses[-1][:3, 3] - self._views.poses[-1][:3, 3]
+        self._views.poses[:] = poses
+        if self._point is not None:
+            self._point = self._point + shift
+        self._relief.shift(shift)
+
     def _taken_from(self, frame: Frame, pose: Array, late_pose: Array | None) -> Array:
         """The one of two poses from which the frame agrees with the earlier ones."""
-        window = _window(frame)
+        window = window_about(frame)
         if late_pose is None or window is None or not len(self._views):
             return pose
         earlier = list(range(max(0, len(self._views) - LATE_FRAMES), len(self._views)))
@@ -110,7 +120,7 @@ class Follower:
         for tried in (pose, late_pose):
             logs = np.linspace(-1, 1, LATE_CANDIDATES) * REACH / 2 * self._sigma
             distances_m = self._expected(tried) * np.exp(logs)
-            grid = _grid(window, LATE_SAMPLES)
+            grid = spread_over(window, LATE_SAMPLES)
             costs = self._views.disagreement(frame, tried, earlier, grid, sight, distances_m)
             disagreement.append(float(costs.mean(axis=0).min()))
         now, late = disagreement
@@ -130,7 +140,7 @@ class Follower:
             return expected_m, sigma
         frame, pose = views.frames[-1], views.poses[-1]
         logs = np.log(expected_m) + np.linspace(-REACH * sigma, REACH * sigma, CANDIDATES)
-        costs = views.disagreement(frame, pose, earlier, _grid(window, SAMPLES), sight, np.exp(logs))
+        costs = views.disagreement(frame, pose, earlier, spread_over(window, SAMPLES), sight, np.exp(logs))
         belief = probabilities(costs.mean(axis=0), logs, np.log(expected_m), sigma, DECISIVENESS)
         mean = float(belief @ logs)
         spread = float(np.sqrt(belief @ (logs - mean) ** 2))
@@ -166,7 +176,7 @@ def track(rgb: Bytes, masks: Bytes, world_from_camera: Array) -> list[Sighting]:
     return [follower.see(*frame) for frame in zip(rgb, masks, world_from_camera, last, strict=True)]
 
 
-def _grid(window: Frame, samples: int) -> Array:
+def spread_over(window: Frame, samples: int) -> Array:
     """Places (samples^2, 2) spread over a window, px."""
     steps = ((np.arange(samples) + 0.5) / samples - 0.5) * window[2]
     places = np.empty((samples, samples, 2))
@@ -174,7 +184,7 @@ def _grid(window: Frame, samples: int) -> Array:
     return places.reshape(-1, 2)
 
 
-def _window(frame: Frame) -> Frame | None:
+def window_about(frame: Frame) -> Frame | None:
     """Middle x, y and side, px, of a window about the object, or the hand that hides it; None if neither is seen."""
     for mask in (frame[..., OBJECT], frame[..., HAND]):
         columns, rows = mask.sum(0), mask.sum(1)

@@ -18,8 +18,8 @@ from h2rh_env.errors import PolicyError
 
 from .numba_window import cell_means, mask_sums
 from .ranging import Sighting
+from .views import FOCAL
 
-FOCAL = HAND_EYE_CAMERA.fx / HAND_EYE_CAMERA.width  # in widths of the image
 WINDOW_M = 0.2  # a window is about this wide at the object
 SIDE_PER_SPREAD = 4.3  # of a window, so that it holds a disc or a bar with a margin
 SIDES = (0.12, 1.2)  # least and largest, in widths of the image

@@ -1,9 +1,9 @@
 """Reinforcement learning with Stable-Baselines3, from scratch or on top of a cloned checkpoint.
 
-    python -m policies.reinforcement --initial runs/mine --scenes scenes/train --out runs/ppo
+    python -m policies.reinforcement --initial runs/mine --scenes scenes/train --giver moving --out runs/ppo
     python -m policies.reinforcement --algo sac --giver moving --out runs/sac
 
-Writes model.zip (python evaluate.py --policy runs/ppo/model.zip), curves.png and training.json.
+Writes model.zip (python evaluate.py --policy runs/ppo/model.zip), curves.png, curves.csv and training.json.
 """
 
 from __future__ import annotations
@@ -57,11 +57,13 @@ class ReinforceSettings:
     """Whether hand and object move (H2RHandoverMoving-v0)."""
     steps: int = 100_000
     """Steps to take, all environments counted."""
-    num_envs: int = 16
+    num_envs: int = 32
     """Environments that are rendered in one batch."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     """Of Adam."""
-    reward: ShapedReward = field(default_factory=ShapedReward)
+    warm_up: int = 1024
+    """Steps in which PPO from a checkpoint learns only what states are worth, before it changes what is done."""
+    reward: ShapedReward = field(default_factory=lambda: ShapedReward(shaping=0.1))
     seed: int = 0
     """Of the environments and the learner."""
 
@@ -135,6 +137,24 @@ class Sb3VectorEnv(VecEnv):
         return [False] * len(list(self._get_indices(indices)))
 
 
+class _WarmUp(BaseCallback):
+    """Holds PPO's actor as it is for so many steps, in which its critic learns."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def _on_rollout_start(self) -> None:
+        policy: Any = self.model.policy
+        learns = self.num_timesteps >= self._steps
+        for part in (policy.mlp_extractor.policy_net, policy.action_net):
+            part.requires_grad_(learns)
+        policy.log_std.requires_grad_(learns)
+
+    def _on_step(self) -> bool:
+        return True
+
+
 class _Curve(BaseCallback):
     """Notes success and return of the last episodes, every so often."""
 
@@ -177,11 +197,15 @@ def reinforce(
         record = {"version": __version__, "settings": asdict(settings), "curve": points}
         files.write_json(settings.out / "training.json", json.loads(json.dumps(record, default=str)))
         draw_curve(settings.out / "curves.png", points)
+        files.write_bytes(settings.out / "curves.csv", curve_csv(points).encode())
         if points:
             told(int(points[-1]["steps"]), points[-1]["success"])
 
     curve = _Curve(keep, every=max(1, min(1024, settings.steps // 2)))
-    model.learn(settings.steps, curve)
+    callbacks: list[BaseCallback] = [curve]
+    if isinstance(model, PPO) and settings.initial:
+        callbacks.append(_WarmUp(min(settings.warm_up, settings.steps // 4)))
+    model.learn(settings.steps, callbacks)
     keep(curve.points)
     return curve.points
 
@@ -194,9 +218,14 @@ def _learner(settings: ReinforceSettings, env: Sb3VectorEnv) -> BaseAlgorithm:
         "seed": settings.seed,
     }
     if settings.algo == "ppo":
-        # The first actions are the checkpoint's, give or take a quarter of the bound.
-        return PPO(policy, env, n_steps=64, batch_size=256, n_epochs=8, policy_kwargs={"log_std_init": -1.3},
-                   **common)  # fmt: skip
+        # The first actions are the checkpoint's, give or take a sixth of the bound. What is tried stays for an
+        # episode or two, since one step of another distance tells little of what all of them would bring; and the
+        # actor is small, so that it cannot learn by heart how single episodes went.
+        small = {"log_std_init": -2.75, "net_arch": {"pi": [16], "vf": [64, 64]}}
+        steps = max(2, min(1024, settings.steps // 4) // settings.num_envs)
+        return PPO(policy, env, n_steps=steps, batch_size=min(256, steps * settings.num_envs), n_epochs=8,
+                   target_kl=0.05, use_sde=settings.initial is not None,
+                   policy_kwargs=small if settings.initial else {"log_std_init": -1.3}, **common)  # fmt: skip
     kept = 100_000 if settings.initial else IMAGES_KEPT
     warm_up = min(1_000, settings.steps // 10)
     return SAC(policy, env, buffer_size=kept, learning_starts=warm_up, train_freq=4, **common)
@@ -211,6 +240,13 @@ def save_model(path: Path, model: BaseAlgorithm, initial: Path | None) -> None:
         for name in (CONFIG, WEIGHTS) if initial else ():
             archive.writestr(f"{CLONED}/{name}", (initial / name).read_bytes())  # type: ignore[operator]
     files.write_bytes(path, buffer.getvalue())
+
+
+def curve_csv(points: Sequence[Point]) -> str:
+    """A line of names, then a line for each point."""
+    return "\n".join(
+        ["steps,success,return", *(f"{p['steps']},{p['success']},{p['return']}" for p in points), ""]
+    )
 
 
 def draw_curve(path: Path, points: Sequence[Point]) -> None:

@@ -44,6 +44,11 @@ class Relief:
             self._world_points[part] = found[part] @ pose[:3, :3].T + pose[:3, 3]
         return found[OBJECT], found[HAND]
 
+    def shift(self, offset: Array) -> None:
+        """What is remembered turns out to lie elsewhere, by (3,), m."""
+        for part, points in self._world_points.items():
+            self._world_points[part] = points + offset
+
     def _surfaces(self, views: Views, window: Frame, distance_m: float) -> dict[int, Array]:
         frame, pose = views.frames[-1], views.poses[-1]
         earlier = views.apart(APART_M)

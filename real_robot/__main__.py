@@ -77,6 +77,9 @@ class Rehearse:
     video: Path | None = None
     """MP4 of the trial afterwards: third person and hand-eye side by side."""
 
+    def __post_init__(self) -> None:
+        _check_segmenter(self.segmenter, self.devices)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -148,6 +151,9 @@ class Table2:
     """Of starts and policies."""
     logs: Path = Path("robot_trials/table2")
     """Folder for the logs."""
+
+    def __post_init__(self) -> None:
+        _check_segmenter(self.segmenter, self.devices)
 
 
 def main(command: Rehearse | Check | Run | Replay | Table2 | Calibrate) -> None:
@@ -250,6 +256,11 @@ def replay_log(command: Replay) -> int:
         f"{again.decisions} decisions, {len(again.differing_lines)} differ{': lines ' * bool(lines)}{lines}"
     )
     return REPLAY_DIFFERS if again.differing_lines else 0
+
+
+def _check_segmenter(segmenter: str, devices: str) -> None:
+    if segmenter != "labels" and devices != "emulator":
+        raise RobotError(f"--segmenter {segmenter} looks at the emulator's images; add: --devices emulator")
 
 
 def _config(path: Path | None) -> RobotConfig:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from h2rh_env.camera import PinholeCamera
-from h2rh_env.errors import MissingPackageError, RobotError
+from h2rh_env.errors import MissingPackageError, RobotError, install_line
 from h2rh_env.geometry import SE3, rotation_angle
 
 from .calibration import HandEyeCalibration
@@ -88,9 +88,7 @@ def see_board(
     if numbers is None or len(numbers) < LEAST_CORNERS:
         return None
     points_board, points_image = printed.matchImagePoints(corners, numbers)
-    matrix = camera.matrix - np.array(
-        [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
-    )  # OpenCV's pixel centres are whole
+    matrix = camera.opencv_matrix
     good, turn, shift = cv2.solvePnP(points_board, points_image, matrix, None)
     if not good:
         return None
@@ -188,6 +186,6 @@ def _opencv() -> Any:
         import cv2
     except ImportError as error:
         raise MissingPackageError(
-            f'OpenCV cannot be imported ({error}); type: pip install -e ".[robot]"'
+            f"OpenCV cannot be imported ({error}); type: {install_line('robot')}"
         ) from None
     return cv2

@@ -119,8 +119,8 @@ class ControlLoop:
             TrialStopped: the guard's verdict is STOP.
         """
         clock = self._devices.clock
-        self._see()
         self._states.append(self._devices.arm.state())
+        self._see()
         asked, now, frame_s = Recording(self._surroundings()), clock.now(), self._frame_s
         decision = self._decided(
             "tick", self._guard.advance(goal, self.state, asked, now, frame_s),

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from h2rh_env.camera import PinholeCamera
-from h2rh_env.errors import MissingPackageError, RobotError
+from h2rh_env.errors import MissingPackageError, RobotError, install_line
 
 from .interfaces import Frame
 
@@ -95,8 +95,7 @@ class RealSenseCamera:
             import pyrealsense2 as rs
         except ImportError as error:
             raise MissingPackageError(
-                f'pyrealsense2 cannot be imported ({error}); type: pip install -e ".[robot]" '
-                "and, on Debian or Ubuntu: apt install libusb-1.0-0"
+                f"pyrealsense2 cannot be imported ({error}); type: {install_line('robot')}"
             ) from None
         self._arrival = rs.frame_metadata_value.time_of_arrival
         try:
@@ -149,12 +148,6 @@ class RealSenseCamera:
 
 
 def pinhole_of(intrinsics: Any) -> PinholeCamera:
-    """librealsense counts from the centre of the first pixel, `PinholeCamera` from the image's corner."""
-    return PinholeCamera(
-        intrinsics.width,
-        intrinsics.height,
-        intrinsics.fx,
-        intrinsics.fy,
-        intrinsics.ppx + 0.5,
-        intrinsics.ppy + 0.5,
-    )
+    """librealsense counts as OpenCV does."""
+    names = ("width", "height", "fx", "fy", "ppx", "ppy")
+    return PinholeCamera.from_opencv(*(getattr(intrinsics, name) for name in names))

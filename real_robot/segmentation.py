@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from h2rh_env.errors import RobotError
+from h2rh_env.plugins import make_plugin
 
 from .interfaces import Frame, Segmenter
 
 BUILT_IN = {"network": "real_robot.segmenter_network:NetworkSegmenter"}
+METHODS = {
+    "segment": "segment(frame) -> masks (H, W, 2)",
+    "__enter__": "__enter__()",
+    "__exit__": "__exit__(*exception)",
+}
 
 
 class LabelSegmenter:
@@ -47,20 +52,13 @@ def make_segmenter(name: str) -> Segmenter:
         from .segmenter_prompted import boxes_of, prompted
 
         return prompted(name, boxes_of(make_segmenter("network")))
-    module, _, attribute = BUILT_IN.get(name, name).partition(":")
-    if not attribute:
+    target = BUILT_IN.get(name, name)
+    if ":" not in target:
         raise RobotError(
             f"no segmenter {name!r}; known are 'network', 'sam2=WEIGHTS', 'fastsam=WEIGHTS' and 'labels' "
             "(rehearsal only), or name module:Class"
         )
-    try:
-        segmenter = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise RobotError(f"segmenter {name!r} cannot be loaded: {error}") from None
-    if not callable(getattr(segmenter, "segment", None)):
-        raise RobotError(
-            f"segmenter {name!r} has no method segment(frame); see real_robot.interfaces.Segmenter"
-        )
+    segmenter: Segmenter = make_plugin(target, "segmenter", METHODS, RobotError)
     return segmenter
 
 

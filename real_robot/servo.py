@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -27,10 +28,32 @@ MAX_JUMP_M = 0.005  # between set points; the guard's are 2 mm apart at most
 LEAST_VERSIONS = {3: (3, 15), 5: (5, 10)}  # older controllers answer some questions with a stale True
 NORMAL_BITS, STOPPED_BITS = 0b11, 0b11111111100
 LONGEST_MESSAGE = 4096
+KEPT_DELAYS = 250  # of the newest states: 2 s at 125 Hz
 
 
 class Fault(Exception):
     """Why the arm must not move any more."""
+
+
+class ControllerClock:
+    """Puts the controller's stamps on the machine's clock.
+
+    A state read late says nothing of when it was measured; its stamp does, and the promptest of the newest states
+    says how far the two clocks are apart.
+    """
+
+    def __init__(self) -> None:
+        self._delays: deque[float] = deque(maxlen=KEPT_DELAYS)
+        self._stamp = -math.inf
+
+    def time_s(self, stamp: float, now_s: float) -> float:
+        """When a state was measured that is read at `now_s` and stamped by the controller, s."""
+        if stamp < self._stamp:
+            self._delays.clear()
+        if stamp != self._stamp:
+            self._delays.append(now_s - stamp)
+        self._stamp = stamp
+        return stamp + min(self._delays)
 
 
 class ServoLoop:
@@ -55,7 +78,7 @@ class ServoLoop:
             raise Fault(f"the arm's safety bits are {stopped:#x}; acknowledge the stop at the pendant first")
         self._control: Any = None if read_only else rtde_control.RTDEControlInterface(host, 1 / period_s)
         self._target: list[float] | None = None
-        self._stamp, self._stamp_s = -1.0, time.monotonic()
+        self._stamp, self._stamp_s, self._clock = -1.0, time.monotonic(), ControllerClock()
         if self._control is not None and not self._control.setWatchdog(1 / (WATCHDOG_PERIODS * state_age_s)):
             raise Fault("the controller did not take the watchdog")
 
@@ -131,16 +154,21 @@ class ServoLoop:
     def tell_state(self) -> None:
         """What was measured last, and when."""
         receive = self._receive
-        stamp, bits = receive.getTimestamp(), receive.getSafetyStatusBits()
+        stamp, now_s = receive.getTimestamp(), time.monotonic()
+        measured = {
+            "pose": receive.getActualTCPPose(), "velocity": receive.getActualTCPSpeed()[:3],
+            "force": receive.getActualTCPForce()[:3], "joints": receive.getActualQ(),
+            "bits": receive.getSafetyStatusBits(),
+        }  # fmt: skip
+        if receive.getTimestamp() != stamp:  # another state came meanwhile; this one is a mixture
+            stamp, now_s, measured["pose"] = (
+                receive.getTimestamp(),
+                time.monotonic(),
+                receive.getActualTCPPose(),
+            )
         if stamp != self._stamp:
-            self._stamp, self._stamp_s = stamp, time.monotonic()
-        self._tell(
-            state={
-                "time_s": self._stamp_s, "pose": receive.getActualTCPPose(),
-                "velocity": receive.getActualTCPSpeed()[:3], "force": receive.getActualTCPForce()[:3],
-                "joints": receive.getActualQ(), "bits": bits,
-            }
-        )  # fmt: skip
+            self._stamp, self._stamp_s = stamp, now_s
+        self._tell(state={"time_s": self._clock.time_s(stamp, now_s), **measured})
 
     def _check(self) -> None:
         age_s = time.monotonic() - self._stamp_s

@@ -17,8 +17,8 @@ from h2rh_env.clearance import Clearance, swept_hits
 from h2rh_env.errors import RobotError
 from h2rh_env.geometry import SE3
 from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import CLEARANCE_M, EpisodeRecord
-from h2rh_env.metrics import EpisodeScore, closes_on, score
+from h2rh_env.interface import CLEARANCE_M
+from h2rh_env.metrics import closes_on
 from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.rendering.select import make_rasteriser
 from policies.registry import make_policy
@@ -28,7 +28,7 @@ from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .kinematics import UR5
 from .placement import POSITIONS, Placement, place
 from .segmentation import make_segmenter
-from .session import Outcome, TrialResult, run_trial
+from .session import Outcome, run_trial
 from .simulated import simulated_devices
 from .trial_log import read_log
 
@@ -51,13 +51,12 @@ PAPER: dict[str, dict[str, tuple[float, float, float]]] = {
 """Table II: success, safe, time to the pre-grasp pose, s."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Trial:
     """One trial of the protocol.
 
     Attributes:
         reach_s: until the policy declared; total_s: in all.
-        declared_score: judges the declared pose as in simulation.
         least_hand_m: of the gripper frame's measured origin to the scene's hand, m, over the whole trial.
         touched: whether the open gripper's volume ever held a point of the scene's hand.
         closed_well: whether the gripper closed where it had object between its fingers and none within them.
@@ -70,8 +69,6 @@ class Trial:
     outcome: Outcome
     reach_s: float | None
     total_s: float
-    record: EpisodeRecord
-    declared_score: EpisodeScore
     least_hand_m: float
     touched: bool
     closed_well: bool
@@ -107,9 +104,14 @@ def table2(
     positions: Sequence[str] = tuple(POSITIONS),
     seed: int = 0,
     logs: Path = Path("robot_trials/table2"),
+    out: Path | None = None,
     tell: Callable[[str], None] = print,
 ) -> list[Trial]:
     """Every policy at every position before every giver of the objects; a line is told for each trial.
+
+    One giver of each object comes first, then the second ones. A trial whose log in `logs` has an end is judged by
+    that and not run again, so that a run which was stopped goes on where it was. Other scenes, devices or
+    segmenters need another folder.
 
     Args:
         scenes: those of one object are its givers.
@@ -117,17 +119,24 @@ def table2(
         givers: of each object; the first that an arm can take from at all `positions` are used.
         devices: the simulated devices are used by default; the emulator's run in real time.
         segmenter: of the emulator's images; "labels" sees the true masks.
+        logs: folder of the trials' logs; out: folder that `save` writes to after each trial.
 
     Raises:
-        RobotError: a log of the same name exists, there is no scene of these objects, or no such segmenter.
+        RobotError: a log in the folder is of another seed, no scene of these objects can be taken, or there is no
+            such segmenter.
     """
     rasteriser, trials = make_rasteriser(), []
     for scene, placements in _takeable(scenes, objects, givers, positions, seed, tell):
         for position, placement in placements.items():
             for policy in policies:
                 log = logs / f"{policy.replace('/', '_')}-{scene.name}-{position}.jsonl"
-                trial = _run(policy, scene, placement, position, devices, segmenter, seed, log, rasteriser)
+                if not _is_finished(log, seed):
+                    log.unlink(missing_ok=True)
+                    _run(policy, scene, placement, devices, segmenter, seed, log, rasteriser)
+                trial = judged(log, policy, scene, position)
                 trials.append(trial)
+                if out is not None:
+                    save(out, trials)
                 notes = "" if trial.safe else ", NOT SAFE"
                 notes += (
                     ", through the object"
@@ -137,6 +146,8 @@ def table2(
                 tell(
                     f"{policy:10} {scene.name:24} {position:7} {trial.outcome} in {trial.total_s:.1f} s{notes}"
                 )
+    if not trials:
+        raise RobotError("none of these givers can be taken from; build scenes of other hands")
     return trials
 
 
@@ -144,26 +155,24 @@ def _takeable(
     scenes: Sequence[HandoverScene], objects: Sequence[str], givers: int, positions: Sequence[str], seed: int,
     tell: Callable[[str], None],
 ) -> Iterator[tuple[HandoverScene, dict[str, Placement]]]:  # fmt: skip
-    """Of each object the first givers, and where the arm stands for each position.
+    """The first giver of each object and where the arm stands for each position, then the second ones, and so on.
 
     A giver whose hand leaves no grasp free, or whom no arm can stand before at every position, is left out and told.
     """
-    found = False
-    for name in objects:
-        rest = givers
-        for scene in (scene for scene in scenes if scene.object_name == name):
-            if rest == 0:
-                break
-            try:
-                placements = _placements(scene, positions, seed)
-            except RobotError as error:
-                tell(f"left out: {error}")
-                continue
-            found, rest = True, rest - 1
-            yield scene, placements
-    if not found:
+    if not any(scene.object_name in objects for scene in scenes):
         there = ", ".join(sorted({scene.object_name for scene in scenes}))
         raise RobotError(f"no giver of {', '.join(objects)} among these scenes, which show {there}")
+    waiting = {name: iter([scene for scene in scenes if scene.object_name == name]) for name in objects}
+    for _ in range(givers):
+        for queue in waiting.values():
+            for scene in queue:
+                try:
+                    placements = _placements(scene, positions, seed)
+                except RobotError as error:
+                    tell(f"left out: {error}")
+                    continue
+                yield scene, placements
+                break
 
 
 def _placements(scene: HandoverScene, positions: Sequence[str], seed: int) -> dict[str, Placement]:
@@ -224,23 +233,42 @@ def _paper_row(policy: str, figures: tuple[float, float, float]) -> str:
     return f"{name:45} {100 * figures[0]:6.1f} % {100 * figures[1]:6.1f} %  {figures[2]:12.2f} s"
 
 
+def _is_finished(log: Path, seed: int) -> bool:
+    """Whether a log has an end.
+
+    Raises:
+        RobotError: it has, and is of another seed.
+    """
+    entries = read_log(log) if log.exists() and log.stat().st_size else []
+    if not entries or entries[-1]["kind"] != "end":
+        return False
+    first = entries[0]
+    if first["seed"] != seed:
+        raise RobotError(f"{log} is of seed {first['seed']}; name another folder for the logs of seed {seed}")
+    return True
+
+
 def _run(
-    policy: str, scene: HandoverScene, placement: Placement, position: str, devices: str, segmenter: str,
-    seed: int, log: Path, rasteriser: Rasteriser,
-) -> Trial:  # fmt: skip
+    policy: str, scene: HandoverScene, placement: Placement, devices: str, segmenter: str, seed: int, log: Path,
+    rasteriser: Rasteriser,
+) -> None:  # fmt: skip
     config = rehearsal_config(RobotConfig(), scene)
-    result: TrialResult
     if devices == "emulator":
         config = patient(config)
         eyes = None if segmenter == "labels" else make_segmenter(segmenter)
         with emulated_devices(scene, placement, rasteriser, eyes, config, seed=seed) as emulated:
-            result = run_trial(make_policy(policy), policy, emulated, config, log, seed, scene)
+            run_trial(make_policy(policy), policy, emulated, config, log, seed, scene)
     else:
         simulated = simulated_devices(scene, placement.world_from_start, rasteriser)
-        result = run_trial(make_policy(policy), policy, simulated, config, log, seed, scene)
+        run_trial(make_policy(policy), policy, simulated, config, log, seed, scene)
+
+
+def judged(log: Path, policy: str, scene: HandoverScene, position: str) -> Trial:
+    """What a finished trial's log says of it."""
+    end = read_log(log)[-1]
     return Trial(
-        policy, scene.object_name, scene.name, position, result.outcome, result.reach_s, result.total_s,
-        result.record, score(result.record, scene), least_hand_distance(log, scene), *_closed(log, scene),
+        policy, scene.object_name, scene.name, position, Outcome(end["outcome"]), end["reach_s"], end["total_s"],
+        least_hand_distance(log, scene), *_closed(log, scene),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from h2rh_env.errors import MissingPackageError, RobotError
+from h2rh_env.errors import MissingPackageError, RobotError, install_line
 from h2rh_env.geometry import SE3, Array
 
 from .interfaces import RobotState, Safety
@@ -37,7 +37,7 @@ SAFETY_BITS = {2: Safety.PROTECTIVE_STOP, 4: Safety.PROTECTIVE_STOP, 5: Safety.E
 
 
 class UR5Arm:
-    """An arm at `host`; a state's time is when its stamp last changed, so a frozen stream grows old.
+    """An arm at `host`; a state's time is its stamp's, on this machine's clock, so a frozen stream grows old.
 
     A fault stays: every later call raises it, until the arm is entered anew. Read-only, it tells its state, takes
     every pose for reachable, and sends nothing.
@@ -71,7 +71,7 @@ class UR5Arm:
     def __enter__(self) -> Self:
         for package in ("rtde_control", "rtde_receive", "dashboard_client"):
             if importlib.util.find_spec(package) is None:
-                raise MissingPackageError('ur-rtde is not installed; type: pip install -e ".[robot]"')
+                raise MissingPackageError(f"ur-rtde is not installed; type: {install_line('robot')}")
         self.fault, self._newest = "", {}
         self._pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(

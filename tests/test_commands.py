@@ -41,7 +41,7 @@ def refusal(*arguments: str) -> str:
 def test_every_command_explains_itself(command):
     done = run(*command, "--help")
     assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout
+    assert done.stdout.startswith(f"usage: python {' '.join(command)} ")
 
 
 def test_a_wrong_path_says_what_belongs_there(tmp_path):

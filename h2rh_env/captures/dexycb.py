@@ -36,7 +36,6 @@ OTHER_OBJECT = 22  # any object that is not of YCB; `object_name` in meta.yml sa
 HAND = 255
 WIDTH, HEIGHT = 640, 480
 MAX_YAML_BYTES = 1_000_000
-PIXEL_CENTRE = 0.5  # DexYCB counts from the centre of the first pixel, we from the image's corner
 _SAFE_NAME = re.compile(r"[\w-]{1,64}")
 
 
@@ -90,11 +89,7 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_YAML_BYTES:
-            raise CaptureError(
-                f"{path} has {path.stat().st_size} bytes; at most {MAX_YAML_BYTES} are plausible"
-            )
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.safe_load(files.read_text(path, MAX_YAML_BYTES))
     except FileNotFoundError:
         raise CaptureError(f"{path} is missing; see h2rh_env/captures/dexycb.py for the layout") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -175,7 +170,7 @@ def _intrinsics(path: Path) -> PinholeCamera:
     color = _read_yaml(path).get("color")
     try:
         fx, fy, ppx, ppy = (float(color[key]) for key in ("fx", "fy", "ppx", "ppy"))  # type: ignore[index]
-        return PinholeCamera(WIDTH, HEIGHT, fx, fy, ppx + PIXEL_CENTRE, ppy + PIXEL_CENTRE)
+        return PinholeCamera.from_opencv(WIDTH, HEIGHT, fx, fy, ppx, ppy)
     except (KeyError, TypeError, ValueError):
         raise CaptureError(
             f"{path}: color is {reprlib.repr(color)}; expected numbers fx, fy, ppx, ppy"

@@ -48,7 +48,6 @@ from .images import image_size, read_depth_counts, read_mask, read_rgb
 FORMAT = "h2rh-rgbd-1"
 MAX_JSON_BYTES = 10_000_000
 MAX_CAMERAS = 256
-PIXEL_CENTRE = 0.5
 DEPTH_SCALES_M = (1e-5, 1e-2)
 _SAFE_NAME = re.compile(r"\w[\w.-]{0,63}")
 
@@ -104,13 +103,11 @@ def write_folder(capture: HandoverCapture, folder: Path | str, depth_scale_m: fl
             )
         for kind, image in (("rgb", view.rgb), ("depth", counts.astype(np.uint16)), ("mask", view.labels)):
             files.write_bytes(folder / names[kind], _png(image))
-        matrix = view.camera.matrix
-        matrix[:2, 2] -= PIXEL_CENTRE
         cameras.append(
             {
                 "name": view.name,
                 **names,
-                "K": matrix.tolist(),
+                "K": view.camera.opencv_matrix.tolist(),
                 "world_from_camera": view.world_from_camera.matrix.tolist(),
             }
         )
@@ -132,11 +129,7 @@ def _png(image: npt.NDArray[np.generic]) -> bytes:
 def _read_meta(folder: Path) -> dict[str, Any]:
     path = folder / "cameras.json"
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise CaptureError(
-                f"{path} has {path.stat().st_size} bytes; at most {MAX_JSON_BYTES} are plausible"
-            )
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = json.loads(files.read_text(path, MAX_JSON_BYTES))
     except FileNotFoundError:
         raise CaptureError(f"{path} is missing; h2rh_env/captures/folder.py shows one") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -211,7 +204,7 @@ def _camera(matrix: Any, width: int, height: int, where: str) -> PinholeCamera:
             f"{where}: K is {reprlib.repr(matrix)}; expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]"
         )
     try:
-        return PinholeCamera(width, height, k[0, 0], k[1, 1], k[0, 2] + PIXEL_CENTRE, k[1, 2] + PIXEL_CENTRE)
+        return PinholeCamera.from_opencv(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
     except RenderError as error:
         raise CaptureError(f"{where}: {error}") from None
 

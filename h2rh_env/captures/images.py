@@ -1,17 +1,19 @@
 """Image files of captures: a stranger's file has its format, mode and size checked before it is decoded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..camera import MAX_SIDE_PX
 from ..errors import CaptureError
 
 COLOUR = frozenset({"RGB"})
 DEPTH = frozenset({"I;16", "I;16B", "I"})  # 16-bit grey PNG; which of the three depends on Pillow's version
 GREY = frozenset({"L", "P", "1"})
-MAX_SIDE_PX = 8192
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -31,34 +33,36 @@ def read_mask(path: Path, width: int, height: int) -> npt.NDArray[np.uint8]:
     return np.asarray(_read(path, width, height, GREY, "8-bit grey"), np.uint8)
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height, px, from the header."""
+    with _opened(path) as image:
+        if max(image.size) > MAX_SIDE_PX:
+            raise CaptureError(
+                f"{path} is {image.size[0]}x{image.size[1]} px; at most {MAX_SIDE_PX} a side are supported"
+            )
+        return image.size
+
+
 def _read(path: Path, width: int, height: int, modes: frozenset[str], kind: str) -> npt.NDArray[np.generic]:
+    with _opened(path) as image:
+        if image.size != (width, height):
+            raise CaptureError(
+                f"{path} is {image.size[0]}x{image.size[1]} px; the camera takes {width}x{height}"
+            )
+        if image.mode not in modes:
+            raise CaptureError(f"{path} has pixels of mode {image.mode!r}; expected an {kind} image")
+        return np.array(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image of which only the header is read yet."""
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
-            if image.size != (width, height):
-                raise CaptureError(
-                    f"{path} is {image.size[0]}x{image.size[1]} px; the camera takes {width}x{height}"
-                )
-            if image.mode not in modes:
-                raise CaptureError(f"{path} has pixels of mode {image.mode!r}; expected an {kind} image")
-            return np.array(image)
+            yield image
     except FileNotFoundError:
         raise CaptureError(
             f"{path} is missing; every camera needs a colour, a depth and a label image"
         ) from None
-    except _FAULTS as error:
-        raise CaptureError(f"{path} cannot be read as an image ({error}); copy or record it again") from None
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height, px, from the header."""
-    try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
-            if max(image.size) > MAX_SIDE_PX:
-                raise CaptureError(
-                    f"{path} is {image.size[0]}x{image.size[1]} px; at most {MAX_SIDE_PX} a side are supported"
-                )
-            return image.size
-    except FileNotFoundError:
-        raise CaptureError(f"{path} is missing") from None
     except _FAULTS as error:
         raise CaptureError(f"{path} cannot be read as an image ({error}); copy or record it again") from None

@@ -18,7 +18,7 @@ from .. import files
 from ..errors import CaptureError
 from ..interface import Label
 from .base import HandoverCapture, RgbdView
-from .dexycb import HAND, HEIGHT, OTHER_OBJECT, PIXEL_CENTRE, WIDTH, YCB_NAMES
+from .dexycb import HAND, HEIGHT, OTHER_OBJECT, WIDTH, YCB_NAMES
 
 SUBJECT = "20250101-subject-01"
 JPEG_QUALITY = 95
@@ -73,10 +73,8 @@ def _write_intrinsics(root: Path, view: RgbdView) -> None:
             f"view {view.name} is {camera.width}x{camera.height} px; the DexYCB layout holds {WIDTH}x{HEIGHT}"
         )
     path = root / "calibration" / "intrinsics" / f"{view.name}_{WIDTH}x{HEIGHT}.yml"
-    color = {
-        "fx": float(camera.fx), "fy": float(camera.fy),
-        "ppx": float(camera.cx - PIXEL_CENTRE), "ppy": float(camera.cy - PIXEL_CENTRE),
-    }  # fmt: skip
+    (fx, _, ppx), (_, fy, ppy), _ = camera.opencv_matrix.tolist()
+    color = {"fx": fx, "fy": fy, "ppx": ppx, "ppy": ppy}
     if path.is_file() and yaml.safe_load(path.read_text()) != {"color": color}:
         raise CaptureError(f"{path} already describes another camera {view.name}; write to another root")
     _write_yaml(path, {"color": color})

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..geometry import SE3, WORLD_UP, Array
 from ..gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry, upright_half_turn
 from .base import GraspCandidate
-from .closing import CLEARANCE_M, CONE_COS, MIN_OVERLAP_M, MIN_SCORE, MIN_WIDTH_M, close_on, least
+from .closing import CONE_COS, MIN_OVERLAP_M, MIN_SCORE, MIN_WIDTH_M, OPEN_GAP_M, close_on, least
 from .surface import Surface
 
 BATCH_PAIRS = 16
@@ -64,7 +64,7 @@ class AntipodalProposer:
         along = np.einsum("smi,si->sm", offsets, axes)
         across = np.sqrt(np.maximum(np.einsum("smi,smi->sm", offsets, offsets) - along**2, 0))
         facing = axes @ surface.normals.T > CONE_COS
-        widest = self.gripper.max_width_m - 2 * CLEARANCE_M
+        widest = self.gripper.max_width_m - 2 * OPEN_GAP_M
         opposite = facing & (across < PARTNER_M) & (along > MIN_WIDTH_M) & (along < widest)
         reach = np.where(opposite, along, -np.inf)
         found = np.isfinite(reach.max(axis=1))
@@ -73,7 +73,7 @@ class AntipodalProposer:
 
     def _fit(self, surface: Surface, axes: Array, middles: Array) -> list[GraspCandidate]:
         """The grasps of a batch of pairs (K) at every approach (A) and depth that touch only what they close on."""
-        gripper, gap = self.gripper, CLEARANCE_M
+        gripper, gap = self.gripper, OPEN_GAP_M
         approach, side = self._approaches(axes)  # (K, A, 3) each
         offsets = (surface.points[None] - middles[:, None]).astype(np.float32).transpose(0, 2, 1)  # (K, 3, M)
         x = axes.astype(np.float32)[:, None] @ offsets  # (K, 1, M)

@@ -14,7 +14,7 @@ from .surface import Surface
 
 FRICTION = 0.5  # coefficient mu between rubber pads and household objects, on the low side
 CONE_COS = float(np.cos(np.arctan(FRICTION)))
-CLEARANCE_M = 0.004  # between the object and the open fingers and palm
+OPEN_GAP_M = 0.004  # between the object and the open fingers and palm
 PATCH_M = 0.003  # points this near to the outermost one are touched by a pad
 MIN_PATCH_POINTS = 3
 MIN_WIDTH_M = 0.006  # thinner is one noisy side of a surface whose other side was not seen
@@ -57,7 +57,7 @@ def close_on(
     )
     overlap = np.where(between, depth, 0).max(axis=1)
     held = (np.minimum(*counts) >= MIN_PATCH_POINTS) & (overlap > MIN_OVERLAP_M)
-    held &= (high > low + MIN_WIDTH_M) & (high < low + gripper.max_width_m - 2 * CLEARANCE_M)
+    held &= (high > low + MIN_WIDTH_M) & (high < low + gripper.max_width_m - 2 * OPEN_GAP_M)
     low, high = np.where(held, low, 0), np.where(held, high, 0)
     score = np.minimum(overlap / FULL_OVERLAP_M, 1) * (alignment - CONE_COS) / (1 - CONE_COS)
     return Closing(high - low, 0.5 * (low + high), np.where(held, np.clip(score, 0, 1), 0))

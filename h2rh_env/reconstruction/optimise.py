@@ -1,7 +1,7 @@
 """Gaussians that explain a capture's images: colours, masks and metric depth, by gradient descent.
 
-Each step renders one view, cropped to object and hand. Labels stay as they are, opacities are never reset, no
-Gaussian strays more than 5 mm from where depth put it.
+Each step renders one view, cropped to object and hand, some at half the resolution. Labels stay as they are,
+opacities are never reset, no Gaussian strays more than 5 mm from where depth put it.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ class Optimisation:
         self._draw = make_renderer(settings.renderer)
         self._surface = NumbaRasteriser(1)
         self.targets = targets_of(metric(capture).views, self._first, self._surface, settings.rim_px)
+        self.coarse_targets = [target.halved() for target in self.targets]
         self.rig = RigCorrection(capture, scene.means.mean(axis=0))
         coefficients = (settings.sh_degree + 1) ** 2
         sh = np.zeros((len(scene), max(coefficients, scene.sh.shape[1]), 3), np.float32)
@@ -122,12 +123,13 @@ class Optimisation:
         for group in self.adam.param_groups:
             group["lr"] = RATES[group["name"]] * LAST_RATE ** (step / s.steps)
         order = np.random.default_rng([s.seed, 0, step // len(self.targets)]).permutation(len(self.targets))
-        target = self.targets[order[step % len(order)]]
+        coarse = s.coarse_every > 0 and step % s.coarse_every == s.coarse_every - 1
+        target = (self.coarse_targets if coarse else self.targets)[order[step % len(order)]]
         rng = np.random.default_rng([s.seed, 1, step])
         background = torch.tensor(rng.uniform(size=3) if s.random_background else np.zeros(3)).float()
         view = self._render(target.camera, self.rig.world_from_camera(target.index))
         image = view.rgb + (1 - view.alpha[..., None]) * background
-        wanted = torch.where(target.mask[..., None], target.rgb, background)
+        wanted = target.rgb + (1 - target.coverage[..., None]) * background
         wanted = torch.where((target.hidden | target.rim)[..., None], image.detach(), wanted)
         loss = photometric_loss(image, wanted) + self._geometry_loss(view, target, rng)
         self.adam.zero_grad()

@@ -26,6 +26,9 @@ class OptimiseSettings:
     """Of the absolute difference from measured depth, 1/m."""
     rim_px: int = 1
     """Width of the rim outside silhouettes where colours are free: soft edges then do not darken what is inside."""
+    coarse_every: int = 4
+    """Every so many steps, one sees its view at half the resolution, where silhouettes cover pixels in part: what is
+    right at one size only is too wide, seen from afar. 0 for never."""
     random_background: bool = False
     """A new background colour at every step, so that what shows through must be transparent, else black."""
     pose: bool = False
@@ -43,6 +46,8 @@ class OptimiseSettings:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise SceneError(f"steps is {self.steps}; it must be at least 0")
+        if self.coarse_every < 0:
+            raise SceneError(f"coarse_every is {self.coarse_every}; it must be at least 0, which is never")
         if self.sh_degree not in range(4):
             raise SceneError(f"sh_degree is {self.sh_degree}; it must be 0 to 3")
 
@@ -51,11 +56,11 @@ METHODS = {
     "metric": OptimiseSettings(),
     # Kerbl et al. 2023: images alone, on black.
     "3dgs": OptimiseSettings(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0
     ),
     # Zhu et al. 2024, the paper's choice; measured depth stands in for their monocular estimate.
     "fsgs": OptimiseSettings(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0,
+        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0,
         unpool_every=100, pearson_weight=0.05, pseudo_weight=0.05,
     ),
 }  # fmt: skip

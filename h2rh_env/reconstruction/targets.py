@@ -1,4 +1,4 @@
-"""Target: what a render should look like; one view of a capture cropped to object and hand."""
+"""Target: what a render should look like; one view of a capture cropped to object and hand, or half its size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..camera import PinholeCamera
 from ..captures.base import RgbdView
@@ -29,7 +30,8 @@ class Target:
     Attributes:
         index: of the view in its capture.
         camera: of the crop.
-        rgb: (h, w, 3) in [0, 1]; mask: (h, w) bool, object and hand; labels: (h, w, 2), 1 on object and on hand.
+        rgb: (h, w, 3) in [0, 1], 0 but on object and hand.
+        labels: (h, w, 2) in [0, 1]: how much of a pixel is object, and hand.
         hidden: (h, w) bool, where something else stands in front of object or hand.
         rim: (h, w) bool, just outside the silhouette.
         depth_m: (h, w), 0 where unknown or beside a silhouette.
@@ -38,11 +40,41 @@ class Target:
     index: int
     camera: PinholeCamera
     rgb: Tensor
-    mask: Tensor
     labels: Tensor
     hidden: Tensor
     rim: Tensor
     depth_m: Tensor
+
+    @property
+    def coverage(self) -> Tensor:
+        """(h, w) in [0, 1], of object and hand together."""
+        return self.labels.sum(dim=2)
+
+    @property
+    def mask(self) -> Tensor:
+        """(h, w) bool, where object or hand is."""
+        return self.coverage > 0
+
+    def halved(self) -> Target:
+        """At half the resolution. It has no rim: pixels at a silhouette are covered in part, and tell how much."""
+        height, width = self.mask.shape
+        edge = (0, 0, 0, width % 2, 0, height % 2)
+
+        def halved(image: Tensor) -> Tensor:
+            """Means (h / 2, w / 2, C) of an image (h, w, C) or (h, w), which is 0 beyond its border."""
+            padded = pad(image.float().reshape(height, width, -1), edge)
+            h, w, channels = padded.shape
+            return padded.reshape(h // 2, 2, w // 2, 2, channels).mean(dim=(1, 3))
+
+        hidden = halved(self.hidden)[..., 0] > 0
+        known = halved(self.depth_m > 0)[..., 0] == 1
+        c = self.camera
+        return Target(
+            self.index,
+            PinholeCamera(hidden.shape[1], hidden.shape[0], c.fx / 2, c.fy / 2, c.cx / 2, c.cy / 2),
+            halved(self.rgb), halved(self.labels), hidden, torch.zeros_like(hidden),
+            torch.where(known, halved(self.depth_m)[..., 0], 0),
+        )  # fmt: skip
 
 
 def targets_of(
@@ -76,8 +108,7 @@ def _target(index: int, view: RgbdView, render: RenderedView, rim_px: int) -> Ta
     labels = np.stack([view.labels == Label.OBJECT, view.labels == Label.HAND], axis=2)
     depth_m = np.where(inside, clean_depth(view).depth_m, 0)
     rim = ndimage.binary_dilation(mask, iterations=rim_px) & ~mask & ~front if rim_px else mask & ~mask
-    floats = [
-        torch.from_numpy(i[box].astype(np.float32)) for i in (view.rgb / np.float32(255), labels, depth_m)
-    ]
-    bools = [torch.from_numpy(np.ascontiguousarray(image[box])) for image in (mask, front, rim)]
-    return Target(index, camera, floats[0], bools[0], floats[1], bools[1], bools[2], floats[2])
+    rgb = np.where(mask[..., None], view.rgb / np.float32(255), 0)
+    floats = [torch.from_numpy(image[box].astype(np.float32)) for image in (rgb, labels, depth_m)]
+    bools = [torch.from_numpy(np.ascontiguousarray(image[box])) for image in (front, rim)]
+    return Target(index, camera, floats[0], floats[1], bools[0], bools[1], floats[2])

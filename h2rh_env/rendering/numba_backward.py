@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .base import TRANSMITTANCE_MIN
-from .numba_blend import CHUNK, LOG2_ALPHA_MAX, capped_alpha, covered_blocks, list_block, log2_alpha
+from .numba_blend import CHUNK, LOG2_ALPHA_MAX, capped_alpha, covered_blocks, list_block, log2_alpha, passed
 from .numba_project import LOG2_ALPHA_MIN
 from .simd import bits, block_x, block_y, fma, load, load_block, splat, store, where
 from .simd_functions import block_moments
@@ -78,11 +77,7 @@ def _read_block(planes, plane, left, top, width, height, block, slot):
 def _backward_block(records, offsets, touched, first, last, b, left, top, chunk, block, gradients):
     u64, f32 = np.uint64, np.float32
     zero, one = splat(f32(0)), splat(f32(1))
-    threshold, stop, most = (
-        splat(f32(LOG2_ALPHA_MIN)),
-        splat(f32(TRANSMITTANCE_MIN)),
-        splat(f32(LOG2_ALPHA_MAX)),
-    )
+    threshold, most = splat(f32(LOG2_ALPHA_MIN)), splat(f32(LOG2_ALPHA_MAX))
     g_red, g_green, g_blue = load(block, u64(0)), load(block, u64(16)), load(block, u64(32))
     g_thing, g_hand = load(block, u64(48)), load(block, u64(64))
     alpha, depth = load(block, u64(208)), load(block, u64(224))
@@ -108,10 +103,7 @@ def _backward_block(records, offsets, touched, first, last, b, left, top, chunk,
             if bits(hit) == 0:
                 continue
             opaque = where(hit, capped_alpha(exponent), zero)
-            weight = transmittance * opaque
-            after = transmittance - weight
-            going = after > stop
-            weight, transmittance = where(going, weight, zero), where(going, after, zero)
+            weight, transmittance, going = passed(transmittance, transmittance * opaque)
             value = fma(g_red, splat(records[o + u64(6)]), fma(g_green, splat(records[o + u64(7)]), g_weight))
             value = fma(g_blue, splat(records[o + u64(8)]), fma(g_sum, splat(records[o + u64(11)]), value))
             value = fma(g_thing, splat(records[o + u64(9)]), fma(g_hand, splat(records[o + u64(10)]), value))

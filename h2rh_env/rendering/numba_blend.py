@@ -55,6 +55,15 @@ def capped_alpha(exponent):
     return exp2_small(where(exponent < most, exponent, most))
 
 
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def passed(transmittance, weight):
+    """What a Gaussian adds to each pixel where it would weigh `weight`, what is seen behind it, and where any is."""
+    zero, stop = splat(np.float32(0)), splat(np.float32(TRANSMITTANCE_MIN))
+    after = transmittance - weight
+    going = after > stop
+    return where(going, weight, zero), where(going, after, zero), going
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def blend_tiles(records, starts, offsets, touched, width, height, tiles, chunk, block, planes):
     """Draws some tiles of a strip into `planes` (8 * height * width, zero before).
@@ -78,7 +87,7 @@ def _blend_block(records, offsets, touched, first, last, b, left, top, chunk, bl
     """Blends a block's pairs into the 8 vectors of `block`."""
     u64, f32 = np.uint64, np.float32
     zero, half = splat(f32(0)), splat(f32(0.5))
-    threshold, stop = splat(f32(LOG2_ALPHA_MIN)), splat(f32(TRANSMITTANCE_MIN))
+    threshold = splat(f32(LOG2_ALPHA_MIN))
     px, py = block_x() + splat(f32(left)), block_y() + splat(f32(top))
     transmittance = splat(f32(1))
     red, green, blue, thing, hand, alpha, depth, median = zero, zero, zero, zero, zero, zero, zero, zero
@@ -93,12 +102,9 @@ def _blend_block(records, offsets, touched, first, last, b, left, top, chunk, bl
             if bits(hit) == 0:
                 continue
             weight = where(hit, transmittance * capped_alpha(exponent), zero)
-            after = transmittance - weight
-            going = after > stop
-            weight = where(going, weight, zero)
             z = splat(records[o + u64(11)])
             median = where(hit & (transmittance > half), z, median)
-            transmittance = where(going, after, zero)
+            weight, transmittance, going = passed(transmittance, weight)
             red = fma(weight, splat(records[o + u64(6)]), red)
             green = fma(weight, splat(records[o + u64(7)]), green)
             blue = fma(weight, splat(records[o + u64(8)]), blue)
@@ -159,7 +165,7 @@ def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, 
     """Blends a block's pairs into 5 vectors: rgb and the two masks, in 0 to 255."""
     u64, f32 = np.uint64, np.float32
     zero, one, white = splat(f32(0)), splat(f32(1)), splat(f32(255))
-    threshold, stop = splat(f32(LOG2_ALPHA_MIN)), splat(f32(TRANSMITTANCE_MIN))
+    threshold = splat(f32(LOG2_ALPHA_MIN))
     px, py = block_x() + splat(f32(left)), block_y() + splat(f32(top))
     transmittance = one
     red, green, blue, thing, hand, alpha = zero, zero, zero, zero, zero, zero
@@ -174,10 +180,7 @@ def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, 
             if bits(hit) == 0:
                 continue
             weight = where(hit, transmittance * capped_alpha(exponent), zero)
-            after = transmittance - weight
-            going = after > stop
-            weight = where(going, weight, zero)
-            transmittance = where(going, after, zero)
+            weight, transmittance, going = passed(transmittance, weight)
             red = fma(weight, splat(records[o + u64(6)]), red)
             green = fma(weight, splat(records[o + u64(7)]), green)
             blue = fma(weight, splat(records[o + u64(8)]), blue)
@@ -197,10 +200,10 @@ def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sum_weights(records, starts, offsets, touched, width, height, tiles, chunk, weights):
+def sum_weights(records, starts, offsets, touched, width, tiles, chunk, weights):
     """Adds to `weights`, one for each record, what it contributes to all pixels together."""
     u64, f32 = np.uint64, np.float32
-    zero, stop, threshold = splat(f32(0)), splat(f32(TRANSMITTANCE_MIN)), splat(f32(LOG2_ALPHA_MIN))
+    zero, threshold = splat(f32(0)), splat(f32(LOG2_ALPHA_MIN))
     tiles_x = (width + 15) >> 4
     for tile in range(tiles[1], tiles[2]):
         y, x = 16 * (tiles[0] + tile // tiles_x), 16 * (tile % tiles_x)
@@ -214,10 +217,8 @@ def sum_weights(records, starts, offsets, touched, width, height, tiles, chunk, 
                 for i in range(length):
                     exponent = log2_alpha(records, u64(chunk[i]), px, py)
                     weight = where(exponent >= threshold, transmittance * capped_alpha(exponent), zero)
-                    after = transmittance - weight
-                    going = after > stop
-                    transmittance = where(going, after, zero)
-                    weights[u64(chunk[i]) >> u64(4)] += lane_sum(where(going, weight, zero))
+                    weight, transmittance, going = passed(transmittance, weight)
+                    weights[u64(chunk[i]) >> u64(4)] += lane_sum(weight)
                     if bits(going) == 0:
                         begin = last
                         break

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import RenderError
+from ..errors import RenderError, install_line
 from .base import Rasteriser
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasterise
     Raises:
         RenderError: an unknown name, or gsplat without a GPU or without its package.
     """
-    if name not in NAMES:
-        raise RenderError(f"rasteriser {name!r} is unknown; expected one of {', '.join(NAMES)}")
-    if _takes_gsplat(name):
+    if _takes_gsplat(name, NAMES):
         from .gsplat_cuda import GsplatRasteriser
 
         return GsplatRasteriser()
@@ -46,9 +44,7 @@ def make_renderer(name: str = "auto") -> Callable[..., RenderedTensors]:
     Raises:
         RenderError: an unknown name, or gsplat without a GPU or without its package.
     """
-    if name not in TRAINING_NAMES:
-        raise RenderError(f"renderer {name!r} is unknown; expected one of {', '.join(TRAINING_NAMES)}")
-    if _takes_gsplat(name):
+    if _takes_gsplat(name, TRAINING_NAMES):
         from . import gsplat_cuda
 
         return gsplat_cuda.render_gaussians
@@ -57,7 +53,9 @@ def make_renderer(name: str = "auto") -> Callable[..., RenderedTensors]:
     return differentiable.render_gaussians
 
 
-def _takes_gsplat(name: str) -> bool:
+def _takes_gsplat(name: str, known: tuple[str, ...]) -> bool:
+    if name not in known:
+        raise RenderError(f"rasteriser {name!r} is unknown; expected one of {', '.join(known)}")
     if name not in ("auto", "gsplat"):
         return False
     reason = why_no_gsplat()
@@ -69,7 +67,7 @@ def _takes_gsplat(name: str) -> bool:
 def why_no_gsplat() -> str:
     """Empty if gsplat can be used. Torch is imported only if gsplat is installed: it is slow to load."""
     if importlib.util.find_spec("gsplat") is None:
-        return 'gsplat is not installed (pip install -e ".[cuda]")'
+        return f"gsplat is not installed ({install_line('cuda')})"
     import torch
 
     return "" if torch.cuda.is_available() else "torch finds no CUDA device"

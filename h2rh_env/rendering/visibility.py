@@ -70,9 +70,7 @@ class Visibility:
         weights = np.zeros(len(rows.index), np.float32)
         seen = rows.index >= 0
         for strip in strips(rows, canvas, packed, memory):
-            sum_weights(
-                strip.records, *strip.pairs, width, height, strip.parts(1)[0], memory.chunk(), weights
-            )
+            sum_weights(strip.records, *strip.pairs, width, strip.parts(1)[0], memory.chunk(), weights)
             drawn = strip.sources[: strip.count]
             seen[drawn] = weights[: strip.count] >= WEIGHT_MIN_PX
         return lane_bits(seen)

@@ -52,9 +52,7 @@ def read_report(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     path = path / "report.json" if path.is_dir() else path
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise HandoverError(f"{path} has {path.stat().st_size} bytes; a report is smaller")
-        report = json.loads(path.read_text())
+        report = json.loads(files.read_text(path, MAX_JSON_BYTES))
         if not isinstance(report, dict) or not {"settings", "episodes", "scenes", "summary"} <= report.keys():
             raise HandoverError(f"{path} is not a report; expected what evaluate.py writes")
         return report

@@ -17,7 +17,7 @@ import tyro
 
 from .. import cli
 from ..env import H2RHandoverEnv
-from ..errors import HandoverError, MissingPackageError
+from ..errors import HandoverError, MissingPackageError, install_line
 from ..evaluation import Episode
 from ..handover_scene import HandoverScene, load_scenes
 from ..rendering.select import make_rasteriser
@@ -54,7 +54,7 @@ def serve(config: ViewerConfig) -> viser.ViserServer:
     try:
         import viser
     except ImportError:
-        raise MissingPackageError('the viewer needs viser: pip install "h2rh-env[view]"') from None
+        raise MissingPackageError(f"the viewer needs viser: {install_line('view')}") from None
     from .episodes import EpisodePanel
     from .scene_view import SceneView
 

@@ -97,8 +97,9 @@ class EpisodePanel:
                 handle.remove()
             pair = self._pair()
             self._films = [film(self._env, e).frames for e in pair]
-            self._drawn = self._frusta = [self._frustum(k, e) for k, e in enumerate(pair)]
+            self._frusta = [self._frustum(k, e) for k, e in enumerate(pair)]
             self._drawn = [
+                *(self._name_tag(k, e) for k, e in enumerate(pair)),  # before what they hang on
                 *self._frusta,
                 *(self._path(f"/episode/{k}/path", e, 0.003) for k, e in enumerate(pair)),
             ]
@@ -127,6 +128,9 @@ class EpisodePanel:
             f"/episode/{k}/camera", **field_of_view(HAND_EYE_CAMERA), scale=0.06, thickness=0.002,
             color=self._colour(episode),
         )  # fmt: skip
+
+    def _name_tag(self, k: int, episode: Episode) -> Any:
+        return self._server.scene.add_label(f"/episode/{k}/camera/policy", episode.record.policy)
 
     def _colour(self, episode: Episode) -> tuple[int, int, int]:
         return POLICY_COLOURS[self._policies.index(episode.record.policy) % len(POLICY_COLOURS)]

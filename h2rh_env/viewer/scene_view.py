@@ -22,7 +22,7 @@ from .shapes import base_colours, by_score, covariances, field_of_view, gripper_
 LAYERS = {"splat": True, "points": False, "chosen grasp": True, "candidates": False, "starts": False}
 FIELD = field_of_view(HAND_EYE_CAMERA)
 STARTS, MOST_CANDIDATES = 16, 200
-OBJECT, HAND, GRASP, EYE = (0, 158, 115), (230, 159, 0), (213, 94, 0), (86, 180, 233)
+OBJECT, HAND, GRASP, EYE = (0, 158, 115), (230, 159, 0), (40, 40, 40), (86, 180, 233)
 
 
 class SceneView:

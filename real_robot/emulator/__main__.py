@@ -5,6 +5,7 @@ python -m real_robot.emulator --host 127.0.0.2
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -27,11 +28,14 @@ class Emulate:
     """Another rate, Hz: 500 does not hold on two cores."""
     version: str = ""
     """Another software version, such as 3.14.3."""
+    until_stdin_ends: bool = False
+    """Exit when standard input does, as a pipe does when the process that holds its other end is gone."""
 
 
 def main(command: Emulate) -> None:
     with suppress(KeyboardInterrupt):
-        main_loop(Controller(model_of(command.model, command.rate_hz, command.version)), command.host)
+        controller = Controller(model_of(command.model, command.rate_hz, command.version))
+        main_loop(controller, command.host, sys.stdin if command.until_stdin_ends else None)
 
 
 if __name__ == "__main__":

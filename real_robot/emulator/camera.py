@@ -29,7 +29,6 @@ PATCH_M, TEXTURE_SIDE = 0.15, 64
 TABLE_BELOW_M, FLOOR_BELOW_M, TABLE_HALF_M, WALL_M = 0.35, 1.1, 0.6, 2.2
 OPAQUE = 0.5
 KEPT_MASKS = 60
-LONGEST_EXPOSURE_S = 0.03
 
 Picture = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 
@@ -109,10 +108,14 @@ def _key(rgb: npt.NDArray[np.uint8]) -> bytes:
 
 
 class SoftwareSource:
-    """A `FrameSource`: a thread renders from `camera_pose()` `RATE_HZ` times a second into a software device."""
+    """A `FrameSource`: a thread renders from `camera_pose()` `RATE_HZ` times a second into a software device.
+
+    Args:
+        camera_pose: gives the pose and when it held, s, on the monotonic clock; a frame is stamped with that.
+    """
 
     def __init__(
-        self, picture: Callable[[PinholeCamera, SE3], Picture], camera_pose: Callable[[], SE3],
+        self, picture: Callable[[PinholeCamera, SE3], Picture], camera_pose: Callable[[], tuple[SE3, float]],
         camera: PinholeCamera = HAND_EYE_CAMERA,
     ) -> None:  # fmt: skip
         self._picture, self._camera_pose, self._camera = picture, camera_pose, camera
@@ -185,10 +188,8 @@ class SoftwareSource:
                 due = max(due + 1 / RATE_HZ, time.monotonic())
                 if self.is_paused:
                     continue
-                before_s, pose, taken_s = time.time(), self._camera_pose(), time.time()
-                if taken_s - before_s > LONGEST_EXPOSURE_S:  # a busy machine: nobody knows when the pose held
-                    continue
-                number, taken_ms = number + 1, int(500 * (before_s + taken_s))
+                pose, taken_s = self._camera_pose()
+                number, taken_ms = number + 1, round(1000 * (taken_s - time.monotonic() + time.time()))
                 rgb, depth_m = self._picture(self._camera, pose)
                 units = np.clip(np.round(depth_m / DEPTH_UNIT_M), 0, 65535).astype(np.uint16)
                 self._push(self._colour, self._colour_profile, rgb, 3, number, taken_ms)

@@ -73,6 +73,17 @@ class Controller:
         self._program: Program | None = None
         self._held_s = 0.0
         self._now_s = 0.0
+        self._began_s: float | None = None
+
+    @property
+    def now_s(self) -> float:
+        """When the last period began, on the caller's clock."""
+        return self._now_s
+
+    @property
+    def uptime_s(self) -> float:
+        """What the controller's own clock says."""
+        return 0.0 if self._began_s is None else self._now_s - self._began_s + self.period_s
 
     @property
     def is_running(self) -> bool:
@@ -111,9 +122,14 @@ class Controller:
         self._watchdogs.clear()
         self.arm.halt(PROGRAM_STOP)
 
-    def step(self, now_s: float) -> None:
-        """One period: the program runs first, then the arm moves, then the gripper."""
+    def step(self, now_s: float, computed_s: float | None = None) -> None:
+        """One period: the program runs first, then the arm moves, then the gripper.
+
+        Args:
+            now_s: when the period is due; computed_s: when it is computed, which the history tells, s.
+        """
         self._now_s = now_s
+        self._began_s = now_s if self._began_s is None else self._began_s
         self.steps += 1
         for register, most_s in list(self._watchdogs.items()):
             if now_s - self._written_s[register] > most_s:
@@ -125,7 +141,9 @@ class Controller:
         self.gripper.step(self.period_s, self._object_in_gripper())
         self._feel()
         speed = float(np.linalg.norm(self.arm.tcp_speed[:3]))
-        self.history.append((now_s, *map(float, self.arm.tcp[:3, 3]), speed))
+        self.history.append(
+            (now_s if computed_s is None else computed_s, *map(float, self.arm.tcp[:3, 3]), speed)
+        )
 
     def _step_program(self) -> None:
         if self._program is None:
@@ -155,7 +173,7 @@ def output_fields(controller: Controller) -> dict[str, tuple[str, Callable[[], A
     arm = controller.arm
     zeros, rest = [0.0] * 6, [0.0] * 3
     return {
-        "timestamp": ("DOUBLE", lambda: controller.steps * controller.period_s),
+        "timestamp": ("DOUBLE", lambda: controller.uptime_s),
         **{f"{kind}_q": ("VECTOR6D", lambda: arm.q) for kind in ("target", "actual")},
         **{f"{kind}_qd": ("VECTOR6D", lambda: arm.qd) for kind in ("target", "actual")},
         **{f"{kind}_TCP_pose": ("VECTOR6D", lambda: pose_vector(arm.tcp)) for kind in ("target", "actual")},

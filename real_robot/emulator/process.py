@@ -22,7 +22,10 @@ START_TIMEOUT_S, STOP_TIMEOUT_S, ANSWER_TIMEOUT_S = 20.0, 3.0, 5.0
 
 
 class EmulatorProcess:
-    """A context manager: the emulator runs inside it. Its methods are faults and questions."""
+    """A context manager: the emulator runs inside it, and ends with this process however that ends.
+
+    Its methods are faults and questions.
+    """
 
     def __init__(
         self, host: str = "127.0.0.2", model: str = "ur5", rate_hz: float = 125.0, version: str = ""
@@ -34,8 +37,8 @@ class EmulatorProcess:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "real_robot.emulator", "--host", self.host, *self._options],
-            stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "real_robot.emulator", "--host", self.host, "--until-stdin-ends", *self._options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], START_TIMEOUT_S)
@@ -114,19 +117,24 @@ class EmulatorProcess:
         """Joints, running, safety_mode, messages and more."""
         return self._do("tell")
 
-    def tcp_feed(self) -> Callable[[], SE3]:
-        """Where the TCP is in the base frame, over a connection of its own, for another thread."""
+    def tcp_feed(self) -> Callable[[], tuple[SE3, float]]:
+        """Where the TCP is in the base frame, and since when, s, on the machine's monotonic clock.
+
+        Over a connection of its own, for another thread.
+        """
         feed = socket.create_connection((self.host, FAULT_PORT), ANSWER_TIMEOUT_S)
         answers = feed.makefile("r")
 
-        def base_from_tcp() -> SE3:
+        def base_from_tcp() -> tuple[SE3, float]:
             feed.sendall(b'{"do": "tcp"}\n')
-            return SE3.from_matrix(np.array(json.loads(answers.readline())["tcp"]))
+            answer = json.loads(answers.readline())
+            return SE3.from_matrix(np.array(answer["tcp"])), answer["time_s"]
 
         return base_from_tcp
 
     def history(self, seconds: float) -> Array:
-        """(N, 5) rows of time on the machine's monotonic clock, x, y, z, and speed of the TCP."""
+        """(N, 5) rows of when a period was computed, on the machine's monotonic clock, x, y, z, and speed of the
+        TCP: a controller that a busy machine starves is known by its gaps."""
         return np.array(self._do("history", seconds=seconds)["rows"])
 
     def _do(self, name: str, **arguments: Any) -> dict[str, Any]:

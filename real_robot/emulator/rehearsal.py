@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from h2rh_env.errors import MissingPackageError
+from h2rh_env.errors import MissingPackageError, install_line
 from h2rh_env.geometry import SE3
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.rendering.base import Rasteriser
@@ -61,8 +61,7 @@ def emulated_devices(
     """
     if not clients_are_installed():
         raise MissingPackageError(
-            'the emulator is met through ur-rtde and pyrealsense2; type: pip install -e ".[robot]" '
-            "and, on Debian or Ubuntu: apt install libusb-1.0-0"
+            f"the emulator is met through ur-rtde and pyrealsense2: {install_line('robot')}"
         )
     world_from_base = placement.world_from_base
     with EmulatorProcess(host) as emulator, tempfile.TemporaryDirectory() as folder:
@@ -72,7 +71,12 @@ def emulated_devices(
         emulator.set_object(points)
         base_from_tcp = emulator.tcp_feed()
         view = SceneView(scene, rasteriser, seed)
-        source = SoftwareSource(view.picture, lambda: world_from_base @ base_from_tcp())
+
+        def camera_pose() -> tuple[SE3, float]:
+            pose, time_s = base_from_tcp()
+            return world_from_base @ pose, time_s
+
+        source = SoftwareSource(view.picture, camera_pose)
         sight = LiveSight(RealSenseCamera(source=source), segmenter or view)
         arm = UR5Arm(
             host, config.control_period_s, world_from_base=world_from_base, state_age_s=config.state_age_s

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import selectors
 import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class EmulatorServer:
         ]
 
     def serve(self) -> None:
-        """Steps the controller in real time."""
+        """Steps the controller in real time: a period that is computed late is still the one that was due."""
         period, due = self._controller.period_s, time.monotonic()
         try:
             while not self._exiting:
@@ -74,8 +75,9 @@ class EmulatorServer:
                 now = time.monotonic()
                 if now < due:
                     continue
-                due = max(due + period, now - MOST_BEHIND_S)
-                self._controller.step(now)
+                due = max(due, now - MOST_BEHIND_S)
+                self._controller.step(due, now)
+                due += period
                 if now >= self._frozen_until_s:
                     self._stream()
         finally:
@@ -83,6 +85,10 @@ class EmulatorServer:
                 self._drop(client)
             for listener in self._listeners:
                 listener.close()
+
+    def exit_with(self, stream: TextIO) -> None:
+        """Serves no longer than a pipe stays open."""
+        self._selector.register(stream, selectors.EVENT_READ, stream)
 
     def _listen(self, host: str, port: int) -> socket.socket:
         listener = socket.socket()
@@ -100,6 +106,8 @@ class EmulatorServer:
         for key, _ in self._selector.select(timeout_s):
             if isinstance(key.data, int):
                 self._accept(key.fileobj, key.data)  # type: ignore[arg-type]
+            elif key.data is key.fileobj:
+                self._exiting = self._exiting or not os.read(key.fd, LONGEST_LINE)
             else:
                 self._receive(key.data)
 
@@ -193,7 +201,7 @@ class EmulatorServer:
         controller, arm, now = self._controller, self._controller.arm, time.monotonic()
         match command:
             case {"do": "tcp"}:
-                return {"tcp": arm.tcp.tolist()}
+                return {"tcp": arm.tcp.tolist(), "time_s": controller.now_s}
             case {"do": "tell"}:
                 return self._told()
             case {"do": "history", "seconds": seconds}:
@@ -267,9 +275,11 @@ def _is_whole_program(text: str) -> bool:
     return False
 
 
-def main_loop(controller: Controller, host: str) -> None:
-    """Serves until told to exit, after one line on stdout that says it is ready."""
+def main_loop(controller: Controller, host: str, until_ends: TextIO | None = None) -> None:
+    """Serves until told to exit or a stream ends, after one line on stdout that says it is ready."""
     server = EmulatorServer(controller, host)
+    if until_ends is not None:
+        server.exit_with(until_ends)
     print(f"emulated {controller.model.geometry.name} at {host}", flush=True)
     sys.stdout.flush()
     server.serve()

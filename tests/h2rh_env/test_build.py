@@ -16,25 +16,11 @@ from h2rh_env import build
 from h2rh_env.build import BuildConfig
 from h2rh_env.captures.base import HandoverCapture
 from h2rh_env.captures.folder import write_folder
-from h2rh_env.captures.synthetic.generate import generate_capture
 from h2rh_env.captures.write_dexycb import write_dexycb
 from h2rh_env.errors import HandoverError
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import Label
 from h2rh_env.reconstruction import holdout
-
-
-@pytest.fixture(scope="module")
-def capture() -> HandoverCapture:
-    whole = generate_capture(0, "mustard_bottle")
-    return replace(whole, views=whole.views[:5])
-
-
-@pytest.fixture(scope="module")
-def folder(capture: HandoverCapture, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("captures") / "mine"
-    write_folder(capture, path)
-    return path
 
 
 @pytest.fixture(scope="module")

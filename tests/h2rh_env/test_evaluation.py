@@ -5,6 +5,7 @@ import pytest
 
 from h2rh_env.conditions import AS_RENDERED, Condition
 from h2rh_env.env import H2RHandoverEnv
+from h2rh_env.errors import ActionError
 from h2rh_env.evaluation import Episode, episode_seed, evaluate, replay, run_episode
 from h2rh_env.interface import MAX_EPISODE_STEPS
 from h2rh_env.metrics import score
@@ -26,6 +27,13 @@ class Stands(Declares):
 
     def act(self, observation):
         return np.zeros(7, np.float32)
+
+
+class SixNumbers(Declares):
+    """Forgets the score."""
+
+    def act(self, observation):
+        return np.zeros(6, np.float32)
 
 
 class Remembers(Declares):
@@ -123,3 +131,8 @@ def test_a_replay_shows_what_the_policy_saw(tiny_scene, condition):
     assert len(shown) == len(policy.seen) == len(record.world_from_gripper)
     for a, b in zip(shown, policy.seen, strict=True):
         np.testing.assert_array_equal(a["rgb"], b["rgb"])
+
+
+def test_of_several_policies_the_one_with_a_wrong_action_is_named(tiny_scene):
+    with pytest.raises(ActionError, match=r"policy 'six': an action has shape \(7,\)"):
+        evaluate({"stands": Stands(), "six": SixNumbers()}, [tiny_scene], 1, 0)

@@ -29,6 +29,23 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_scrap(tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    with files.whole_folder(tmp_path / "deep" / "out") as folder:
+        files.write_bytes(folder / "a.bin", b"abc")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert (tmp_path / "deep" / "out" / "a.bin").read_bytes() == b"abc"
+    with pytest.raises(OSError, match="disk full"), files.whole_folder(tmp_path / "other"):
+        raise OSError("disk full")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["deep"]
+
+
+def test_a_text_is_read_up_to_a_size(tmp_path):
+    (tmp_path / "a.txt").write_text("é")
+    assert files.read_text(tmp_path / "a.txt", 2) == "é"
+    with pytest.raises(ValueError, match="has 2 bytes; at most 1"):
+        files.read_text(tmp_path / "a.txt", 1)
+
+
 def test_nan_is_refused_in_json(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         files.write_json(tmp_path / "a.json", {"x": float("nan")})

@@ -140,6 +140,16 @@ def test_points_behind_the_camera_do_not_project():
     assert np.isnan(D435I.project([[0, 0, 0.0], [0, 0, -1.0]])).all()
 
 
+def test_opencv_counts_from_the_centre_of_the_first_pixel_and_back():
+    k = HAND_EYE_CAMERA.opencv_matrix
+    again = PinholeCamera.from_opencv(
+        HAND_EYE_CAMERA.width, HAND_EYE_CAMERA.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2]
+    )
+    assert again == HAND_EYE_CAMERA
+    first_pixel = HAND_EYE_CAMERA.unproject(np.ones((168, 224)))[0, 0]
+    np.testing.assert_allclose(k @ first_pixel, [0, 0, 1], atol=1e-12)
+
+
 def test_resizing_keeps_the_field_of_view():
     points = np.array([[0.1, -0.2, 0.9], [-0.3, 0.1, 1.5]])
     scale = HAND_EYE_CAMERA.width / D435I.width

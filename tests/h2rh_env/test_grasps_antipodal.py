@@ -6,7 +6,7 @@ import pytest
 from h2rh_env.clearance import between_fingers, swept_hits
 from h2rh_env.errors import GraspError
 from h2rh_env.grasps.antipodal import AntipodalProposer
-from h2rh_env.grasps.closing import CLEARANCE_M, closing_of
+from h2rh_env.grasps.closing import OPEN_GAP_M, closing_of
 from h2rh_env.grasps.surface import Surface, thinned
 from h2rh_env.gripper import PANDA, ROBOTIQ_2F85
 
@@ -92,7 +92,7 @@ def test_poses_are_rotations_whose_tips_never_reach_in_deeper_than_the_fingers_a
         np.testing.assert_allclose(pose.rotation @ pose.rotation.T, np.eye(3), atol=1e-6)
         inside = pose.inverse().apply(points)
         held = inside[between_fingers(inside)]
-        assert held[:, 2].min() > ROBOTIQ_2F85.palm_depth_m + CLEARANCE_M / 2
+        assert held[:, 2].min() > ROBOTIQ_2F85.palm_depth_m + OPEN_GAP_M / 2
 
 
 def test_normals_of_a_noisy_can_point_outwards():

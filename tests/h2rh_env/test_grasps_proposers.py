@@ -1,7 +1,6 @@
 """A scene is built with whichever grasps are named: a file's, in its frame, or a proposer's of the user's own."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 from h2rh_env import build
 from h2rh_env.build import BuildConfig, build_scene
 from h2rh_env.captures.base import HandoverCapture
-from h2rh_env.captures.folder import write_folder
-from h2rh_env.captures.synthetic.generate import generate_capture
 from h2rh_env.errors import GraspError
 from h2rh_env.geometry import SE3
 from h2rh_env.grasps.antipodal import AntipodalProposer
@@ -36,19 +33,6 @@ class Demanding(FewSeeds):
     def __init__(self, path):
         pass
 '''
-
-
-@pytest.fixture(scope="module")
-def capture() -> HandoverCapture:
-    whole = generate_capture(0, "mustard_bottle")
-    return replace(whole, views=whole.views[:5])
-
-
-@pytest.fixture(scope="module")
-def folder(capture: HandoverCapture, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("captures") / "mine"
-    write_folder(capture, path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The export is read as LeRobot's format v3.0 says: info first, then episodes, then frames and video by timestamp."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from h2rh_env import lerobot
 from h2rh_env.camera import HAND_EYE_CAMERA
 from h2rh_env.demonstrations import Demonstration, DemonstrationWriter, encode
-from h2rh_env.errors import DatasetError, MissingPackageError
-from h2rh_env.lerobot import ExportSettings, Statistics, export
+from h2rh_env.errors import DatasetError, MissingPackageError, install_line
+from h2rh_env.lerobot import export as exporting
+from h2rh_env.lerobot.__main__ import ExportSettings
+from h2rh_env.lerobot.export import export
+from h2rh_env.lerobot.parquet import TASK
+from h2rh_env.lerobot.statistics import Statistics
 
-pq = pytest.importorskip("pyarrow.parquet", reason="pip install 'h2rh-env[lerobot]'")
+pq = pytest.importorskip("pyarrow.parquet", reason=install_line("lerobot"))
 
 CAMERA = HAND_EYE_CAMERA.resized(64, 48)
 FPS = 8
@@ -50,8 +54,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for one in WRITTEN:
         writer.append(encode(one), len(one))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lerobot, "EPISODES_PER_FILE", 3)  # so that there are two files of each kind
-        export(ExportSettings(folder / "data", folder / "out", FPS))
+        patch.setattr(exporting, "EPISODES_PER_FILE", 3)  # so that there are two files of each kind
+        export(folder / "data", folder / "out", FPS)
     return folder / "out"
 
 
@@ -194,7 +198,7 @@ def test_statistics_are_those_of_the_frames(reader):
 
 
 def test_tasks_are_indexed_by_their_text_for_pandas(reader):
-    assert reader.tasks == {"task_index": [0], "task": [lerobot.TASK]}
+    assert reader.tasks == {"task_index": [0], "task": [TASK]}
     schema = pq.read_schema(reader.root / "meta/tasks.parquet")
     assert json.loads(schema.metadata[b"pandas"])["index_columns"] == ["task"]
 
@@ -212,13 +216,13 @@ def test_adding_up_statistics_is_the_statistics_of_all():
 
 def test_what_cannot_be_exported_is_told(exported, tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match="exists; give another --out"):
-        export(ExportSettings(exported.parent / "data", exported))
+        export(exported.parent / "data", exported, FPS)
     DemonstrationWriter(tmp_path / "empty", CAMERA, {})
     with pytest.raises(DatasetError, match="holds no episode"):
-        export(ExportSettings(tmp_path / "empty", tmp_path / "out"))
+        export(tmp_path / "empty", tmp_path / "out", FPS)
     with pytest.raises(DatasetError, match="--fps is 0"):
         ExportSettings(tmp_path / "empty", tmp_path / "out", fps=0)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'h2rh-env\[lerobot\]'"):
-        export(ExportSettings(exported.parent / "data", tmp_path / "out"))
+    with pytest.raises(MissingPackageError, match=re.escape(install_line("lerobot"))):
+        export(exported.parent / "data", tmp_path / "out", FPS)
     assert not list(tmp_path.glob(".out*"))

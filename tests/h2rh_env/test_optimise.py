@@ -221,6 +221,36 @@ def test_soft_edges_are_free_and_fat_ones_are_not(capture: HandoverCapture, firs
     assert free < bounded <= hard + 0.005
 
 
+def test_half_the_resolution_shows_the_same(capture: HandoverCapture, first: GaussianScene) -> None:
+    fine = targets_of(capture.views, first, NumbaRasteriser(1), 1)[0]
+    coarse = fine.halved()
+    assert 4 * float(coarse.labels.sum()) == pytest.approx(float(fine.labels.sum()))
+    assert 4 * float(coarse.rgb.sum()) == pytest.approx(float(fine.rgb.sum()), rel=1e-5)
+    assert ((coarse.coverage > 0) & (coarse.coverage < 1)).any()
+    assert not coarse.rim.any()
+    known = coarse.depth_m > 0
+    assert bool(known.any())
+    assert bool((coarse.coverage[known] == 1).all())
+    point = np.array([[0.03, -0.02, 0.5]])
+    assert np.allclose(coarse.camera.project(point), fine.camera.project(point) / 2)
+
+
+def test_one_step_in_so_many_is_coarse(
+    capture: HandoverCapture, first: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    focal_px: list[float] = []
+
+    def draw(*arguments: Any) -> RenderedTensors:
+        focal_px.append(next(a for a in arguments if isinstance(a, PinholeCamera)).fx)
+        return differentiable.render_gaussians(*arguments)
+
+    monkeypatch.setattr("h2rh_env.reconstruction.optimise.make_renderer", lambda _: draw)
+    for every, wanted in ((3, [1.0, 1.0, 0.5] * 2), (0, [1.0] * 6)):
+        focal_px.clear()
+        optimise(first, capture, replace(QUICK, steps=6, coarse_every=every))
+        assert focal_px == [CAMERA.fx * share for share in wanted]
+
+
 def test_gsplat_draws_where_it_can(
     capture: HandoverCapture, first: GaussianScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,7 +297,7 @@ def test_correlation_ignores_scale_and_offset() -> None:
     assert float(fsgs.decorrelation(torch.ones(20, 20), depth, everywhere)) == 0
 
 
-@pytest.mark.parametrize("wrong", [{"steps": -1}, {"sh_degree": 4}])
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"sh_degree": 4}, {"coarse_every": -1}])
 def test_wrong_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(SceneError, match=next(iter(wrong))):
         OptimiseSettings(**wrong)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """The viewer shows a scene and steps through a report's episodes; what it serves is a page."""
 
+import re
 import socket
 import sys
 import urllib.request
@@ -11,7 +12,7 @@ import pytest
 from h2rh_env import report
 from h2rh_env.camera import HAND_EYE_CAMERA
 from h2rh_env.env import H2RHandoverEnv
-from h2rh_env.errors import HandoverError, MissingPackageError
+from h2rh_env.errors import HandoverError, MissingPackageError, install_line
 from h2rh_env.evaluation import evaluate
 from h2rh_env.geometry import SE3, look_at
 from h2rh_env.handover_scene import HandoverScene
@@ -93,6 +94,8 @@ def test_layers_come_when_asked_for_and_an_episode_is_stepped_through(folders, p
         panel._other.value = "declares"
         panel._draw()
         assert {"/episode/0/camera", "/episode/1/camera"} <= tree(server)
+        names = {handle.name: handle.text for handle in panel._drawn if hasattr(handle, "text")}
+        assert names == {"/episode/0/camera/policy": "ahead", "/episode/1/camera/policy": "declares"}
         panel._step.value = 7
         panel._move()
         np.testing.assert_allclose(panel._frusta[0].position, episodes[2].record.world_from_gripper[7, :3, 3])
@@ -112,7 +115,7 @@ def test_an_episode_or_a_scene_that_is_not_there_is_named(folders, tiny_scene, t
 
 def test_without_viser_the_line_to_type_is_named(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, "viser", None)
-    with pytest.raises(MissingPackageError, match=r"pip install .h2rh-env\[view\]"):
+    with pytest.raises(MissingPackageError, match=re.escape(install_line("view"))):
         serve(ViewerConfig(folders[0]))
 
 

@@ -1,5 +1,7 @@
 """Reinforcement learning starts where the checkpoint stands, learns, and its file acts as what was learnt."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from policies.compact import CompactNetwork
 from policies.handover_policy import HandoverPolicy
 from policies.registry import make_policy
 from policies.reinforcement import ReinforceSettings, Sb3VectorEnv, reinforce, save_model
-from policies.residual import ADDED, LEARNT, Residual
+from policies.residual import LEARNT, SCORE, SHARE, Residual
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -72,10 +74,20 @@ def test_what_is_added_is_bounded_and_stays_in_the_action_space(
     residual = Residual.load(checkpoint)
     _, base = residual.read(frames)
     for sign in (1, -1):
-        actions = residual.combine(base, np.full((4, len(ADDED)), sign))
-        np.testing.assert_array_equal(actions[:, :3], base[:, :3])
-        assert (np.abs(actions[:, LEARNT] - base[:, LEARNT]) <= ADDED + 1e-6).all()
+        actions = residual.combine(base, np.tile([0, sign], (4, 1)))
+        np.testing.assert_array_equal(actions[:, :6], base[:, 0, :6])
+        assert (np.abs(actions[:, 6] - base[:, 0, 6]) <= SCORE + 1e-6).all()
         assert all(action_space().contains(action) for action in actions)
+
+
+def test_a_share_leads_to_the_action_for_an_object_that_moves(
+    checkpoint: Path, frames: dict[str, np.ndarray]
+) -> None:
+    residual = Residual.load(checkpoint)
+    _, base = residual.read(frames)
+    base[:, 1, 3:6] = base[:, 0, 3:6] + 0.01
+    whole_way = np.tile([1 / SHARE, 0], (4, 1))
+    np.testing.assert_allclose(residual.combine(base, whole_way), base[:, 1], atol=1e-6)
 
 
 def test_what_is_seen_of_a_frame_depends_on_the_frames_before_it_until_it_is_forgotten(
@@ -85,7 +97,7 @@ def test_what_is_seen_of_a_frame_depends_on_the_frames_before_it_until_it_is_for
     env = H2RHandoverVectorEnv(2, scenes=tiny_scene)
     first, _ = env.reset(seed=1)
     before, base = residual.read(first)
-    second, *_ = env.step(residual.combine(base, np.zeros((2, len(ADDED)))))
+    second, *_ = env.step(residual.combine(base, np.zeros((2, len(LEARNT)))))
     after, _ = residual.read(second)
     assert residual.observation_space.contains(after[0])
     residual.forget([1])
@@ -111,7 +123,7 @@ def test_episodes_end_as_stable_baselines3_expects(checkpoint: Path, tiny_scene:
     assert first.shape == (2, *(env.observation_space.shape or ()))
     ended = []
     for _ in range(35):
-        _, rewards, dones, infos = env.step(np.full((2, len(ADDED)), -1, np.float32))
+        _, rewards, dones, infos = env.step(np.full((2, len(LEARNT)), -1, np.float32))
         assert rewards.dtype == np.float32
         ended += [info for done, info in zip(dones, infos, strict=True) if done]
         assert all(not info for done, info in zip(dones, infos, strict=True) if not done)
@@ -137,17 +149,27 @@ def test_stable_baselines3s_normalisation_works(tiny_scene: HandoverScene) -> No
 def test_a_learnt_model_is_a_policy_by_its_file(
     tmp_path: Path, checkpoint: Path, scenes: Path, frames: dict[str, np.ndarray], algo: str
 ) -> None:
-    settings = ReinforceSettings(tmp_path, algo, checkpoint, scenes, "moving", steps=256, num_envs=4)  # type: ignore[arg-type]
+    settings = ReinforceSettings(tmp_path, algo, checkpoint, scenes, "moving", steps=512, num_envs=4)  # type: ignore[arg-type]
     curve = reinforce(settings)
     assert [set(point) for point in curve][:1] == [{"steps", "success", "return"}]
-    assert {path.name for path in tmp_path.iterdir()} == {"model.zip", "curves.png", "training.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model.zip",
+        "curves.png",
+        "curves.csv",
+        "training.json",
+    }
     policy = make_policy(str(tmp_path / "model.zip"))
     policy.reset(0)
     action = policy.act({name: images[0] for name, images in frames.items()})
     assert action_space().contains(action)
     cloned = cloned_action(checkpoint, frames, 0)
-    assert np.abs(action - cloned).max() > 0
-    assert (np.abs(action - cloned)[LEARNT] <= ADDED + 1e-6).all()
+    np.testing.assert_allclose(
+        action[:6], cloned[:6], atol=1e-5
+    )  # at first, nothing tells how far the object is
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        weights = torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
+    last = "action_net.bias" if algo == "ppo" else "actor.mu.bias"
+    assert weights[last].abs().min() > 0, "nothing was learnt"
 
 
 def test_the_file_acts_as_the_model(
@@ -156,7 +178,8 @@ def test_the_file_acts_as_the_model(
     for initial in (checkpoint, None):
         residual = Residual.load(checkpoint) if initial else Residual()
         name = "MlpPolicy" if initial else "MultiInputPolicy"
-        model = PPO(name, sb3_env(tiny_scene, residual), seed=1, policy_kwargs={"log_std_init": -1.0})
+        model = PPO(name, sb3_env(tiny_scene, residual), seed=1, use_sde=bool(initial),
+                    policy_kwargs={"log_std_init": -1.0})  # fmt: skip
         save_model(tmp_path / "model.zip", model, initial)
         policy = make_policy(str(tmp_path / "model.zip"))
         seen, base = residual.read(frames)

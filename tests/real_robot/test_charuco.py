@@ -27,7 +27,7 @@ def render(camera_from_board):
         round(BOARD.squares_y * BOARD.square_m * PX_PER_M),
     )
     printed = BOARD.opencv().generateImage(size)
-    camera = D435I.matrix - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    camera = D435I.opencv_matrix
     pose = np.column_stack([camera_from_board.rotation[:, :2], camera_from_board.translation])
     # Pixel centres are whole numbers in OpenCV, corners of the board at -0.5.
     board_from_pixel = np.array(

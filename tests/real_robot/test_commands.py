@@ -5,7 +5,7 @@ import json
 import pytest
 
 from h2rh_env.errors import PolicyError, RobotError
-from real_robot.__main__ import Check, Rehearse, Replay, Run, main
+from real_robot.__main__ import Check, Rehearse, Replay, Run, Table2, main
 
 POLICY = """
 import numpy as np
@@ -68,3 +68,10 @@ def test_run_needs_a_calibration(folder):
 def test_an_unknown_policy_is_named(folder):
     with pytest.raises(PolicyError, match="experd"):
         main(Rehearse(folder / "scene", "experd"))
+
+
+@pytest.mark.parametrize("command", [Rehearse, Table2])
+def test_a_segmenter_without_the_emulators_images_is_refused_not_ignored(command):
+    with pytest.raises(RobotError, match="add: --devices emulator"):
+        command(segmenter="network")
+    assert command(segmenter="network", devices="emulator").segmenter == "network"

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.util
+import re
 import socket
 import socketserver
 import threading
@@ -10,11 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from h2rh_env.errors import MissingPackageError, RobotError
+from h2rh_env.errors import MissingPackageError, RobotError, install_line
 from h2rh_env.geometry import SE3, rotation_from_euler_xyz
 from real_robot.interfaces import ObjectStatus, Safety
 from real_robot.realsense import RealSenseCamera
 from real_robot.robotiq import RobotiqGripper
+from real_robot.servo import ControllerClock
 from real_robot.ur5 import UR5Arm, safety_of, tcp_of, world_from_tcp
 
 
@@ -159,7 +161,7 @@ def test_a_missing_camera_package_names_the_lines_to_type(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with (
-        pytest.raises(MissingPackageError, match=r"pip install -e \"\.\[robot\]\".*libusb"),
+        pytest.raises(MissingPackageError, match=re.escape(install_line("robot"))),
         RealSenseCamera(),
     ):
         pass
@@ -168,7 +170,7 @@ def test_a_missing_camera_package_names_the_lines_to_type(monkeypatch):
 def test_a_missing_arm_package_names_the_line_to_type(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with (
-        pytest.raises(MissingPackageError, match=r"pip install -e \"\.\[robot\]\""),
+        pytest.raises(MissingPackageError, match=re.escape(install_line("robot"))),
         UR5Arm("127.0.0.1", 0.008),
     ):
         pass
@@ -181,3 +183,19 @@ def test_a_device_that_was_not_entered_says_so():
         RealSenseCamera().frame()
     with pytest.raises(RobotError, match="enter it first"):
         RobotiqGripper("127.0.0.1").state()
+
+
+def test_late_reading_does_not_make_a_state_younger():
+    clock, rng = ControllerClock(), np.random.default_rng(0)
+    for k in range(600):
+        measured_s = 0.008 * k
+        late_s = 0.0 if k % 40 == 0 else rng.uniform(0.001, 0.09)
+        told_s = clock.time_s(17.0 + measured_s, 100.0 + measured_s + late_s)
+        assert told_s == pytest.approx(100.0 + measured_s, abs=1e-9)
+
+
+def test_a_stamp_that_stands_still_grows_old_and_a_clock_that_begins_anew_is_followed():
+    clock = ControllerClock()
+    first = clock.time_s(50.0, 100.0)
+    assert clock.time_s(50.0, 103.0) == first
+    assert clock.time_s(0.5, 110.0) == pytest.approx(110.0)

@@ -1,6 +1,11 @@
 """The emulated controller without its sockets: motion, safety, watchdog, registers, gripper, and RTDE packets."""
 
+import signal
 import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,3 +217,28 @@ def test_the_arm_reports_the_tcp_it_is_told(controller):
     run(controller, 2 * DT)
     after = SE3.from_matrix(controller.arm.tcp)
     assert (before.inverse() @ after).translation == pytest.approx([0, 0, 0.1 - 0.058], abs=1e-9)
+
+
+def test_a_period_computed_late_has_the_stamp_of_when_it_was_due(controller):
+    for due in (5.0, 5.008, 5.016, 5.5):
+        controller.step(due)
+    assert controller.uptime_s == pytest.approx(0.508)
+    controller.step(5.508, 5.6)
+    assert controller.uptime_s == pytest.approx(0.516)
+    assert controller.history[-1][0] == 5.6
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_emulator_ends_with_the_process_that_started_it_however_that_ends(how):
+    starts = (
+        "import time; from real_robot.emulator.process import EmulatorProcess\n"
+        "with EmulatorProcess('127.0.5.9') as emulator: print(emulator._process.pid, flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True)
+    emulator = int(owner.stdout.readline())
+    owner.send_signal(how)
+    owner.wait()
+    deadline = time.monotonic() + 10.0
+    while Path(f"/proc/{emulator}/cmdline").exists() and Path(f"/proc/{emulator}/cmdline").read_bytes():
+        assert time.monotonic() < deadline, "the emulator lives on"
+        time.sleep(0.05)

@@ -27,9 +27,13 @@ def gradient(camera, pose):
     return rgb, np.full((camera.height, camera.width), 0.7, np.float32)
 
 
+def at_the_origin():
+    return SE3.identity(), time.monotonic()
+
+
 def test_frames_come_through_librealsense_as_they_went_in():
     pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
-    with RealSenseCamera(source=SoftwareSource(gradient, SE3.identity)) as camera:
+    with RealSenseCamera(source=SoftwareSource(gradient, at_the_origin)) as camera:
         frame = camera.frame()
         rgb, _ = gradient(HAND_EYE_CAMERA, None)
         assert np.array_equal(frame.rgb, rgb)
@@ -45,7 +49,7 @@ def test_frames_come_through_librealsense_as_they_went_in():
 
 def test_frames_that_stop_coming_grow_old_and_a_broken_source_is_an_error():
     pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
-    source = SoftwareSource(gradient, SE3.identity)
+    source = SoftwareSource(gradient, at_the_origin)
     with RealSenseCamera(source=source) as camera:
         source.is_paused = True
         time.sleep(0.4)

@@ -75,8 +75,10 @@ def test_a_memory_keeps_what_was_seen_lately_once_a_voxel():
 def test_no_segmenter_at_all_is_an_error_not_an_empty_mask():
     with pytest.raises(RobotError, match="no segmenter"):
         make_segmenter("none")
-    with pytest.raises(RobotError, match="cannot be loaded"):
+    with pytest.raises(RobotError, match="cannot be imported"):
         make_segmenter("no_such_module:Segmenter")
+    with pytest.raises(RobotError, match=r"lacks segment and __enter__ and __exit__; .*segment\(frame\)"):
+        make_segmenter("builtins:object")
     with LabelSegmenter() as segmenter, pytest.raises(RobotError, match="no labels"):
         segmenter.segment(frame_of(D435I))
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def without_grasp(scene):
     return replace(scene, name="covered", grasp=GraspCandidate(world_from_grasp, 0.0, 0.0, False))
 
 
-def test_a_trial_is_judged_from_its_log_and_written_down(scene, tmp_path):
+def test_a_trial_is_judged_from_its_log_written_down_and_run_once(scene, tmp_path, monkeypatch):
     told = []
     trials = table2(
         ["expert"], [without_grasp(scene), scene], objects=["can"], givers=1, positions=["middle"],
@@ -38,6 +39,33 @@ def test_a_trial_is_judged_from_its_log_and_written_down(scene, tmp_path):
     (row,) = json.loads((tmp_path / "table2.json").read_text())
     assert (row["object"], row["success"], row["safe"]) == ("can", True, True)
     assert "expert, can" in (tmp_path / "table2.md").read_text()
+    went_on = partial(
+        table2,
+        ["expert"],
+        [scene],
+        objects=["can"],
+        givers=1,
+        positions=["middle"],
+        logs=tmp_path / "logs",
+        tell=print,
+    )
+    monkeypatch.setattr(protocol, "run_trial", None)
+    assert went_on() == trials
+    with pytest.raises(RobotError, match="another folder"):
+        went_on(seed=1)
+    (log,) = (tmp_path / "logs").iterdir()
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    with pytest.raises(TypeError, match="NoneType"):
+        went_on()
+    assert not log.exists()
+
+
+def test_the_first_givers_of_all_objects_come_first(scene):
+    scenes = [
+        replace(scene, name=f"{name}-{k}", object_name=name) for name in ("can", "cup") for k in range(3)
+    ]
+    found = protocol._takeable(scenes, ["can", "cup"], 2, ["middle"], 0, print)
+    assert [taken.name for taken, _ in found] == ["can-0", "cup-0", "can-1", "cup-1"]
 
 
 def test_a_log_that_goes_through_the_hand_is_not_safe(scene, tmp_path):

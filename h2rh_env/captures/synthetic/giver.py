@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ...geometry import SE3
+from ...geometry import SE3, WORLD_UP
 from . import solids
 from .grip import Grip
 from .hand import FOREARM_M, Hand
@@ -18,7 +18,6 @@ from .things import Thing
 
 Array = npt.NDArray[np.float64]
 
-UP = np.array([0.0, 0.0, 1.0])
 ELEVATION_RAD = np.radians([-40.0, 58.0])  # of the fingers' direction
 MAX_TILT_RAD = np.radians(60.0)  # of the object as it is held out; things that rest on a palm stay level
 LEVEL_RAD = np.radians(15.0)
@@ -52,10 +51,10 @@ def hold_out(
     corners = world_from_object.apply(box_corners(object_bounds))
     skin = (world_from_object @ grip.object_from_hand).apply(_outline(grip, hand))
     lift = max(0.0, MIN_HEIGHT_M - corners[:, 2].min(), HAND_HEIGHT_M - skin[:, 2].min())
-    world_from_object = SE3(rotation, world_from_object.translation + lift * UP)
+    world_from_object = SE3(rotation, world_from_object.translation + lift * WORLD_UP)
     world_from_hand = world_from_object @ grip.object_from_hand
     fingers = world_from_hand.rotation[:, 2]
-    forearm = 0.62 * fingers + 0.38 * (reach + 0.15 * rng.normal() * UP)
+    forearm = 0.62 * fingers + 0.38 * (reach + 0.15 * rng.normal() * WORLD_UP)
     forearm /= np.linalg.norm(forearm)
     highest = (world_from_hand.translation[2] - MIN_HEIGHT_M - 0.04) / FOREARM_M
     forearm[2] = min(forearm[2], max(highest, -0.5))
@@ -77,7 +76,7 @@ def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Arra
     level = fingers * [1, 1, 0]
     heading = np.arctan2(reach[1], reach[0]) + rng.normal(0, 0.35)
     own = np.arctan2(level[1], level[0]) if np.linalg.norm(level) > 0.3 else rng.uniform(0, 2 * np.pi)
-    rotation = Rotation.from_rotvec(UP * (heading - own)).as_matrix()
+    rotation = Rotation.from_rotvec(WORLD_UP * (heading - own)).as_matrix()
     rests = grip.family == "cup"
     tilt = rng.uniform(0, LEVEL_RAD if rests else MAX_TILT_RAD) * rng.choice([0.4, 1.0])
     about = rng.uniform(0, 2 * np.pi)
@@ -88,7 +87,7 @@ def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Arra
     if wanted != elevation:
         ahead = direction * [1, 1, 0]
         ahead = reach if np.linalg.norm(ahead) < 0.2 else ahead / np.linalg.norm(ahead)
-        goal = ahead * np.cos(wanted) + UP * np.sin(wanted)
+        goal = ahead * np.cos(wanted) + WORLD_UP * np.sin(wanted)
         axis = np.cross(direction, goal)
         angle = np.arctan2(np.linalg.norm(axis), direction @ goal)
         rotation = Rotation.from_rotvec(axis / max(np.linalg.norm(axis), 1e-9) * angle).as_matrix() @ rotation
@@ -111,14 +110,20 @@ class Clothes:
     fold_m: float
     phase: Array
 
+    def folds(self, points: Array, frequencies: tuple[float, float, float]) -> Array:
+        """How far the cloth stands off at points (P, 3), m: three waves of so many rad/m."""
+        waves = zip(frequencies, self.phase[:, :3], self.phase[:, 3], strict=True)
+        return self.fold_m * np.asarray(
+            sum(np.sin(points @ (f * along) + phase) for f, along, phase in waves)
+        )
+
 
 def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes) -> Mesh:
     """Sleeve from the bare forearm over the elbow to the shoulder, in the world."""
     wrist = world_from_hand.translation
     elbow = world_from_hand.apply(skin.elbow)
     along = (elbow - wrist) / np.linalg.norm(elbow - wrist)
-    side = np.cross(reach, UP) * skin.hand.side
-    shoulder = elbow - 0.29 * reach + 0.12 * UP - 0.03 * side
+    shoulder, _ = _shoulder(elbow, reach, skin)
     cuff = wrist + along * clothes.bare_m
     path = np.array([cuff, (cuff + elbow) / 2, elbow, shoulder])
     middle = (clothes.bare_m + FOREARM_M) / 2
@@ -129,13 +134,7 @@ def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes
 
     def cloth(points: Array) -> Array:
         limb = solids.path_distance(points, path, radii)
-        folds = sum(
-            np.sin(points @ (f * direction) + phase)
-            for f, direction, phase in zip(
-                (70.0, 110.0, 170.0), clothes.phase[:, :3], clothes.phase[:, 3], strict=True
-            )
-        )
-        off = limb + clothes.fold_m * np.asarray(folds)
+        off = limb + clothes.folds(points, (70.0, 110.0, 170.0))
         return np.maximum(off, -((points - cuff) @ along))
 
     box = np.stack([path.min(axis=0) - 0.09, path.max(axis=0) + 0.09])
@@ -145,27 +144,27 @@ def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes
 def torso_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes) -> Mesh:
     """Shoulders and trunk behind the arm, in the world."""
     elbow = world_from_hand.apply(skin.elbow)
-    side = np.cross(reach, UP) * skin.hand.side
-    shoulder = elbow - 0.29 * reach + 0.12 * UP - 0.03 * side
+    shoulder, side = _shoulder(elbow, reach, skin)
     other = shoulder - 0.34 * side
     middle = (shoulder + other) / 2 - 0.02 * reach
 
     def cloth(points: Array) -> Array:
         arms = solids.path_distance(points, [shoulder, other], [0.075, 0.075])
-        trunk = solids.path_distance(points, [middle - 0.05 * UP, middle - 0.75 * UP], [0.15, 0.14])
-        neck = solids.path_distance(points, [middle, middle + 0.09 * UP], [0.08, 0.055])
-        folds = sum(
-            np.sin(points @ (f * direction) + phase)
-            for f, direction, phase in zip(
-                (25.0, 45.0, 80.0), clothes.phase[:, :3], clothes.phase[:, 3], strict=True
-            )
+        trunk = solids.path_distance(
+            points, [middle - 0.05 * WORLD_UP, middle - 0.75 * WORLD_UP], [0.15, 0.14]
         )
-        return solids.smooth_min(
-            solids.smooth_min(arms, trunk, 0.08), neck, 0.05
-        ) + 2 * clothes.fold_m * np.asarray(folds)
+        neck = solids.path_distance(points, [middle, middle + 0.09 * WORLD_UP], [0.08, 0.055])
+        body = solids.smooth_min(solids.smooth_min(arms, trunk, 0.08), neck, 0.05)
+        return body + 2 * clothes.folds(points, (25.0, 45.0, 80.0))
 
     box = np.stack([np.minimum(shoulder, other) - [0.17, 0.17, 0.9], np.maximum(shoulder, other) + 0.17])
     return marched(cloth, box, 0.016)
+
+
+def _shoulder(elbow: Array, reach: Array, skin: Skin) -> tuple[Array, Array]:
+    """The shoulder, and the direction from the trunk out to it."""
+    side = np.cross(reach, WORLD_UP) * skin.hand.side
+    return elbow - 0.29 * reach + 0.12 * WORLD_UP - 0.03 * side, side
 
 
 def random_clothes(rng: np.random.Generator) -> Clothes:

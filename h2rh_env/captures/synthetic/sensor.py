@@ -15,8 +15,6 @@ Float = npt.NDArray[np.float32]
 
 BASELINE_M = 0.05
 DISPARITY_NOISE_PX = 0.05  # correlated over a few pixels, as block matching makes it
-HOLE_SHARE = 0.02
-SHADOW_PX = 4.0  # width of the occlusion shadow left of a nearer edge, per metre of depth step at 1 m
 SMEAR_SHARE = 0.5  # of the pixels at a step that come out between the two depths
 
 

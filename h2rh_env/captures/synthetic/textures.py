@@ -77,7 +77,7 @@ def print_label(
     panel = width // repeats
     style = int(rng.integers(0, 4))
     for k in range(repeats):
-        _front(image, rng, (k * panel, 0, (k + 1) * panel, height), ground, accent, title, style, k % 2 == 1)
+        _front(image, rng, (k * panel, 0, (k + 1) * panel, height), accent, title, style, k % 2 == 1)
     noise = 1 + 0.02 * rng.normal(size=(height, width, 1))
     return np.clip(np.asarray(image, np.float64) / 255 * noise, 0, 1)
 
@@ -86,7 +86,6 @@ def _front(
     image: Image.Image,
     rng: np.random.Generator,
     box: tuple[int, int, int, int],
-    ground: Rgb,
     accent: Rgb,
     title: str,
     style: int,
