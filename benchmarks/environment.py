@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from experts.collect import _collect_one, _Task
+from experts.collect import Task, by_scene, collect_few
 from h2rh_env import cli
 from h2rh_env.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.cluster import Cluster, map_tasks
@@ -181,21 +181,24 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def collect_timed(task: _Task) -> tuple[tuple[bytes, int] | None, float]:
-    """A demonstration, and the processor time, s, that it took its worker."""
+def collect_timed(tasks: Sequence[Task]) -> tuple[list[tuple[bytes, int] | None], float]:
+    """Demonstrations, and the processor time, s, that they took their worker."""
     began = time.process_time()
-    return _collect_one(task), time.process_time() - began
+    return collect_few(tasks), time.process_time() - began
 
 
 def show_collection(settings: BenchmarkSettings, console: Console) -> None:
     """The same demonstrations with one worker and with two, lap after lap, and how many cores the workers had."""
     make_rasteriser()
-    lap = [
-        _Task(folder, episode_seed(0, index, start), 3, 0.5)
+    tasks = [
+        Task(folder, episode_seed(0, index, start), 3, 0.5)
         for index, folder in enumerate(scene_folders())
         for start in range(settings.collect_starts)
     ]
-    table = Table(title=f"collecting {len(lap)} demonstrations on {settings.cluster}, {COLLECTED_LAPS} laps")
+    lap = by_scene(tasks)
+    table = Table(
+        title=f"collecting {len(tasks)} demonstrations on {settings.cluster}, {COLLECTED_LAPS} laps"
+    )
     for heading in (
         "workers",
         "demonstrations a second, median",
@@ -213,7 +216,7 @@ def show_collection(settings: BenchmarkSettings, console: Console) -> None:
             kept += islice(made, len(lap))
             busy = sum(seconds for _, seconds in kept[-len(lap) :])
             elapsed = time.perf_counter() - began
-            laps.append((len(lap) / elapsed, busy / elapsed))
+            laps.append((len(tasks) / elapsed, busy / elapsed))
         results.append([episode for episode, _ in kept])
         low, middle, high = np.quantile([rate for rate, _ in laps], [0.25, 0.5, 0.75])
         cores = float(np.median([had for _, had in laps]))

@@ -9,8 +9,10 @@ Run the same command again to continue a collection that was interrupted.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +35,7 @@ from h2rh_env.start_poses import STARTS, sample_starts
 
 from .labels import Labeller
 
+TOGETHER = 4  # trajectories of one scene that a worker makes in one go
 HOLD_JITTER_M = 0.012
 HOLD_JITTER_RAD = 0.04
 
@@ -108,7 +111,7 @@ def _random_motion(sigma_m: float, sigma_rad: float, rng: np.random.Generator) -
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """One trajectory; all that a worker needs to make it."""
 
     scene: Path
@@ -121,8 +124,23 @@ _load = lru_cache(maxsize=2)(HandoverScene.load)
 _rasteriser = cache(make_rasteriser)
 
 
-def _collect_one(task: _Task) -> tuple[bytes, int] | None:
-    """An encoded episode and its number of steps, or None if the trajectory is rejected."""
+def by_scene(tasks: Sequence[Task]) -> list[list[Task]]:
+    """In order, a few of one scene together, so that not every worker loads every scene."""
+    parts: list[list[Task]] = []
+    for task in tasks:
+        if parts and parts[-1][0].scene == task.scene and len(parts[-1]) < TOGETHER:
+            parts[-1].append(task)
+        else:
+            parts.append([task])
+    return parts
+
+
+def collect_few(tasks: Sequence[Task]) -> list[tuple[bytes, int] | None]:
+    """For each an encoded episode and its number of steps, or None if the trajectory is rejected."""
+    return [_collect_one(task) for task in tasks]
+
+
+def _collect_one(task: Task) -> tuple[bytes, int] | None:
     scene = _load(task.scene)
     rng = np.random.default_rng(task.seed)
     (world_from_start,) = sample_starts(scene, rng, 1)
@@ -150,7 +168,7 @@ def collect(settings: CollectSettings) -> DemonstrationWriter:
     """Collects what is still missing in `settings.out`, with a progress bar."""
     folders = scene_folders(settings.scenes)
     tasks = [
-        _Task(folder, episode_seed(settings.seed, scene_index, start), settings.hold, settings.noise)
+        Task(folder, episode_seed(settings.seed, scene_index, start), settings.hold, settings.noise)
         for scene_index, folder in enumerate(folders)
         for start in range(settings.starts)
     ]
@@ -164,7 +182,8 @@ def collect(settings: CollectSettings) -> DemonstrationWriter:
     done = writer.episodes + writer.dropped
     with cli.progress_bar() as bar:
         task = bar.add_task("trajectories", total=len(tasks), completed=done, note="")
-        for result in map_tasks(_collect_one, tasks[done:], settings.workers, settings.cluster):
+        parts = map_tasks(collect_few, by_scene(tasks[done:]), settings.workers, settings.cluster)
+        for result in chain.from_iterable(parts):
             if result is None:
                 writer.drop()
             else:

@@ -258,8 +258,8 @@ def draw_curve(path: Path, points: Sequence[Point]) -> None:
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for axis, name in zip(axes, ("success", "return"), strict=True):
-        axis.plot([point["steps"] for point in points], [point[name] for point in points])
-        axis.set(title=f"{name} of the last {WINDOW} episodes, exploring", xlabel="steps")
+        axis.plot([point["steps"] / 1000 for point in points], [point[name] for point in points])
+        axis.set(title=f"{name} of the last {WINDOW} episodes, exploring", xlabel="thousand steps")
         axis.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
