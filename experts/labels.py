@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from h2rh_env.geometry import SE3
 from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import encode_action
+from h2rh_env.interface import ARRIVED_M, ARRIVED_RAD, encode_action
 
 from .three_phase import ThreePhaseExpert
 from .trajectory import remaining
@@ -27,8 +27,8 @@ class Labeller:
         arrived_m, arrived_rad: the tolerance.
     """
 
-    arrived_m: float = 0.02
-    arrived_rad: float = 0.07
+    arrived_m: float = ARRIVED_M
+    arrived_rad: float = ARRIVED_RAD
     expert: ThreePhaseExpert = field(default_factory=ThreePhaseExpert)
 
     def __call__(self, scene: HandoverScene, world_from_camera: SE3) -> tuple[npt.NDArray[np.float32], SE3]:

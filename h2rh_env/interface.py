@@ -28,6 +28,7 @@ STEP_M = 0.05
 STEP_RAD = 0.12
 SETTLE_WITHIN_M = 0.5  # d of Eq. 8
 IN_VIEW_RAD = 0.35  # within d, phase 3 tolerates an object this far off the optical axis
+ARRIVED_M, ARRIVED_RAD = 0.02, 0.07  # from the pre-grasp pose: what a learner takes for being there (Cls = 1)
 
 
 class Label(IntEnum):

@@ -11,6 +11,8 @@ from scipy.spatial.transform import Rotation
 from h2rh_env.clearance import sweep_gap
 from h2rh_env.geometry import Array
 from h2rh_env.interface import (
+    ARRIVED_M,
+    ARRIVED_RAD,
     GRASP_SCORE_THRESHOLD,
     IN_VIEW_RAD,
     MAX_EPISODE_STEPS,
@@ -22,8 +24,6 @@ from h2rh_env.interface import (
 
 from .ranging import Sighting
 
-ARRIVED_M = 0.02
-ARRIVED_RAD = 0.07
 CAUTION_M = 0.015
 GAP_M = (0.385, 0.405)  # from a goal to the object's nearest point; the band allows 0.35 to 0.45 m
 WIDEST_GAP_M = 0.425  # where the hand is in the gripper's way
