@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 def test_every_extra_that_an_error_names_exists():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    sources = [path for package in ("h2rh_env", "policies", "real_robot") for path in (ROOT / package).rglob("*.py")]
+    sources = [
+        path for package in ("h2rh_env", "policies", "real_robot") for path in (ROOT / package).rglob("*.py")
+    ]
     named = {name for path in sources for name in re.findall(r"install_line\([\"'](\w+)", path.read_text())}
     assert {"view", "robot", "cuda", "onnx"} <= named <= set(setup["options.extras_require"])
     assert install_line("view") == 'pip install "h2rh-env[view]"'
