@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from h2rh_env import files
-from h2rh_env.demonstrations import read_demonstrations
+from h2rh_env.demonstrations import describe, read_demonstrations
 from h2rh_env.disturbed import disturbed
 from h2rh_env.errors import DatasetError
 
@@ -38,6 +39,7 @@ class Frames:
         actions: (N, 7) float32. goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose before the
             camera that took the frame.
         scenes: name of the scene of each frame.
+        image_rows: (N,) which of the images are theirs, where a selection shares them; None for the first N.
     """
 
     images: Tensor
@@ -45,19 +47,26 @@ class Frames:
     actions: Tensor
     goals: Tensor
     scenes: tuple[str, ...]
+    image_rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
 
     def select(self, keep: Sequence[int]) -> Frames:
+        """Some of them; the images, which may fill most of the memory, are shared and not copied."""
         rows = torch.as_tensor(keep, dtype=torch.long)
-        images, geometry, actions, goals = (tensor[rows] for tensor in self.tensors)
-        return Frames(images, geometry, actions, goals, tuple(self.scenes[i] for i in keep))
+        geometry, actions, goals = self.geometry[rows], self.actions[rows], self.goals[rows]
+        scenes = tuple(self.scenes[i] for i in keep)
+        return Frames(self.images, geometry, actions, goals, scenes, self._image_rows(rows))
 
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """images, geometry, actions, goals."""
-        return self.images, self.geometry, self.actions, self.goals
+    def at(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """images, geometry, actions, goals of some rows (B,)."""
+        return (
+            self.images[self._image_rows(rows)], self.geometry[rows], self.actions[rows], self.goals[rows],
+        )  # fmt: skip
+
+    def _image_rows(self, rows: Tensor) -> Tensor:
+        return rows if self.image_rows is None else self.image_rows[rows]
 
 
 def load_frames(
@@ -77,7 +86,15 @@ def load_frames(
     Raises:
         DatasetError: the data set cannot be read or is empty.
     """
-    parts = []
+    count = describe(dataset).steps
+    if not count:
+        raise DatasetError(f"{dataset} holds no episode; collect some first")
+    return _joined(_episodes(dataset, network, each, disturbance, seed), count)
+
+
+def _episodes(
+    dataset: Path | str, network: HandoverNetwork, each: Callable[[int], None], disturbance: float, seed: int
+) -> Iterator[Frames]:
     for number, plain in enumerate(read_demonstrations(dataset)):
         rng = np.random.default_rng([seed, number])
         demonstration = disturbed(plain, rng, disturbance) if disturbance else plain
@@ -89,17 +106,27 @@ def load_frames(
         goals = torch.from_numpy(
             (frame_from_camera @ demonstration.camera_from_goal)[:, :3].astype(np.float32)
         )
-        parts.append(Frames(images, geometry, actions, goals, names))
+        yield Frames(images, geometry, actions, goals, names)
         each(len(demonstration))
-    if not parts:
-        raise DatasetError(f"{dataset} holds no episode; collect some first")
-    return concatenate(parts)
 
 
 def concatenate(parts: Sequence[Frames]) -> Frames:
-    columns = zip(*(part.tensors for part in parts), strict=True)
-    images, geometry, actions, goals = (torch.cat(column) for column in columns)
-    return Frames(images, geometry, actions, goals, tuple(name for part in parts for name in part.scenes))
+    return _joined(iter(parts), sum(map(len, parts)))
+
+
+def _joined(parts: Iterator[Frames], count: int) -> Frames:
+    """`count` frames, all there are, of at least one part; every image is in memory once, besides one part's."""
+    part = next(parts)
+    images = torch.empty((count, *part.images.shape[1:]), dtype=part.images.dtype)
+    rest: list[tuple[Tensor, Tensor, Tensor]] = []
+    scenes: list[str] = []
+    for each in chain([part], parts):
+        first = len(scenes)
+        images[first : first + len(each)], *others = each.at(torch.arange(len(each)))
+        rest.append((others[0], others[1], others[2]))
+        scenes += each.scenes
+    geometry, actions, goals = (torch.cat(column) for column in zip(*rest, strict=True))
+    return Frames(images, geometry, actions, goals, tuple(scenes))
 
 
 def held_out_scenes(names: Sequence[str], fraction: float, seed: int) -> set[str]:
@@ -117,7 +144,7 @@ def split_by_scene(frames: Frames, held_out: set[str]) -> tuple[Frames, Frames]:
 
 
 def save_frames(path: Path | str, frames: Frames) -> None:
-    tensors = dict(zip(TENSORS, frames.tensors, strict=True))
+    tensors = dict(zip(TENSORS, frames.at(torch.arange(len(frames))), strict=True))
     files.write_bytes(path, save(tensors, {"scenes": json.dumps(frames.scenes)}))
 
 

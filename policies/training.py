@@ -118,7 +118,7 @@ def measure(network: HandoverNetwork, frames: Frames, settings: FitSettings) -> 
     network.eval()
     losses = []
     for rows in torch.arange(len(frames)).split(512):
-        images, geometry, actions, goals = (tensor[rows] for tensor in frames.tensors)
+        images, geometry, actions, goals = frames.at(rows)
         losses.append(_loss(network, (images.float() / 255, geometry, actions, goals), settings))
     return _means(losses)
 
@@ -175,7 +175,7 @@ class _Run:
         return means
 
     def _batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
-        images, geometry, actions, goals = (tensor[rows] for tensor in self.frames.tensors)
+        images, geometry, actions, goals = self.frames.at(rows)
         batch = images.float() / 255, geometry, actions, goals
         return augmented(batch, self.network, generator, self.settings.augmentation)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from h2rh_env.camera import HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.clearance import Clearance, swept_hits
@@ -16,6 +17,7 @@ from .interfaces import Arm, Frame
 
 VOXEL_M = 0.005
 POINT_STRIDE_PX = 2  # at the policy's 224x168: one point every 4 mm at 0.4 m
+SUPPORT_M, SUPPORT = 0.015, 2  # a point with fewer others this near is a flying pixel: fingers show more
 VIEW_TOLERANCE = 0.03  # of the view's width that a camera may show less than the policy's
 
 
@@ -41,11 +43,23 @@ def observation_of(
 
 
 def points_of(frame: Frame, mask: npt.NDArray[np.uint8], world_from_camera: SE3) -> Array:
-    """(P, 3) points, m, in the world, of the pixels in a mask (H, W) whose depth is known."""
+    """(P, 3) points, m, in the world, of the pixels in a mask (H, W) whose depth is known.
+
+    Points that stand alone are left out: at the edge between hand and object a pixel of one may have the depth of
+    the other, and a single one of them would hold the arm for as long as it is remembered.
+    """
     stride = max(1, round(POINT_STRIDE_PX * frame.camera.width / HAND_EYE_CAMERA.width))
     points = frame.camera.unproject(frame.depth_m)[::stride, ::stride]
     keep = (mask[::stride, ::stride] > 0) & (frame.depth_m[::stride, ::stride] > 0)
-    return world_from_camera.apply(points[keep])
+    return world_from_camera.apply(_supported(points[keep]))
+
+
+def _supported(points: Array) -> Array:
+    """Those of (P, 3) points that have at least `SUPPORT` others within `SUPPORT_M`."""
+    if not len(points):
+        return points
+    near = cKDTree(points).query_ball_point(points, SUPPORT_M, return_length=True)
+    return points[near > SUPPORT]
 
 
 class PointMemory:

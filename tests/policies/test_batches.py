@@ -15,6 +15,7 @@ from h2rh_env.interface import decode_action, encode_action
 from policies.batches import (
     MIRRORED_ACTION_SIGNS,
     Frames,
+    concatenate,
     held_out_scenes,
     load_frames,
     mirrored,
@@ -72,6 +73,17 @@ def test_no_scene_is_on_both_sides_of_the_split() -> None:
     assert len(held_out) == 2
     assert not set(train.scenes) & set(validation.scenes)
     assert len(train) + len(validation) == len(frames)
+
+
+def test_a_selection_of_a_selection_shares_the_images_and_is_what_it_says() -> None:
+    frames = some_frames()
+    chosen = frames.select([1, 4, 7, 9]).select([3, 0])
+    rows = torch.tensor([9, 1])
+    assert chosen.images is frames.images
+    assert chosen.scenes == (frames.scenes[9], frames.scenes[1])
+    for joined in (chosen, concatenate([chosen.select([0]), chosen.select([1])])):
+        for ours, theirs in zip(joined.at(torch.arange(2)), frames.at(rows), strict=True):
+            assert torch.equal(ours, theirs)
 
 
 def test_one_scene_is_never_held_out() -> None:
