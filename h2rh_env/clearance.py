@@ -97,14 +97,18 @@ def swept_hits(
     Returns:
         (P,) bool.
     """
-    points = world_from_gripper.inverse().apply(np.asarray(points_world, np.float64).reshape(-1, 3))
-    boxes = gripper.boxes()
+    points = np.asarray(points_world, np.float64).reshape(-1, 3)
+    gripper_from_world, boxes = world_from_gripper.inverse(), gripper.boxes()
     low, high = boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0) + [0, 0, advance_m]
     spare_m = margin_m + 1e-6
-    hits = np.ones(len(points), bool)
-    for axis in range(3):
-        hits &= (points[:, axis] >= low[axis] - spare_m) & (points[:, axis] <= high[axis] + spare_m)
-    hits[hits] = sweep_gap(points[hits], advance_m, gripper) <= margin_m
+    rows = np.arange(len(points))
+    for axis in (1, 0, 2):  # the gripper is thinnest along y
+        near = points[rows] if len(rows) < len(points) else points
+        along = near @ gripper_from_world.rotation[axis] + gripper_from_world.translation[axis]
+        rows = rows[(along >= low[axis] - spare_m) & (along <= high[axis] + spare_m)]
+    gap = sweep_gap(gripper_from_world.apply(points[rows]), advance_m, gripper)
+    hits = np.zeros(len(points), bool)
+    hits[rows[gap <= margin_m]] = True
     return hits
 
 

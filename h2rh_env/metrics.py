@@ -95,10 +95,12 @@ def score(record: EpisodeRecord, scene: HandoverScene, with_graspable: bool = Tr
 def centre_offset(mask: npt.NDArray[np.bool_]) -> float:
     """Distance from the image's centre to the nearest pixel centre of a mask (H, W), less half a pixel, as a
     fraction of the width; 0 on the mask, infinite for an empty one."""
-    rows, columns = np.nonzero(mask)
+    height, width = mask.shape
+    if mask[(height - 1) // 2 : height // 2 + 1, (width - 1) // 2 : width // 2 + 1].any():
+        return 0.0
+    rows, columns = np.divmod(np.flatnonzero(mask), width)
     if not len(rows):
         return float("inf")
-    height, width = mask.shape
     apart = np.hypot(rows + 0.5 - height / 2, columns + 0.5 - width / 2)
     return max(0.0, float(apart.min()) - math.sqrt(0.5)) / width
 

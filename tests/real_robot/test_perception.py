@@ -59,6 +59,27 @@ def test_pixels_without_depth_give_no_points():
     assert len(points_of(frame_of(D435I, 0.0), two_masks(D435I)[..., 0], SE3.identity())) == 0
 
 
+def test_a_flying_pixel_is_no_point_and_everything_else_is():
+    masks = two_masks(HAND_EYE_CAMERA)[..., 1]
+    rows, columns = np.nonzero(masks[::2, ::2])
+    frame = frame_of(HAND_EYE_CAMERA)
+    plain = points_of(frame, masks, SE3.identity())
+    middle = len(rows) // 2
+    frame.depth_m[2 * rows[middle], 2 * columns[middle]] = 0.35
+    flying = points_of(frame, masks, SE3.identity())
+    assert len(plain) == len(rows)
+    np.testing.assert_array_equal(flying, np.delete(plain, middle, axis=0))
+
+
+def test_points_that_few_pixels_show_are_kept_together():
+    masks = np.zeros((HAND_EYE_CAMERA.height, HAND_EYE_CAMERA.width), np.uint8)
+    masks[80:84, 100:102] = 255
+    frame = frame_of(HAND_EYE_CAMERA, 0.4)
+    assert len(points_of(frame, masks, SE3.identity())) == 0
+    masks[80:84, 100:104] = 255
+    assert len(points_of(frame, masks, SE3.identity())) == 4
+
+
 def test_a_memory_keeps_what_was_seen_lately_once_a_voxel():
     memory = PointMemory(2.0)
     here, there = np.array([[0.1, 0.2, 0.3]]), np.array([[-0.5, 0.2, 0.3]])
