@@ -55,7 +55,8 @@ class EvaluateConfig:
     """simulation: episodes in the environment. emulator: the paper's Table II, trials in real time through the robot
     stack of real_robot/ against an emulated arm, gripper and camera; writes table2.md, table2.json and their logs."""
     segmenter: str = "labels"
-    """Of the emulated camera's images: labels (the truth), network (the built-in one), or module:Class."""
+    """With --target emulator, of its camera's images: labels (the truth), network (the built-in one), or
+    module:Class."""
     givers: int = 4
     """With --target emulator: givers of each object (Sec. IV-A: 4)."""
     rasteriser: str = "auto"
@@ -86,6 +87,10 @@ class EvaluateConfig:
                 raise HandoverError(f"--{name} is {getattr(self, name)}; at least 1 is needed")
         if self.seed < 0:
             raise HandoverError(f"--seed is {self.seed}; it must be at least 0")
+        if self.target == "simulation" and (self.segmenter, self.givers) != ("labels", 4):
+            raise HandoverError("--segmenter and --givers are read with --target emulator alone")
+        if self.target == "emulator" and self.suite != "scenes":
+            raise HandoverError(f"--suite {self.suite} is of --target simulation; Table II runs on --scenes")
         if not self.strengths or not all(0 < s <= 1 for s in self.strengths):
             raise HandoverError(f"--strengths are {self.strengths}; each must be above 0 and at most 1")
 

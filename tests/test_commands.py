@@ -128,3 +128,8 @@ def test_a_report_is_reproduced_from_itself_and_a_changed_one_is_not(tiny_scene,
 @pytest.mark.parametrize(("option", "value"), [("--starts", "0"), ("--seeds", "0"), ("--strengths", "1.5")])
 def test_numbers_that_make_no_sense_are_refused(option, value):
     assert option in refusal("evaluate.py", option, value)
+
+
+def test_what_another_target_would_read_is_refused():
+    assert "--target emulator" in refusal("evaluate.py", "--segmenter", "network")
+    assert "--target simulation" in refusal("evaluate.py", "--target", "emulator", "--suite", "table1")
