@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.spatial import cKDTree
 
 from h2rh_env.camera import HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.clearance import Clearance, swept_hits
@@ -17,7 +16,8 @@ from .interfaces import Arm, Frame
 
 VOXEL_M = 0.005
 POINT_STRIDE_PX = 2  # at the policy's 224x168: one point every 4 mm at 0.4 m
-SUPPORT_M, SUPPORT = 0.015, 2  # a point with fewer others this near is a flying pixel: fingers show more
+FLYING_M = 0.008  # a pixel further in depth from most of its mask about it is a flying one
+AROUND, LEAST_LIKE = 5, 3  # pixels a side that are looked at about it, and how many must be as far, it among them
 VIEW_TOLERANCE = 0.03  # of the view's width that a camera may show less than the policy's
 
 
@@ -45,21 +45,32 @@ def observation_of(
 def points_of(frame: Frame, mask: npt.NDArray[np.uint8], world_from_camera: SE3) -> Array:
     """(P, 3) points, m, in the world, of the pixels in a mask (H, W) whose depth is known.
 
-    Points that stand alone are left out: at the edge between hand and object a pixel of one may have the depth of
-    the other, and a single one of them would hold the arm for as long as it is remembered.
+    Flying pixels are left out: at the edge of a hand a pixel of it may have the depth of what is behind or before
+    it, or one in between, and a single one would hold the arm for as long as it is remembered.
     """
     stride = max(1, round(POINT_STRIDE_PX * frame.camera.width / HAND_EYE_CAMERA.width))
-    points = frame.camera.unproject(frame.depth_m)[::stride, ::stride]
-    keep = (mask[::stride, ::stride] > 0) & (frame.depth_m[::stride, ::stride] > 0)
-    return world_from_camera.apply(_supported(points[keep]))
+    depth = np.where(mask > 0, frame.depth_m, np.float32(0))
+    rows, columns = np.nonzero(depth[::stride, ::stride])
+    rows, columns = rows * stride, columns * stride
+    firm = _firm(depth, rows, columns, stride)
+    points = frame.camera.unproject(frame.depth_m)[rows[firm], columns[firm]]
+    return world_from_camera.apply(points)
 
 
-def _supported(points: Array) -> Array:
-    """Those of (P, 3) points that have at least `SUPPORT` others within `SUPPORT_M`."""
-    if not len(points):
-        return points
-    near = cKDTree(points).query_ball_point(points, SUPPORT_M, return_length=True)
-    return points[near > SUPPORT]
+def _firm(
+    depth_m: npt.NDArray[np.float32], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], reach_px: int
+) -> npt.NDArray[np.bool_]:
+    """Which of P pixels are as far as most of what is known of (H, W) within `reach_px` of them; 0 is unknown."""
+    steps = np.round(np.linspace(-reach_px, reach_px, AROUND)).astype(np.intp)
+    padded = np.pad(depth_m, reach_px)
+    square = np.ix_(steps, steps)
+    around = padded[
+        (rows + reach_px)[:, None, None] + square[0], (columns + reach_px)[:, None, None] + square[1]
+    ]
+    known = around > 0
+    like = known & (np.abs(around - depth_m[rows, columns][:, None, None]) < FLYING_M)
+    count = like.sum(axis=(1, 2))
+    return (count >= LEAST_LIKE) & (2 * count >= known.sum(axis=(1, 2)))
 
 
 class PointMemory:
