@@ -14,7 +14,7 @@ from .config import RobotConfig
 from .grasp_alignment import Advance, aligned
 from .interfaces import Devices, Frame, RobotState
 from .motion_guard import Decision, MotionGuard, Verdict
-from .perception import PointMemory, SeenSurroundings, observation_of, points_of
+from .perception import PointMemory, SeenSurroundings, observation_of, surfaces_of
 from .replay import Recording
 from .segmentation import checked_masks
 from .trial_log import TrialLog
@@ -192,8 +192,9 @@ class ControlLoop:
         masks = checked_masks(self._devices.segmenter.segment(frame), frame)
         state = min(self._states, key=lambda s: abs(s.time_s - frame.time_s))
         world_from_camera = state.world_from_gripper @ self._devices.gripper_from_camera
-        for memory, mask in ((self._object, masks[..., 0]), (self._hand, masks[..., 1])):
-            memory.add(points_of(frame, mask, world_from_camera), frame.time_s)
+        object_points, hand_points = surfaces_of(frame, masks, world_from_camera)
+        self._object.add(object_points, frame.time_s)
+        self._hand.add(hand_points, frame.time_s)
         now = self.time_s
         self._object_s = now if masks[..., 0].any() else self._object_s
         self._hand_s = now if masks[..., 1].any() else self._hand_s

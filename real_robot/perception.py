@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -15,9 +18,9 @@ from h2rh_env.interface import Observation
 from .interfaces import Arm, Frame
 
 VOXEL_M = 0.005
-POINT_STRIDE_PX = 2  # at the policy's 224x168: one point every 4 mm at 0.4 m
+POINT_STRIDE_PX = 2  # at the policy's 224x168
 FLYING_M = 0.008  # a pixel further in depth from most of its mask about it is a flying one
-AROUND, LEAST_LIKE = 5, 3  # pixels a side that are looked at about it, and how many must be as far, it among them
+LEAST_LIKE = 3  # pixels as far, it among them
 VIEW_TOLERANCE = 0.03  # of the view's width that a camera may show less than the policy's
 
 
@@ -42,35 +45,60 @@ def observation_of(
     return {"rgb": rgb, "masks": np.stack([np.uint8(255) * (np.asarray(m) >= 128) for m in halves], axis=2)}
 
 
-def points_of(frame: Frame, mask: npt.NDArray[np.uint8], world_from_camera: SE3) -> Array:
-    """(P, 3) points, m, in the world, of the pixels in a mask (H, W) whose depth is known.
+def surfaces_of(frame: Frame, masks: npt.NDArray[np.uint8], world_from_camera: SE3) -> tuple[Array, Array]:
+    """`points_of` object and of hand, each apart from the other."""
+    of_object, of_hand = np.moveaxis(masks, 2, 0)
+    return (
+        points_of(frame, of_object, world_from_camera, of_hand),
+        points_of(frame, of_hand, world_from_camera, of_object),
+    )
 
-    Flying pixels are left out: at the edge of a hand a pixel of it may have the depth of what is behind or before
-    it, or one in between, and a single one would hold the arm for as long as it is remembered.
+
+def points_of(
+    frame: Frame,
+    mask: npt.NDArray[np.uint8],
+    world_from_camera: SE3,
+    other: npt.NDArray[np.uint8] | None = None,
+) -> Array:
+    """(P, 3) points, m, in the world, of the pixels in a mask (H, W) whose depth is known, one every 4 mm at 0.4 m.
+
+    Flying pixels are left out, as at the edge of a hand a pixel of it may have the depth of what is behind or before
+    it, or one in between, and a single one would hold the arm for as long as it is remembered. So are pixels beside
+    an `other` mask (H, W): depth aligned to colour shows the nearer of the two a pixel too wide, and a narrow strip
+    of hand beside an object has nothing but the object's depth.
     """
-    stride = max(1, round(POINT_STRIDE_PX * frame.camera.width / HAND_EYE_CAMERA.width))
-    depth = np.where(mask > 0, frame.depth_m, np.float32(0))
+    scale = max(1, round(frame.camera.width / HAND_EYE_CAMERA.width))
+    stride = POINT_STRIDE_PX * scale
+    depth = np.zeros_like(frame.depth_m)
+    np.copyto(depth, frame.depth_m, where=mask > 0)
     rows, columns = np.nonzero(depth[::stride, ::stride])
     rows, columns = rows * stride, columns * stride
-    firm = _firm(depth, rows, columns, stride)
-    points = frame.camera.unproject(frame.depth_m)[rows[firm], columns[firm]]
-    return world_from_camera.apply(points)
+    about = _squares(depth, rows, columns, np.arange(-stride, stride + 1, scale))
+    like = np.abs(about - depth[rows, columns][:, None]) < FLYING_M
+    kept = (like.sum(axis=1) >= LEAST_LIKE) & (2 * like.sum(axis=1) >= (about > 0).sum(axis=1))
+    if other is not None:
+        kept &= ~_squares(other > 0, rows, columns, np.arange(-scale, scale + 1)).any(axis=1)
+    rows, columns = rows[kept], columns[kept]
+    return world_from_camera.apply(_rays(frame.camera)[rows, columns] * depth[rows, columns, None])
 
 
-def _firm(
-    depth_m: npt.NDArray[np.float32], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], reach_px: int
-) -> npt.NDArray[np.bool_]:
-    """Which of P pixels are as far as most of what is known of (H, W) within `reach_px` of them; 0 is unknown."""
-    steps = np.round(np.linspace(-reach_px, reach_px, AROUND)).astype(np.intp)
-    padded = np.pad(depth_m, reach_px)
-    square = np.ix_(steps, steps)
-    around = padded[
-        (rows + reach_px)[:, None, None] + square[0], (columns + reach_px)[:, None, None] + square[1]
-    ]
-    known = around > 0
-    like = known & (np.abs(around - depth_m[rows, columns][:, None, None]) < FLYING_M)
-    count = like.sum(axis=(1, 2))
-    return (count >= LEAST_LIKE) & (2 * count >= known.sum(axis=(1, 2)))
+@lru_cache(maxsize=4)
+def _rays(camera: PinholeCamera) -> Array:
+    """(H, W, 3) through the pixels' centres, 1 along z."""
+    return camera.unproject(np.ones((camera.height, camera.width)))
+
+
+def _squares(
+    image: npt.NDArray[Any],
+    rows: npt.NDArray[np.intp],
+    columns: npt.NDArray[np.intp],
+    steps: npt.NDArray[np.intp],
+) -> npt.NDArray[Any]:
+    """(P, K * K) of an image (H, W), zero beyond its edge, at K steps down and across from each of P pixels."""
+    border = int(steps[-1])
+    padded = np.pad(image, border)
+    down, across = (each.ravel() + border for each in np.meshgrid(steps, steps, indexing="ij"))
+    return padded[rows[:, None] + down, columns[:, None] + across]
 
 
 class PointMemory:

@@ -8,7 +8,7 @@ from h2rh_env.errors import RobotError
 from h2rh_env.geometry import SE3, rotation_from_euler_xyz
 from h2rh_env.interface import observation_space
 from real_robot.interfaces import Frame
-from real_robot.perception import PointMemory, observation_of, points_of
+from real_robot.perception import PointMemory, observation_of, points_of, surfaces_of
 from real_robot.segmentation import LabelSegmenter, checked_masks, make_segmenter
 
 
@@ -79,6 +79,20 @@ def test_fingers_a_few_pixels_wide_are_kept_whatever_is_behind_them():
     frame = frame_of(HAND_EYE_CAMERA, 0.9)
     frame.depth_m[masks > 0] = 0.4
     assert len(points_of(frame, masks, SE3.identity())) == 8
+
+
+@pytest.mark.parametrize("camera", [HAND_EYE_CAMERA, D435I])
+def test_a_strip_of_hand_with_the_depth_of_the_object_beside_it_is_no_hand(camera):
+    masks = np.zeros((camera.height, camera.width, 2), np.uint8)
+    scale = round(camera.width / HAND_EYE_CAMERA.width)
+    masks[30 * scale : 90 * scale, 60 * scale : 100 * scale, 0] = 255
+    masks[30 * scale : 90 * scale, 40 * scale : 60 * scale, 1] = 255
+    frame = frame_of(camera, 0.5)
+    frame.depth_m[:, 59 * scale : 100 * scale] = 0.4
+    of_object, of_hand = surfaces_of(frame, masks, SE3.identity())
+    assert np.allclose(of_object[:, 2], 0.4)
+    assert np.allclose(of_hand[:, 2], 0.5)
+    assert len(of_hand) > 250
 
 
 def test_a_memory_keeps_what_was_seen_lately_once_a_voxel():
