@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from h2rh_env.geometry import SE3
-from h2rh_env.interface import Observation
+from h2rh_env.interface import Observation, decode_action
 
 from .config import RobotConfig
 from .grasp_alignment import Advance, aligned
 from .interfaces import Devices, Frame, RobotState
-from .motion_guard import Decision, MotionGuard, Verdict
+from .motion_guard import OUT_OF_REACH, Decision, MotionGuard, Verdict
 from .perception import PointMemory, SeenSurroundings, observation_of, surfaces_of
 from .replay import Recording
 from .segmentation import checked_masks
 from .trial_log import TrialLog
+from .way_round import way_round
 
 REST_MPS = 0.002
 REST_M = 0.001
@@ -90,6 +91,19 @@ class ControlLoop:
         asked = Recording(self._surroundings())
         decision = self._guard.admit_action(action, self._devices.gripper_from_camera, asked)
         return self._decided("action", decision, action=action, answers=asked.answers, score=decision.score)
+
+    def admit_way_round(self, action: npt.NDArray[np.float32]) -> Decision:
+        """Has the guard judge where to go instead of an action's goal that the arm cannot reach."""
+        camera_from_next, _ = decode_action(action)
+        offset, here = self._devices.gripper_from_camera, self._guard.setpoint
+        goal = here @ offset @ camera_from_next @ offset.inverse()
+        pivot = np.median(self._object.points, axis=0) if len(self._object.points) else goal.translation
+        found = way_round(here, goal, pivot, self._devices.arm.ease)
+        if found is None:
+            return Decision(Verdict.HOLD, f"{OUT_OF_REACH}, nor a way round")
+        asked = Recording(self._surroundings())
+        decision = self._guard.admit(found, asked)
+        return self._decided("way round", decision, goal=found, answers=asked.answers)
 
     def aligned(self) -> Advance:
         """The straight advance from near the set point that closes on the object as it was measured.

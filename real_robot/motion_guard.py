@@ -35,6 +35,7 @@ TRACKING = (
     0.8  # of the acceleration is spent on arriving, so that rounding never asks for more than all of it
 )
 NEGLIGIBLE = 1e-5  # a way in m or rad not worth moving for
+OUT_OF_REACH = "the arm cannot reach the goal"
 ACTION_LIMIT = np.asarray(action_space().high[:6], np.float64) * (1 + 1e-6)
 
 
@@ -175,7 +176,7 @@ class MotionGuard:
         if clearance < config.clearance_m and clearance < surroundings.clearance(self._position):
             return Decision(Verdict.HOLD, f"the goal is {clearance:.3f} m from hand or object")
         if not surroundings.is_reachable(goal):
-            return Decision(Verdict.HOLD, "the arm cannot reach the goal")
+            return Decision(Verdict.HOLD, OUT_OF_REACH)
         return Decision(Verdict.GO, world_from_gripper=goal)
 
     def advance(

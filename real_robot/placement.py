@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product, takewhile
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from h2rh_env.clearance import swept_hits
 from h2rh_env.errors import RobotError
 from h2rh_env.geometry import SE3, Array, look_at, rotation_angle, rotation_from_euler_xyz, slerp
 from h2rh_env.gripper import FINGERTIP_DEPTH_M
@@ -23,8 +26,8 @@ POSITIONS = {
     "top": (0.0, 0.12),
     "bottom": (0.0, -0.12),
 }  # of the object, m: sideways and upwards, as the arm sees it
-REACH_M = (0.78, 0.70, 0.86, 0.62)  # of the object from the base, tried in this order
-HEIGHT_M = (0.40, 0.52, 0.30)
+REACH_M = (0.46, 0.54, 0.62, 0.70, 0.78, 0.86)  # of the object from the base
+HEIGHT_M = (-0.06, 0.06, 0.18, 0.30, 0.40, 0.52)
 TURNS_RAD = tuple(math.radians(t) for t in (0, 20, -20, 45, -45, 80, -80, 120, -120, 180))
 START_M = (0.5, 0.68)  # from the object
 START_CONE_RAD = math.radians(40)  # about the way back from the grasp
@@ -33,8 +36,14 @@ LEAST_CLEARANCE_M = 0.3  # of a start from hand and object
 MOST_CONDITION = 15.0
 LEAST_ELBOW_M = 0.2  # above the base, and so above the table it stands on
 STEP_M, STEP_RAD, BRANCH_RAD = 0.02, 0.1, 0.5
-TILTS_RAD = tuple(math.radians(t) for t in (30, 15, 0))  # of other pre-grasp poses within reach, as wished
-MOST_TURN_RAD = 1.5  # of a joint from the pre-grasp pose to a tilted one
+ABOUT_RAD = tuple(
+    math.radians(t) for t in range(0, 360, 45)
+)  # axes across the approach, and by how much about them
+TILTS_RAD = tuple(math.radians(t) for t in (20, 40, 60))
+BACK_M = (0.0, 0.15, 0.3)  # and how far behind
+MOST_RISE = 0.3  # of a way to take it, per metre
+LEAST_ROOM = 0.2
+MOST_TURN_RAD = 1.0  # of a joint from one of them to the next
 TRIES = 150
 
 
@@ -50,47 +59,74 @@ class Placement:
 def place(
     scene: HandoverScene, arm: ArmGeometry, flange_from_tcp: SE3, rng: np.random.Generator, position: str = "middle"
 ) -> Placement:  # fmt: skip
-    """The first base and start from which the straight ways to the pre-grasp pose and the grasp can be followed.
+    """A base and a start from which the straight ways to the pre-grasp pose and the grasp can be followed.
+
+    Bases from which most other ways to take the object are open come first: a policy chooses its own.
 
     Raises:
         RobotError: none was found: the grasp comes from where no arm can.
     """
     aside, above = POSITIONS[position]
-    for tilt in TILTS_RAD:
-        for turn in TURNS_RAD:
-            for height in HEIGHT_M:
-                for reach in REACH_M:
-                    base = _base(scene, turn, (reach, aside, height + above))
-                    if not _has_room(arm, flange_from_tcp, base, scene, tilt):
-                        continue
-                    for _ in range(TRIES // 10):
-                        start = _start(scene, rng)
-                        way = [_grasp(scene), scene.grasp.pregrasp(), start]
-                        clear = _is_clear(scene, start)
-                        if clear and (joints := _joints_along(arm, flange_from_tcp, base, way)):
-                            return Placement(base, start, joints[-1])
+    bases = [
+        _base(scene, turn, (reach, aside, height + above))
+        for turn in TURNS_RAD
+        for height in HEIGHT_M
+        for reach in REACH_M
+    ]
+    ways = _open_ways(scene)
+    rooms = [_room(arm, flange_from_tcp, base, scene, ways) for base in bases]
+    for number in np.argsort(rooms, kind="stable")[::-1]:
+        if rooms[number] < LEAST_ROOM:
+            break
+        base = bases[number]
+        for _ in range(TRIES // 10):
+            start = _start(scene, rng)
+            way = [_grasp(scene), scene.grasp.pregrasp(), start]
+            clear = _is_clear(scene, start)
+            if clear and (joints := _joints_along(arm, flange_from_tcp, base, way)):
+                return Placement(base, start, joints[-1])
     raise RobotError(f"no place for an {arm.name} from which it could take {scene.name} at the {position}")
 
 
-def _has_room(
-    arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, scene: HandoverScene, tilt_rad: float
-) -> bool:
-    """Whether the grasp can be advanced on, and pre-grasp poses tilted about it be reached, where a policy may go."""
-    pregrasp = scene.grasp.pregrasp()
-    if not (found := _joints_along(arm, flange_from_tcp, base, [_grasp(scene), pregrasp])):
-        return False
+def _room(
+    arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, scene: HandoverScene, ways: Sequence[Sequence[SE3]]
+) -> float:
+    """Part of the poses on ways from the pre-grasp pose that the arm reaches, one after the other, away from
+    singularities; 0 where the grasp cannot be advanced on."""
+    if not (found := _joints_along(arm, flange_from_tcp, base, [_grasp(scene), scene.grasp.pregrasp()])):
+        return 0.0
     base_from_world, tcp_from_flange = base.inverse(), flange_from_tcp.inverse()
+    reached = 0
+    for way in ways:
+        joints = found[-1]
+        for pose in way:
+            base_from_tcp = base_from_world @ pose
+            following = nearest_joints(arm, (base_from_tcp @ tcp_from_flange).matrix, joints)
+            if following is None or np.abs(following - joints).max() > MOST_TURN_RAD:
+                break
+            if condition_number(arm, following, base_from_tcp.matrix) > MOST_CONDITION:
+                break
+            joints, reached = following, reached + 1
+    return reached / max(1, sum(map(len, ways)))
+
+
+def _open_ways(scene: HandoverScene) -> list[list[SE3]]:
+    """From the pre-grasp pose about the object and backwards, to where a policy may want to take it from instead: not
+    from below, nor through the hand."""
     ahead = SE3(np.eye(3), np.array([0.0, 0.0, STANDOFF_M + FINGERTIP_DEPTH_M]))
-    for axis in np.eye(3)[:2]:
-        for angle in (-tilt_rad, tilt_rad) if tilt_rad else ():
-            tilt = SE3(rotation_from_euler_xyz(angle * axis), np.zeros(3))
-            tilted = base_from_world @ pregrasp @ ahead @ tilt @ ahead.inverse()
-            joints = nearest_joints(arm, (tilted @ tcp_from_flange).matrix, found[-1])
-            if joints is None or np.abs(joints - found[-1]).max() > MOST_TURN_RAD:
-                return False
-            if condition_number(arm, joints, tilted.matrix) > MOST_CONDITION:
-                return False
-    return True
+    ways = []
+    for about, back_m in product(ABOUT_RAD, BACK_M):
+        axis = np.array([math.cos(about), math.sin(about), 0.0])
+        back = SE3(np.eye(3), np.array([0.0, 0.0, -back_m]))
+        tilts = [SE3(Rotation.from_rotvec(tilt * axis).as_matrix(), np.zeros(3)) for tilt in TILTS_RAD]
+        way = [scene.grasp.pregrasp() @ ahead @ tilt @ ahead.inverse() @ back for tilt in tilts]
+        ways.append(list(takewhile(lambda pose: _is_open(scene, pose), way)))
+    return ways
+
+
+def _is_open(scene: HandoverScene, world_from_gripper: SE3) -> bool:
+    rises = float(world_from_gripper.rotation[2, 2]) > MOST_RISE
+    return not rises and not swept_hits(scene.hand_points, world_from_gripper, STANDOFF_M).any()
 
 
 def _grasp(scene: HandoverScene) -> SE3:

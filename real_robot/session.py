@@ -18,7 +18,7 @@ from h2rh_env.interface import EpisodeRecord, Policy
 from .config import RobotConfig
 from .control import ControlLoop, TrialStopped
 from .interfaces import Devices
-from .motion_guard import Decision
+from .motion_guard import OUT_OF_REACH, Decision
 from .outcome import Outcome, TrialResult
 from .taking import Taking
 from .trial_log import FORMAT, TrialLog
@@ -183,6 +183,9 @@ class _Session:
         way_mm, turn_deg = 1000 * np.linalg.norm(action[3:6]), np.degrees(np.linalg.norm(action[:3]))
         said = f"{decision.verdict} {decision.reason}".rstrip()
         self._say(f"asked {way_mm:3.0f} mm {turn_deg:4.1f} deg, score {action[6]:.2f}: {said}")
+        if decision.reason == OUT_OF_REACH:
+            decision = self._loop.admit_way_round(action)
+            self._say(f"goes round the object instead: {decision.verdict} {decision.reason}".rstrip())
         return decision
 
     def _say(self, what: str) -> None:

@@ -341,3 +341,18 @@ def test_a_policy_that_remembers_is_told_how_the_camera_moved(trial, homing):
     assert len(motions) == len(expected) > 3
     for told, true in zip(motions, expected, strict=True):
         np.testing.assert_allclose(told.matrix, true.matrix, atol=1e-9)
+
+
+def test_a_pocket_out_of_reach_is_gone_round_and_replays(scene, start, homing, rasteriser, log):
+    devices = simulated_devices(scene, start, rasteriser)
+    pocket = (start.translation + scene.grasp.pregrasp().translation) / 2
+
+    def ease(pose):
+        return float(np.linalg.norm(pose.translation - pocket) > 0.03)
+
+    devices.arm.ease, devices.arm.is_reachable = ease, lambda pose: ease(pose) > 0
+    result = run_trial(homing, "homing", devices, CONFIG, log, scene=scene)
+    assert result.outcome is Outcome.HANDED_OVER, result.reason
+    assert any(entry["kind"] == "way round" and entry["verdict"] == "go" for entry in read_log(log))
+    assert np.linalg.norm(measured_positions(log) - pocket, axis=1).min() > 0.025
+    assert replay(log).differing_lines == ()
