@@ -15,7 +15,7 @@ def eases_but_near(position, radius_m):
     return lambda pose: float(np.linalg.norm(pose.translation - position) > radius_m)
 
 
-@pytest.mark.parametrize("radius_m", [0.01, 0.1, 0.15, 0.17])
+@pytest.mark.parametrize("radius_m", [0.01, 0.1, 0.15])
 def test_it_turns_about_the_object_by_the_least_angle_that_leads_out(radius_m):
     ease = eases_but_near(GOAL.translation, radius_m)
     found = way_round(HERE, GOAL, PIVOT, ease)
