@@ -6,23 +6,26 @@ whether to turn about the approach or to step aside first. The guard judges ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from h2rh_env.clearance import SWEEP_MARGIN_M, Clearance, swept_hits
 from h2rh_env.geometry import SE3, Array
 from h2rh_env.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
 
 TURNS_RAD = np.radians(np.arange(-90, 91, 10))
+TILTS_RAD = np.radians([15, 30])  # of the approach, where there is no other way
 STEPS_M = np.arange(-0.06, 0.061, 0.015)
 BITES_M = (0.03, 0.02, 0.012)  # how far the fingers reach beyond the object's nearest point between them
 GAP_M = 0.004  # between a finger or the palm and what was measured, which is 5 mm coarse
 HAND_GAPS_M = (0.012, 0.004)  # wished and least, beyond the guard's: nearer, more of a hand shows
 LEAST_POINTS = 4
 TURN_COST, STEP_COST, BITE_COST = 1 / np.radians(60), 1 / 0.05, 1 / 0.02
+ASKED_PARTS = (1.0, 0.0, 0.75, 0.5, 0.25)  # of an advance, within reach
 MOST_ASKED = 600  # of the best, until one keeps off the hand and can be reached
 
 
@@ -53,14 +56,52 @@ def aligned(
 ) -> Advance | None:
     """The advance that closes on the object with the least turn and step aside; None where no one does.
 
+    Where none keeps off the hand within reach as the object is approached now, it is approached from a little
+    further around.
+
     Args:
         world_from_pregrasp: as the policy declared it.
         object_points: (P, 3), m, and hand_points (Q, 3), in the world, as measured.
         standoff_m: of the pre-grasp pose from the grasp; clearance_m: of the gripper's origin from the hand.
         is_reachable: asked about both ends of the advance.
     """
+    hand = Clearance(hand_points)
+
+    def is_open(advance: Advance, gap_m: float) -> bool:
+        begin, end = advance.world_from_pregrasp, advance.world_from_grasp
+        return (
+            float(hand.distance(end.translation)) >= clearance_m + gap_m
+            and not swept_hits(hand_points, begin, advance.length_m, SWEEP_MARGIN_M + gap_m).any()
+            and all(
+                is_reachable(ahead(begin, part * advance.length_m)) for part in (1.0, 0.75, 0.5, 0.25, 0.0)
+            )
+        )
+
+    for ring in _rings(world_from_pregrasp, standoff_m):
+        found = [pair for pose in ring for pair in _advances(pose, object_points, standoff_m)]
+        found.sort(key=lambda pair: pair[0])
+        for gap_m in HAND_GAPS_M:
+            for _, advance in found[:MOST_ASKED]:
+                if is_open(advance, gap_m):
+                    return advance
+    return None
+
+
+def _rings(world_from_pregrasp: SE3, standoff_m: float) -> Iterator[list[SE3]]:
+    """The pose itself; then poses tilted about what lies ahead of it, by more and more."""
+    yield [world_from_pregrasp]
+    pivot = np.array([0.0, 0.0, standoff_m + FINGERTIP_DEPTH_M])
+    for tilt in TILTS_RAD:
+        axes = ([1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 0.0])
+        turns = [Rotation.from_rotvec(tilt * np.array(axis)).as_matrix() for axis in axes]
+        yield [world_from_pregrasp @ SE3(turn, pivot - turn @ pivot) for turn in turns]
+
+
+def _advances(
+    world_from_pregrasp: SE3, object_points: Array, standoff_m: float
+) -> Iterator[tuple[float, Advance]]:
+    """Advances that close on the object, each with its cost."""
     points = world_from_pregrasp.inverse().apply(object_points)
-    found: list[tuple[float, Advance]] = []
     for turn in TURNS_RAD:
         c, s = np.cos(turn), np.sin(turn)
         turned = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -73,19 +114,7 @@ def aligned(
             )
             for cost, shift, reach in zip(costs, shifts, reaches, strict=True):
                 aside = turned @ np.array([*shift, reach - standoff_m])
-                found.append((float(cost), Advance(world_from_pregrasp @ SE3(turned, aside), standoff_m)))
-    found.sort(key=lambda pair: pair[0])
-    hand = Clearance(hand_points)
-    for gap in HAND_GAPS_M:
-        for _, advance in found[:MOST_ASKED]:
-            begin, end = advance.world_from_pregrasp, advance.world_from_grasp
-            if hand.distance(end.translation) < clearance_m + gap:
-                continue
-            if swept_hits(hand_points, begin, advance.length_m, SWEEP_MARGIN_M + gap).any():
-                continue
-            if is_reachable(begin) and is_reachable(end):
-                return advance
-    return None
+                yield float(cost), Advance(world_from_pregrasp @ SE3(turned, aside), standoff_m)
 
 
 def _closing(points: Array, bite_m: float) -> tuple[Array, Array]:

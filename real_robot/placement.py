@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product, takewhile
+from itertools import pairwise, takewhile
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -17,6 +17,7 @@ from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import STANDOFF_M
 
+from .grasp_alignment import ahead
 from .kinematics import ArmGeometry, condition_number, inverse, joint_frames, nearest_joints
 
 POSITIONS = {
@@ -40,7 +41,7 @@ ABOUT_RAD = tuple(
     math.radians(t) for t in range(0, 360, 45)
 )  # axes across the approach, and by how much about them
 TILTS_RAD = tuple(math.radians(t) for t in (20, 40, 60))
-BACK_M = (0.0, 0.15, 0.3)  # and how far behind
+OFFSETS_M = ((0.15, 0.3), (-0.15, -0.3))  # along each of them: to the contact, and back
 MOST_RISE = 0.3  # of a way to take it, per metre
 LEAST_ROOM = 0.2
 MOST_TURN_RAD = 1.0  # of a joint from one of them to the next
@@ -91,35 +92,42 @@ def place(
 def _room(
     arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, scene: HandoverScene, ways: Sequence[Sequence[SE3]]
 ) -> float:
-    """Part of the poses on ways from the pre-grasp pose that the arm reaches, one after the other, away from
-    singularities; 0 where the grasp cannot be advanced on."""
+    """Part of the poses on ways from the pre-grasp pose, and before and behind each of them, that the arm reaches one
+    after the other, away from singularities; 0 where the grasp cannot be advanced on."""
     if not (found := _joints_along(arm, flange_from_tcp, base, [_grasp(scene), scene.grasp.pregrasp()])):
         return 0.0
     base_from_world, tcp_from_flange = base.inverse(), flange_from_tcp.inverse()
-    reached = 0
-    for way in ways:
-        joints = found[-1]
-        for pose in way:
+
+    def reached(poses: Iterable[SE3], joints: Array) -> Iterator[Array]:
+        for pose in poses:
             base_from_tcp = base_from_world @ pose
             following = nearest_joints(arm, (base_from_tcp @ tcp_from_flange).matrix, joints)
             if following is None or np.abs(following - joints).max() > MOST_TURN_RAD:
-                break
+                return
             if condition_number(arm, following, base_from_tcp.matrix) > MOST_CONDITION:
-                break
-            joints, reached = following, reached + 1
-    return reached / max(1, sum(map(len, ways)))
+                return
+            joints = following
+            yield joints
+
+    count = 0
+    for way in ways:
+        for pose, joints in zip(way, reached(way, found[-1]), strict=False):
+            count += 1
+            for offsets in OFFSETS_M:
+                count += sum(1 for _ in reached([ahead(pose, offset) for offset in offsets], joints))
+    most = (1 + sum(map(len, OFFSETS_M))) * sum(map(len, ways))
+    return count / max(1, most)
 
 
 def _open_ways(scene: HandoverScene) -> list[list[SE3]]:
-    """From the pre-grasp pose about the object and backwards, to where a policy may want to take it from instead: not
-    from below, nor through the hand."""
-    ahead = SE3(np.eye(3), np.array([0.0, 0.0, STANDOFF_M + FINGERTIP_DEPTH_M]))
+    """From the pre-grasp pose about the object, to where a policy may want to take it from instead: not from below,
+    nor through the hand."""
+    pivot = ahead(SE3.identity(), STANDOFF_M + FINGERTIP_DEPTH_M)
     ways = []
-    for about, back_m in product(ABOUT_RAD, BACK_M):
+    for about in ABOUT_RAD:
         axis = np.array([math.cos(about), math.sin(about), 0.0])
-        back = SE3(np.eye(3), np.array([0.0, 0.0, -back_m]))
         tilts = [SE3(Rotation.from_rotvec(tilt * axis).as_matrix(), np.zeros(3)) for tilt in TILTS_RAD]
-        way = [scene.grasp.pregrasp() @ ahead @ tilt @ ahead.inverse() @ back for tilt in tilts]
+        way = [scene.grasp.pregrasp() @ pivot @ tilt @ pivot.inverse() for tilt in tilts]
         ways.append(list(takewhile(lambda pose: _is_open(scene, pose), way)))
     return ways
 

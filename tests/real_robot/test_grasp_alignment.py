@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h2rh_env.clearance import swept_hits
-from h2rh_env.geometry import SE3, rotation_from_euler_xyz
+from h2rh_env.geometry import SE3, rotation_from_euler_xyz, uniform_directions
 from h2rh_env.metrics import closes_on
 from real_robot.grasp_alignment import ahead, aligned
 
@@ -54,12 +54,32 @@ def test_it_keeps_off_the_hand():
     assert np.linalg.norm(hand - advance.world_from_grasp.translation, axis=1).min() > CLEARANCE_M
 
 
+def test_what_cannot_be_approached_as_declared_is_from_a_little_further_around():
+    points = box(np.array([0.05, 0.05, 0.05]), np.random.default_rng(0))
+
+    def from_the_side(pose):
+        return np.degrees(np.arccos(pose.rotation[2, 2])) > 10
+
+    advance = aligned(declared(), points, NOTHING, STANDOFF_M, CLEARANCE_M, from_the_side)
+    assert np.degrees(np.arccos(advance.world_from_pregrasp.rotation[2, 2])) == pytest.approx(15)
+    assert closes_on(points, advance.world_from_grasp)
+
+
+def test_all_of_an_advance_is_within_reach():
+    points = box(np.array([0.05, 0.14, 0.05]), np.random.default_rng(0))
+
+    def but_half_way(pose):
+        return abs(pose.translation[2] + 0.25) > 0.05 or abs(pose.translation[0]) > 0.03
+
+    advance = aligned(declared(), points, NOTHING, STANDOFF_M, CLEARANCE_M, but_half_way)
+    parts = np.linspace(0, STANDOFF_M, 7)
+    assert all(but_half_way(ahead(advance.world_from_pregrasp, part)) for part in parts)
+
+
 def test_there_is_none_for_what_is_too_wide_or_nothing_or_out_of_reach():
     rng = np.random.default_rng(0)
-    assert (
-        aligned(declared(), box(np.full(3, 0.2), rng), NOTHING, STANDOFF_M, CLEARANCE_M, lambda pose: True)
-        is None
-    )
+    ball = 0.1 * uniform_directions(rng, 4000)
+    assert aligned(declared(), ball, NOTHING, STANDOFF_M, CLEARANCE_M, lambda pose: True) is None
     assert aligned(declared(), NOTHING, NOTHING, STANDOFF_M, CLEARANCE_M, lambda pose: True) is None
     small = box(np.full(3, 0.05), rng)
     assert aligned(declared(), small, NOTHING, STANDOFF_M, CLEARANCE_M, lambda pose: False) is None
