@@ -1,11 +1,13 @@
 """The segmenter that works out of the box: colour and depth to object in the hand, hand, and the rest.
 
-A small U-net that sees 224x168 and decides at half of that. Its weights come with the package and were trained by
-`python -m real_robot.train_segmenter` on invented captures alone.
+Two small U-nets. The first sees the whole image, coarsely, and finds where something is held; the second sees a
+window about that, with depth measured from what is held, and tells object from hand. Their weights come with the
+package and were trained by `python -m real_robot.train_segmenter` on invented captures alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,23 +27,34 @@ from .interfaces import Frame
 
 WEIGHTS = Path(__file__).parent / "assets" / "segmenter.safetensors"
 WIDTH_PX, HEIGHT_PX = 224, 168
-WIDTHS = (16, 32, 64, 80)
-NEAR_M = 0.5  # depth enters as this over itself, so that what is near counts
+WHERE_PX, WHERE_WIDTHS = (112, 84), (16, 32, 64, 80)
+WHAT_PX, WHAT_WIDTHS = (192, 144), (24, 48, 96, 128)
+CHANNELS = 5  # red, green, blue, depth, whether depth is known
+NEAR_M = 0.5  # depth enters the first net as this over itself, so that what is near counts
+RELIEF_M, MOST_RELIEF = 0.15, 2.0  # and the second in these from what is held, at most so many of them
+HELD_SHARE = 0.4  # least probability of being held that counts for the window
+MARGIN, LEAST_WINDOW = 1.7, 0.12  # of what is held, and of the image
+REACH_M = 0.3  # no pixel of object or hand lies further from their middle along the view
 LEAST_AREA = 3e-4  # of the image; smaller specks of object or hand are taken for noise
+LEAST_PART = 0.06  # of the largest connected piece; smaller pieces are dropped
+
+Depth = npt.NDArray[np.float32]
+Rgb = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.uint8]
+Window = tuple[slice, slice]
 
 
-class SegmenterNetwork(nn.Module):
-    """(B, 4, 168, 224) in [0, 1] and inverse depth to class scores (B, 3, 84, 112)."""
+class UNet(nn.Module):
+    """(B, 5, H, W) to class scores (B, 3, H/2, W/2); H and W multiples of 2."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        before = (4, *WIDTHS[:-1])
-        self.down = nn.ModuleList(_Block(i, o, 2) for i, o in zip(before, WIDTHS, strict=True))
-        self.deep = nn.Sequential(*(_Block(WIDTHS[-1], WIDTHS[-1], 1, spread) for spread in (1, 2, 4)))
-        coarse = WIDTHS[:0:-1]
-        fine = WIDTHS[-2::-1]
+        before = (CHANNELS, *widths[:-1])
+        self.down = nn.ModuleList(_Block(i, o, 2) for i, o in zip(before, widths, strict=True))
+        self.deep = nn.Sequential(*(_Block(widths[-1], widths[-1], 1, spread) for spread in (1, 2, 4)))
+        coarse, fine = widths[:0:-1], widths[-2::-1]
         self.up = nn.ModuleList(_Block(i + o, o, 1) for i, o in zip(coarse, fine, strict=True))
-        self.classes = nn.Conv2d(WIDTHS[0], len(Label), 1)
+        self.classes = nn.Conv2d(widths[0], len(Label), 1)
 
     def forward(self, images: Tensor) -> Tensor:
         kept = []
@@ -61,12 +75,19 @@ class _Block(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, spread, spread, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, groups=max(1, outputs // 16), bias=False),
-            nn.BatchNorm2d(outputs), nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images)
+
+
+class SegmenterNetwork(nn.Module):
+    """Both nets, as they are saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where, self.what = UNet(WHERE_WIDTHS), UNet(WHAT_WIDTHS)
 
 
 class NetworkSegmenter:
@@ -74,7 +95,7 @@ class NetworkSegmenter:
 
     def __init__(self, weights: Path | str = WEIGHTS) -> None:
         try:
-            state = load_file(weights)
+            state: Mapping[str, Tensor] = load_file(weights)
         except (OSError, ValueError) as error:
             raise RobotError(
                 f"{weights} holds no segmenter ({error}); train one: python -m real_robot.train_segmenter"
@@ -95,26 +116,90 @@ class NetworkSegmenter:
         labels = self.labels(frame.rgb, frame.depth_m)
         return np.stack([np.uint8(255) * (labels == part) for part in (Label.OBJECT, Label.HAND)], axis=2)
 
-    def labels(self, rgb: npt.NDArray[np.uint8], depth_m: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    def labels(self, rgb: Rgb, depth_m: Depth) -> Labels:
         """(H, W) `Label` of an image (H, W, 3) and its depth (H, W), m, 0 where unknown."""
+        found = np.zeros(depth_m.shape, np.uint8)
         with torch.inference_mode():
-            scores = self._network(network_input(rgb, depth_m)[None])
-            fine = functional.interpolate(scores, size=depth_m.shape, mode="bilinear", align_corners=False)
-        labels = fine[0].argmax(0).numpy().astype(np.uint8)
-        for part in (Label.OBJECT, Label.HAND):
-            if (labels == part).mean() < LEAST_AREA:
-                labels[labels == part] = Label.BACKGROUND
-        return labels
+            whole = self._network.where(where_input(rgb, depth_m)[None])[0].softmax(0)
+        held = 1 - whole[Label.BACKGROUND].numpy()
+        window = window_about(held, depth_m.shape)
+        if window is None:
+            return found
+        middle_m = middle_of(held, depth_m)
+        with torch.inference_mode():
+            scores = self._network.what(what_input(rgb[window], depth_m[window], middle_m)[None])
+            fine = functional.interpolate(scores, depth_m[window].shape, mode="bilinear", align_corners=False)
+        found[window] = fine[0].argmax(0).numpy()
+        return cleaned(found, depth_m, middle_m)
 
 
-def network_input(rgb: npt.NDArray[np.uint8], depth_m: npt.NDArray[np.float32]) -> Tensor:
-    """(4, 168, 224) float32 of an image (H, W, 3) and its depth (H, W)."""
-    size = (WIDTH_PX, HEIGHT_PX)
-    if rgb.shape[:2] != size[::-1]:
-        rgb = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))
-        depth_m = np.asarray(
-            Image.fromarray(depth_m.astype(np.float32)).resize(size, Image.Resampling.NEAREST)
-        )
-    near = np.where(depth_m > 0, np.minimum(NEAR_M / np.maximum(depth_m, 1e-3), 3.0), 0.0)
-    stacked = np.concatenate([rgb.astype(np.float32) / 255, near[..., None].astype(np.float32)], axis=2)
-    return torch.from_numpy(np.ascontiguousarray(stacked.transpose(2, 0, 1)))
+def window_about(held: npt.NDArray[np.float32], size: tuple[int, ...]) -> Window | None:
+    """Rows and columns, of an image of `size`, about the piece of a coarse (h, w) that is held most probably.
+
+    None where nothing is held.
+    """
+    pieces, count = ndimage.label(held > HELD_SHARE, np.ones((3, 3)))
+    if not count:
+        return None
+    surest = int(np.argmax(ndimage.sum_labels(held, pieces, np.arange(1, count + 1))))
+    sides = ndimage.find_objects(pieces)[surest]
+    shares = [(side.stop - side.start) / whole for side, whole in zip(sides, held.shape, strict=True)]
+    part = min(1.0, max(LEAST_WINDOW, MARGIN * max(shares)))
+    window = []
+    for side, whole, pixels in zip(sides, held.shape, size, strict=True):
+        middle = min(max((side.start + side.stop) / 2 / whole, part / 2), 1 - part / 2)
+        window.append(slice(round((middle - part / 2) * pixels), round((middle + part / 2) * pixels)))
+    return window[0], window[1]
+
+
+def middle_of(held: npt.NDArray[np.float32], depth_m: Depth) -> float:
+    """Median depth, m, of what is probably held by a coarse (h, w); 0 where none is known."""
+    shape = held.shape
+    rows = (np.arange(shape[0]) + 0.5) * depth_m.shape[0] / shape[0]
+    columns = (np.arange(shape[1]) + 0.5) * depth_m.shape[1] / shape[1]
+    there = depth_m[rows.astype(np.int64)[:, None], columns.astype(np.int64)][held > HELD_SHARE]
+    there = there[there > 0]
+    return float(np.median(there)) if len(there) else 0.0
+
+
+def cleaned(labels: Labels, depth_m: Depth, middle_m: float) -> Labels:
+    """Without what is too far from the middle, small pieces off the largest, and specks."""
+    if middle_m > 0:
+        labels = np.where((depth_m > 0) & (np.abs(depth_m - middle_m) > REACH_M), np.uint8(0), labels)
+    pieces, count = ndimage.label(labels > 0, np.ones((3, 3)))
+    areas = np.bincount(pieces.ravel(), minlength=count + 1)
+    areas[0] = 0
+    labels[areas[pieces] < LEAST_PART * areas.max()] = Label.BACKGROUND
+    for part in (Label.OBJECT, Label.HAND):
+        if (labels == part).mean() < LEAST_AREA:
+            labels[labels == part] = Label.BACKGROUND
+    return labels
+
+
+def where_input(rgb: Rgb, depth_m: Depth) -> Tensor:
+    """(5, 84, 112) float32 of an image (H, W, 3) and its depth (H, W), m."""
+    rgb, depth_m = _resized(rgb, depth_m, WHERE_PX)
+    known = depth_m > 0
+    near = np.where(known, np.minimum(NEAR_M / np.maximum(depth_m, 1e-3), 3.0), 0.0)
+    return _stacked(rgb, near, known)
+
+
+def what_input(rgb: Rgb, depth_m: Depth, middle_m: float) -> Tensor:
+    """(5, 144, 192) float32 of a window and its depth, m, from that of what is held; 0 says that nobody knows it."""
+    rgb, depth_m = _resized(rgb, depth_m, WHAT_PX)
+    known = (depth_m > 0) & (middle_m > 0)
+    relief = np.where(known, np.clip((depth_m - middle_m) / RELIEF_M, -MOST_RELIEF, MOST_RELIEF), 0.0)
+    return _stacked(rgb, relief, known)
+
+
+def _resized(rgb: Rgb, depth_m: Depth, size: tuple[int, int]) -> tuple[Rgb, Depth]:
+    if rgb.shape[:2] == size[::-1]:
+        return rgb, depth_m
+    shown = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+    depth = Image.fromarray(depth_m.astype(np.float32)).resize(size, Image.Resampling.NEAREST)
+    return shown, np.asarray(depth)
+
+
+def _stacked(rgb: Rgb, depth: npt.NDArray[np.floating], known: npt.NDArray[np.bool_]) -> Tensor:
+    colours = rgb.astype(np.float32).transpose(2, 0, 1) / 255
+    return torch.from_numpy(np.concatenate([colours, depth[None], known[None]], dtype=np.float32))

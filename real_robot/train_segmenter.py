@@ -1,77 +1,83 @@
 """Trains the built-in segmenter on invented captures, and measures it on captures whose labels are known.
 
-    python -m real_robot.train_segmenter --minutes 15
-    python -m real_robot.train_segmenter --minutes 0 --captures my_captures
+    python -m real_robot.train_segmenter --take-minutes 8 --minutes 24
+    python -m real_robot.train_segmenter --captures my_captures
 
-Handovers are staged by the generator, photographed from where a hand-eye camera would be and from around, in front
-of their own room, another one, or nothing; a third of the pictures come without depth.
+Handovers are staged by the generator and photographed from where a hand-eye camera would be and from around; their
+pictures are kept in a folder, so that more can be added and training be repeated.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
-from scipy import ndimage
+from torch import Tensor
 from torch.nn import functional
 
 from h2rh_env import cli
-from h2rh_env.camera import HAND_EYE_CAMERA
 from h2rh_env.captures.load import load_capture
-from h2rh_env.captures.synthetic.generate import stage
-from h2rh_env.captures.synthetic.rig import RigCamera
-from h2rh_env.captures.synthetic.sensor import photograph
 from h2rh_env.errors import CaptureError
-from h2rh_env.geometry import SE3, look_at, rotation_from_euler_xyz, uniform_directions
 from h2rh_env.interface import Label
 
-from .segmenter_network import WEIGHTS, NetworkSegmenter, SegmenterNetwork, network_input
+from .segmenter_changes import Sample, changed
+from .segmenter_network import (
+    WEIGHTS,
+    WHAT_PX,
+    WHERE_PX,
+    NetworkSegmenter,
+    SegmenterNetwork,
+    what_input,
+    where_input,
+)
+from .segmenter_pictures import Pictures, take_pictures
 
-PICTURES_PER_STAGE = 16
-STAGING_SHARE = 0.3  # of the time
-BATCH, RATE = 16, 3e-3
-CLASS_WEIGHTS = (0.6, 1.6, 1.2)  # background, object, hand
-BRIGHTNESS = 0.23  # linear, of a picture's middle after exposure
-Images = npt.NDArray[np.uint8]
+SHARES = {"where": 0.2, "what": 0.8}  # of the time
+BATCH, RATE = 16, 2e-3
+CLASS_WEIGHTS = (0.7, 1.5, 1.3)  # background, object, hand
+CUT_CHANCE = 0.3  # of a picture whose arm is cut off, against one that shows the hand's end at the wrist
+MEMORY = 0.998  # of the mean over the weights of past steps, which is what is kept
+MIDDLE_OFF_M = 0.03  # by which the first net misjudges how far what is held is
 
 
 @dataclass(frozen=True)
 class Train:
-    """Staging, training and measuring within a budget of processor time."""
+    """Taking pictures, training and measuring, each within a budget of processor time."""
 
-    minutes: float = 15.0
-    """Processor time; 0 only measures."""
+    take_minutes: float = 0.0
+    """Processor time for pictures, added to those in the folder; another seed takes others."""
+    minutes: float = 0.0
+    """Processor time for training on every picture in the folder; 0 trains nothing."""
+    pictures: Path = Path("segmenter_pictures")
+    """Folder of the pictures."""
     seed: int = 0
     """Of the staged handovers and the training."""
     captures: Path | None = None
     """Folder of labelled captures, searched for everything that can be loaded, to measure on."""
     initial: Path | None = None
     """Weights to go on from."""
+    nets: tuple[Literal["where", "what"], ...] = ("where", "what")
+    """Which net to train: the one that finds what is held, or the one that tells object from hand, or both."""
     out: Path = WEIGHTS
     """File of the weights."""
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """rgb (N, H, W, 3) uint8, depth_m (N, H, W) float16, labels (N, H, W) uint8."""
-
-    rgb: Images
-    depth_m: npt.NDArray[np.float16]
-    labels: Images
-
-
 def main(command: Train) -> None:
     torch.manual_seed(command.seed)
+    if command.take_minutes > 0:
+        taken = take_pictures(command.seed, 60 * command.take_minutes)
+        taken.save(command.pictures / f"pictures-{command.seed}.npz")
+        print(f"{len(taken)} pictures taken", flush=True)
     if command.minutes > 0:
-        pictures = take_pictures(command.seed, 60 * STAGING_SHARE * command.minutes)
-        print(f"{len(pictures.rgb)} pictures", flush=True)
-        fit(pictures, 60 * (1 - STAGING_SHARE) * command.minutes, command.seed, command.initial, command.out)
+        pictures = Pictures.load(command.pictures)
+        print(f"training on {len(pictures)} pictures", flush=True)
+        train(pictures, 60 * command.minutes, command.seed, command.initial, command.out, command.nets)
     if command.captures is not None:
         segmenter = NetworkSegmenter(command.out)
         for with_depth in (True, False):
@@ -80,109 +86,109 @@ def main(command: Train) -> None:
             print(f"IoU on {count} images, {kind}: object {object_iou:.3f}, hand {hand_iou:.3f}")
 
 
-def take_pictures(seed: int, seconds: float) -> Pictures:
-    """As many as fit into the processor time."""
-    taken: list[tuple[Images, npt.NDArray[np.float16], Images]] = []
-    deadline, number = time.process_time() + seconds, 0
-    while time.process_time() < deadline or len(taken) < BATCH:
-        number += 1
-        rng = np.random.default_rng([seed, number])
-        try:
-            taken += _photographed(int(rng.integers(1 << 31)), rng)
-        except CaptureError:  # this object does not go into this hand
-            continue
-    return Pictures(*(np.stack(part) for part in zip(*taken, strict=True)))
-
-
-def _photographed(
-    seed: int, rng: np.random.Generator
-) -> Iterator[tuple[Images, npt.NDArray[np.float16], Images]]:
-    scene = stage(seed)
-    centre = scene.object_mesh.vertices.mean(axis=0)
-    for k in range(PICTURES_PER_STAGE):
-        if k % 4:
-            world_from_camera = _hand_eye(centre, rng)
-        else:
-            world_from_camera = scene.rig[rng.integers(len(scene.rig))].world_from_camera
-        camera = RigCamera(
-            "hand-eye", HAND_EYE_CAMERA, world_from_camera, 1.0, np.exp(rng.normal(0, 0.06, 3))
-        )
-        picture = scene.studio.picture(HAND_EYE_CAMERA, world_from_camera)
-        if not (picture.labels == Label.OBJECT).any():
-            continue
-        middle = float(np.percentile(picture.linear.mean(axis=2), 60))
-        exposure = np.full(3, BRIGHTNESS * np.exp(rng.normal(0, 0.35)) / max(middle, 1e-3))
-        view = photograph(picture, exposure, camera, rng)
-        yield view.rgb, view.depth_m.astype(np.float16), view.labels
-
-
-def _hand_eye(centre: npt.NDArray[np.float64], rng: np.random.Generator) -> SE3:
-    """Above the table, 0.3 to 1.1 m from the object, looking more or less at it."""
-    away = uniform_directions(rng, 1)[0]
-    away[2] = abs(away[2]) if centre[2] < 0.3 else max(away[2], -0.3)
-    seen = look_at(centre + rng.uniform(0.3, 1.1) * away / np.linalg.norm(away), centre)
-    shaken = rotation_from_euler_xyz(np.array([*rng.normal(0, 0.12, 2), rng.normal(0, 0.4)]))
-    return seen @ SE3(shaken, np.zeros(3))
-
-
-def fit(pictures: Pictures, seconds: float, seed: int, initial: Path | None, out: Path) -> None:
-    """Trains for the processor time given, with a rate that falls to nothing, and saves the weights."""
-    rng, network = np.random.default_rng(seed), SegmenterNetwork()
+def train(
+    pictures: Pictures,
+    seconds: float,
+    seed: int,
+    initial: Path | None,
+    out: Path,
+    nets: Sequence[str] = tuple(SHARES),
+) -> None:
+    """Trains the nets for the processor time given in all, and saves both with half their bits."""
+    network = SegmenterNetwork()
     if initial is not None:
         network.load_state_dict(load_file(initial))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
-    weights, began, losses = torch.tensor(CLASS_WEIGHTS), time.process_time(), []
+    for net in nets:
+        close, share = net == "what", SHARES[net] / sum(SHARES[name] for name in nets)
+        fit(
+            getattr(network, net),
+            pictures.of(close),
+            close,
+            share * seconds,
+            np.random.default_rng([seed, close]),
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: _stored(value) for name, value in network.state_dict().items()}, out)
+
+
+def fit(
+    net: torch.nn.Module, pictures: Pictures, close: bool, seconds: float, rng: np.random.Generator
+) -> None:
+    """Trains a net for the processor time given, with a rate that falls to nothing; it ends with its mean weights.
+
+    Args:
+        close: whether it is the net that sees windows.
+    """
+    net.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-3)
+    mean = {name: value.clone() for name, value in net.state_dict().items()}
+    began, losses = time.process_time(), []
     while (done := (time.process_time() - began) / seconds) < 1:
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, 20 * done + 0.05) * 0.5 * (1 + np.cos(np.pi * done))
-        images, labels = _batch(pictures, rng)
-        loss = functional.cross_entropy(network(images), labels, weights)
+        images, labels = _batch(pictures, close, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = net(images)
+        loss = loss_of(scores.float(), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-        if len(losses) % 50 == 0:
-            print(f"{100 * done:3.0f} %  step {len(losses)}  loss {np.mean(losses[-50:]):.3f}", flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), out)
+        _remember(mean, net.state_dict(), min(MEMORY, 1 - 1 / len(losses)))
+        if len(losses) % 100 == 0:
+            name = "what" if close else "where"
+            print(
+                f"{name} {100 * done:3.0f} %  step {len(losses)}  loss {np.mean(losses[-100:]):.3f}",
+                flush=True,
+            )
+    net.load_state_dict(mean)
 
 
-def _batch(pictures: Pictures, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs (B, 4, H, W) and labels (B, H/2, W/2), each picture changed at random."""
+def loss_of(scores: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, plus what object and hand lack of a full (soft) Dice score.
+
+    Args:
+        scores: (B, 3, h, w), enlarged to the labels' size.
+        labels: (B, H, W) int64.
+    """
+    fine = functional.interpolate(scores, size=labels.shape[1:], mode="bilinear", align_corners=False)
+    parts = fine.softmax(dim=1)[:, 1:]
+    truth = functional.one_hot(labels, len(Label)).movedim(3, 1)[:, 1:]
+    overlap, total = (parts * truth).sum(dim=(0, 2, 3)), (parts + truth).sum(dim=(0, 2, 3))
+    dice = (2 * overlap + 1) / (total + 1)
+    return functional.cross_entropy(fine, labels, torch.tensor(CLASS_WEIGHTS)) + (1 - dice).mean()
+
+
+def _stored(value: Tensor) -> Tensor:
+    return (value.half() if value.is_floating_point() else value).contiguous()
+
+
+def _remember(mean: dict[str, Tensor], now: dict[str, Tensor], memory: float) -> None:
+    for name, value in now.items():
+        if value.is_floating_point():
+            mean[name].lerp_(value, 1 - memory)
+        else:
+            mean[name].copy_(value)
+
+
+def _batch(pictures: Pictures, close: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Inputs (B, 5, H, W) and labels (B, H, W), each picture changed at random."""
     images, labels = [], []
-    for number, other in rng.integers(len(pictures.rgb), size=(BATCH, 2)):
-        rgb, depth = pictures.rgb[number].astype(np.float32), pictures.depth_m[number].astype(np.float32)
-        label = pictures.labels[number]
-        rgb, depth = _another_background(rgb, depth, label, pictures, other, rng)
-        rgb = rgb * np.exp(rng.normal(0, 0.15, 3)) * np.exp(rng.normal(0, 0.2)) + rng.normal(0, 8)
-        if rng.random() < 0.3:
-            rgb = ndimage.gaussian_filter(rgb, (*[rng.uniform(0.3, 1.5)] * 2, 0))
-        if rng.random() < 0.33:
-            depth = np.zeros_like(depth)
-        if rng.random() < 0.5:
-            rgb, depth, label = rgb[:, ::-1], depth[:, ::-1], label[:, ::-1]
-        images.append(network_input(np.clip(rgb, 0, 255).astype(np.uint8), depth))
-        labels.append(torch.from_numpy(label[::2, ::2].astype(np.int64)))
-    return torch.stack(images), torch.stack(labels)
+    chance = np.where(pictures.cut, CUT_CHANCE, 1.0)
+    for number in rng.choice(len(pictures), BATCH, p=chance / chance.sum()):
+        sample = changed(pictures, int(number), WHAT_PX if close else WHERE_PX, rng)
+        images.append(_input(sample, close, rng))
+        labels.append(torch.from_numpy(sample.labels.astype(np.int64)))
+    return torch.stack(images).contiguous(memory_format=torch.channels_last), torch.stack(labels)
 
 
-def _another_background(
-    rgb: npt.NDArray[np.float32], depth: npt.NDArray[np.float32], label: Images, pictures: Pictures, other: int,
-    rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:  # fmt: skip
-    """Half of the pictures keep theirs; the others get another one's, a plain colour, or black without depth."""
-    kind, behind = rng.random(), (label == Label.BACKGROUND)
-    if kind < 0.5:
-        return rgb, depth
-    if kind < 0.75:
-        elsewhere = pictures.labels[other] == Label.BACKGROUND
-        use = behind & elsewhere
-        rgb = np.where(use[..., None], pictures.rgb[other], rgb)
-        return rgb, np.where(use, np.maximum(pictures.depth_m[other], depth), depth).astype(np.float32)
-    colour = np.zeros(3) if kind < 0.85 else rng.uniform(0, 255, 3)
-    far = 0.0 if kind < 0.85 else float(depth.max()) + 0.2
-    rgb = np.where(behind[..., None], colour + rng.normal(0, 3, rgb.shape), rgb)
-    return rgb.astype(np.float32), np.where(behind, np.float32(far), depth)
+def _input(sample: Sample, close: bool, rng: np.random.Generator) -> Tensor:
+    rgb = sample.rgb.astype(np.uint8)
+    if not close:
+        return where_input(rgb, sample.depth)
+    held = sample.depth[(sample.labels > 0) & (sample.depth > 0)]
+    middle = float(np.median(held)) + rng.normal(0, MIDDLE_OFF_M) if len(held) else 0.0
+    return what_input(rgb, sample.depth, max(0.0, middle))
 
 
 def measure(segmenter: NetworkSegmenter, folder: Path, with_depth: bool) -> tuple[float, float, int]:
