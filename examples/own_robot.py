@@ -38,6 +38,9 @@ class MyArm:
     def stop(self):
         self.goal = None
 
+    def follows(self, way):
+        return all(self.is_reachable(pose) for pose in way)
+
     def is_reachable(self, world_from_gripper):
         return True  # ask your inverse kinematics
 

@@ -91,6 +91,12 @@ def slerp(start: Array, end: Array, fraction: float) -> Array:
     return start @ Rotation.from_rotvec(fraction * turn).as_matrix()
 
 
+def between(start: SE3, end: SE3, fraction: float) -> SE3:
+    """The pose at a fraction of the straight way, turning evenly; 0 gives `start`, 1 gives `end`."""
+    way = end.translation - start.translation
+    return SE3(slerp(start.rotation, end.rotation, fraction), start.translation + fraction * way)
+
+
 def angle_between(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     """Angle between vectors (..., 3), rad in [0, pi]; accurate near both ends (Kahan)."""
     u, v = np.asarray(a, np.float64), np.asarray(b, np.float64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,11 @@ from .segmentation import checked_masks
 from .trial_log import TrialLog
 from .way_round import way_round
 
+Found = TypeVar("Found")
 REST_MPS = 0.002
 REST_M = 0.001
 PROGRESS_MPS = 1e-4
+WIDER_RAD = np.radians(10)  # every second way round of a trial, as one that is too small leads back
 STATES = 500  # kept, so that a late frame still finds where the arm was: 4 s at 125 Hz
 
 
@@ -48,6 +52,7 @@ class ControlLoop:
         self._masks: npt.NDArray[np.uint8] = np.zeros((1, 1, 2), np.uint8)
         self._next_s = self._hand_s = self._object_s = devices.clock.now()
         self._seen: SeenSurroundings | None = None
+        self._ways_round = 0
         self.keep_off_object, self.leaving = True, False
         self.sweep_to: SE3 | None = None
 
@@ -98,7 +103,9 @@ class ControlLoop:
         offset, here = self._devices.gripper_from_camera, self._guard.setpoint
         goal = here @ offset @ camera_from_next @ offset.inverse()
         pivot = np.median(self._object.points, axis=0) if len(self._object.points) else goal.translation
-        found = way_round(here, goal, pivot, self._devices.arm.ease)
+        arm, least_rad = self._devices.arm, self._ways_round // 2 * WIDER_RAD
+        self._ways_round += 1
+        found = way_round(here, goal, pivot, arm.ease, arm.follows, least_rad)
         if found is None:
             return Decision(Verdict.HOLD, f"{OUT_OF_REACH}, nor a way round")
         asked = Recording(self._surroundings())
@@ -111,10 +118,11 @@ class ControlLoop:
         It is the set point's own where no such advance is found.
         """
         declared, standoff_m = self.setpoint, self._config.standoff_m
-        found = aligned(
+        search = aligned(
             declared, self._object.points, self._hand.points, standoff_m, self._config.clearance_m,
-            self._devices.arm.is_reachable,
+            self._devices.arm.follows,
         )  # fmt: skip
+        found = _finished(search, lambda: self.tick(None))
         self._log.write("aligned", declared=declared, pregrasp=found and found.world_from_pregrasp)
         return found or Advance(declared, standoff_m)
 
@@ -234,3 +242,14 @@ class ControlLoop:
         if decision.verdict is Verdict.STOP:
             raise TrialStopped(decision.reason)
         return decision
+
+
+def _finished(search: Generator[None, None, Found], meanwhile: Callable[[], object]) -> Found:
+    """What a search comes to; `meanwhile` is called at each of its yields."""
+    while True:
+        try:
+            next(search)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
+        meanwhile()

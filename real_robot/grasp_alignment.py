@@ -6,7 +6,7 @@ whether to turn about the approach or to step aside first. The guard judges ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from h2rh_env.clearance import SWEEP_MARGIN_M, Clearance, swept_hits
-from h2rh_env.geometry import SE3, Array
+from h2rh_env.geometry import SE3, Array, between
 from h2rh_env.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
 
 TURNS_RAD = np.radians(np.arange(-90, 91, 10))
@@ -25,7 +25,8 @@ GAP_M = 0.004  # between a finger or the palm and what was measured, which is 5 
 HAND_GAPS_M = (0.012, 0.004)  # wished and least, beyond the guard's: nearer, more of a hand shows
 LEAST_POINTS = 4
 TURN_COST, STEP_COST, BITE_COST = 1 / np.radians(60), 1 / 0.05, 1 / 0.02
-ASKED_PARTS = (1.0, 0.0, 0.75, 0.5, 0.25)  # of an advance, within reach
+PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of each of both ways, which are asked about
+ASKED_AT_ONCE = 8
 MOST_ASKED = 600  # of the best, until one keeps off the hand and can be reached
 
 
@@ -52,18 +53,18 @@ def aligned(
     hand_points: Array,
     standoff_m: float,
     clearance_m: float,
-    is_reachable: Callable[[SE3], bool],
-) -> Advance | None:
+    follows: Callable[[Sequence[SE3]], bool],
+) -> Generator[None, None, Advance | None]:
     """The advance that closes on the object with the least turn and step aside; None where no one does.
 
     Where none keeps off the hand within reach as the object is approached now, it is approached from a little
-    further around.
+    further around. This may take seconds, so it yields every few milliseconds, for whoever holds an arm meanwhile.
 
     Args:
         world_from_pregrasp: as the policy declared it.
         object_points: (P, 3), m, and hand_points (Q, 3), in the world, as measured.
         standoff_m: of the pre-grasp pose from the grasp; clearance_m: of the gripper's origin from the hand.
-        is_reachable: asked about both ends of the advance.
+        follows: of the arm; asked about the way from there to the end of the advance.
     """
     hand = Clearance(hand_points)
 
@@ -72,19 +73,29 @@ def aligned(
         return (
             float(hand.distance(end.translation)) >= clearance_m + gap_m
             and not swept_hits(hand_points, begin, advance.length_m, SWEEP_MARGIN_M + gap_m).any()
-            and all(
-                is_reachable(ahead(begin, part * advance.length_m)) for part in (1.0, 0.75, 0.5, 0.25, 0.0)
-            )
+            and follows(_way(world_from_pregrasp, advance))
         )
 
     for ring in _rings(world_from_pregrasp, standoff_m):
-        found = [pair for pose in ring for pair in _advances(pose, object_points, standoff_m)]
+        found: list[tuple[float, Advance]] = []
+        for pose in ring:
+            for advances in _advances(pose, object_points, standoff_m):
+                found += advances
+                yield
         found.sort(key=lambda pair: pair[0])
         for gap_m in HAND_GAPS_M:
-            for _, advance in found[:MOST_ASKED]:
+            for number, (_, advance) in enumerate(found[:MOST_ASKED]):
                 if is_open(advance, gap_m):
                     return advance
+                if number % ASKED_AT_ONCE == 0:
+                    yield
     return None
+
+
+def _way(here: SE3, advance: Advance) -> list[SE3]:
+    """From where the gripper is to the end of an advance."""
+    begin, end = advance.world_from_pregrasp, advance.world_from_grasp
+    return [*(between(here, begin, part) for part in PARTS), *(between(begin, end, part) for part in PARTS)]
 
 
 def _rings(world_from_pregrasp: SE3, standoff_m: float) -> Iterator[list[SE3]]:
@@ -99,8 +110,8 @@ def _rings(world_from_pregrasp: SE3, standoff_m: float) -> Iterator[list[SE3]]:
 
 def _advances(
     world_from_pregrasp: SE3, object_points: Array, standoff_m: float
-) -> Iterator[tuple[float, Advance]]:
-    """Advances that close on the object, each with its cost."""
+) -> Iterator[list[tuple[float, Advance]]]:
+    """Advances that close on the object, each with its cost; a list for each turn and bite."""
     points = world_from_pregrasp.inverse().apply(object_points)
     for turn in TURNS_RAD:
         c, s = np.cos(turn), np.sin(turn)
@@ -112,9 +123,11 @@ def _advances(
                 + STEP_COST * np.linalg.norm(shifts, axis=1)
                 + BITE_COST * (BITES_M[0] - bite)
             )
-            for cost, shift, reach in zip(costs, shifts, reaches, strict=True):
-                aside = turned @ np.array([*shift, reach - standoff_m])
-                yield float(cost), Advance(world_from_pregrasp @ SE3(turned, aside), standoff_m)
+            asides = [
+                np.array([*shift, reach - standoff_m]) for shift, reach in zip(shifts, reaches, strict=True)
+            ]
+            poses = [world_from_pregrasp @ SE3(turned, turned @ aside) for aside in asides]
+            yield [(float(cost), Advance(pose, standoff_m)) for cost, pose in zip(costs, poses, strict=True)]
 
 
 def _closing(points: Array, bite_m: float) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ The world frame is the arm's base frame; the gripper frame is the grasp frame of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol, Self
@@ -117,6 +117,9 @@ class Arm(_Device, Protocol):
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         """Whether joints exist for this pose, on the branch the arm is on and away from singularities."""
+
+    def follows(self, way: Sequence[SE3]) -> bool:
+        """Whether the arm can go from where it is through all of these poses, near one another, as `is_reachable`."""
 
     def ease(self, world_from_gripper: SE3) -> float:
         """Part of the allowed speed at this pose: 1, less near a singularity, 0 where the arm can't be."""

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from h2rh_env.clearance import swept_hits
 from h2rh_env.errors import RobotError
-from h2rh_env.geometry import SE3, Array, look_at, rotation_angle, rotation_from_euler_xyz, slerp
+from h2rh_env.geometry import SE3, Array, between, look_at, rotation_angle, rotation_from_euler_xyz
 from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import STANDOFF_M
@@ -192,10 +192,7 @@ def _follow(
     turn = rotation_angle(before.rotation.T @ after.rotation)
     steps = max(1, math.ceil(max(float(np.linalg.norm(way)) / STEP_M, turn / STEP_RAD)))
     for k in range(steps + 1):
-        part = k / steps
-        pose = base_from_world @ SE3(
-            slerp(before.rotation, after.rotation, part), before.translation + part * way
-        )
+        pose = base_from_world @ between(before, after, k / steps)
         following = nearest_joints(arm, (pose @ tcp_from_flange).matrix, joints)
         if following is None or np.abs(following - joints).max() > BRANCH_RAD:
             return None

@@ -7,7 +7,7 @@ Faults are set as attributes while a session runs.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -96,6 +96,9 @@ class SimulatedArm:
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return float(np.linalg.norm(world_from_gripper.translation - self._start)) < REACH_M
+
+    def follows(self, way: Sequence[SE3]) -> bool:
+        return all(self.is_reachable(pose) for pose in way)
 
     def ease(self, world_from_gripper: SE3) -> float:
         return 1.0

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,9 @@ CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 20.0
 SLOW_CONDITION, STOP_CONDITION = 17.0, 30.0  # MoveIt Servo's defaults
 MAX_TURN_OF_JOINTS_RAD = 2.0  # a pose that needs more is on another branch, which a straight way cannot reach
+MAX_TURN_ON_WAY_RAD = (
+    0.8  # from one pose of a way to the next; more is another branch, or a singularity between
+)
 SAME_ARM_M = 0.02  # a calibrated arm differs from its data sheet by millimetres, a UR5 from a UR5e by 0.07 m
 SAFETY_BITS = {2: Safety.PROTECTIVE_STOP, 4: Safety.PROTECTIVE_STOP, 5: Safety.EMERGENCY_STOP,
                6: Safety.EMERGENCY_STOP, 7: Safety.EMERGENCY_STOP, 8: Safety.FAULT, 9: Safety.FAULT,
@@ -120,11 +124,24 @@ class UR5Arm:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._read_only or self.ease(world_from_gripper) > 0
 
+    def follows(self, way: Sequence[SE3]) -> bool:
+        if self._read_only:
+            return True
+        joints = np.array(self._newest["joints"])
+        for pose in way:
+            following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
+            if following is None or self._ease(pose, following) == 0:
+                return False
+            joints = following
+        return True
+
     def ease(self, world_from_gripper: SE3) -> float:
         """1 away from singularities, falling to 0 where the arm must not go, and 0 out of reach."""
-        joints = self._joints(world_from_gripper)
-        if joints is None:
-            return 0.0
+        now = np.array(self._newest["joints"])
+        joints = self._joints(world_from_gripper, now, MAX_TURN_OF_JOINTS_RAD)
+        return 0.0 if joints is None else self._ease(world_from_gripper, joints)
+
+    def _ease(self, world_from_gripper: SE3, joints: Array) -> float:
         base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
         condition = condition_number(self._model(), joints, base_from_tcp)
         return min(1.0, max(0.0, (STOP_CONDITION - condition) / (STOP_CONDITION - SLOW_CONDITION)))
@@ -152,14 +169,13 @@ class UR5Arm:
                 str(error)
             )  # the process is gone or was killed: the controller's watchdog halts the arm
 
-    def _joints(self, world_from_gripper: SE3) -> Array | None:
-        """For a pose, on the branch the arm is on; None if there are none."""
+    def _joints(self, world_from_gripper: SE3, near: Array, most_rad: float) -> Array | None:
+        """For a pose, on the branch of joints `near` (6,), none turned by more than `most_rad`; None if none are."""
         base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
         if not np.isfinite(base_from_tcp).all():
             return None
-        now = np.array(self._newest["joints"])
-        joints = nearest_joints(self._model(), base_from_tcp @ np.linalg.inv(self._flange_from_tcp), now)
-        if joints is None or np.abs(joints - now).max() > MAX_TURN_OF_JOINTS_RAD:
+        joints = nearest_joints(self._model(), base_from_tcp @ np.linalg.inv(self._flange_from_tcp), near)
+        if joints is None or np.abs(joints - near).max() > most_rad:
             return None
         return joints
 

@@ -6,38 +6,46 @@ little further around the object still sees it in the middle and as large, so a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from h2rh_env.geometry import SE3, Array, slerp
+from h2rh_env.geometry import SE3, Array, between
 
-TILTS_RAD = np.radians([10, 20, 30, 40])
+TILTS_RAD = np.radians([10, 20, 30, 40, 50, 60])
+MOST_LEAST_RAD = np.radians(40)
 DIRECTIONS = 12
 LEAST_EASE = 0.3  # where the way ends; on the way it may be less
-SAMPLES = 4
+PARTS = (0.25, 0.5, 0.75, 1.0)  # of the way, which are asked about
 
 
-def way_round(here: SE3, goal: SE3, pivot_world: Array, ease: Callable[[SE3], float]) -> SE3 | None:
+def way_round(
+    here: SE3,
+    goal: SE3,
+    pivot_world: Array,
+    ease: Callable[[SE3], float],
+    follows: Callable[[Sequence[SE3]], bool],
+    least_rad: float = 0.0,
+) -> SE3 | None:
     """The goal turned about a point (3,) by the least angle at which the arm reaches it, and all of the way there.
 
     Args:
         here, goal: `world_from_gripper`.
-        ease: of a pose, 0 out of reach; see `Arm.ease`.
+        ease, follows: of the arm; see `interfaces.Arm`.
+        least_rad: turns by at least this, where smaller ones led nowhere.
 
     Returns:
-        None where there is none within 40 degrees.
+        None where there is none within 60 degrees.
     """
     about = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
-    for tilt in TILTS_RAD:
+    for tilt in TILTS_RAD[min(least_rad, MOST_LEAST_RAD) <= TILTS_RAD]:
         axes = np.stack([np.cos(about), np.sin(about), np.zeros(DIRECTIONS)], axis=1) @ goal.rotation.T
         turned = [_turned(goal, pivot_world, tilt * axis) for axis in axes]
         turned.sort(key=lambda pose: float(np.linalg.norm(pose.translation - here.translation)))
         for pose in turned:
-            if ease(pose) >= LEAST_EASE and all(
-                ease(_between(here, pose, k / SAMPLES)) > 0 for k in range(1, SAMPLES)
-            ):
+            way = [between(here, pose, part) for part in PARTS]
+            if ease(pose) >= LEAST_EASE and follows(way):
                 return pose
     return None
 
@@ -45,8 +53,3 @@ def way_round(here: SE3, goal: SE3, pivot_world: Array, ease: Callable[[SE3], fl
 def _turned(pose: SE3, pivot: Array, turn: Array) -> SE3:
     rotation = Rotation.from_rotvec(turn).as_matrix()
     return SE3(rotation @ pose.rotation, pivot + rotation @ (pose.translation - pivot))
-
-
-def _between(start: SE3, end: SE3, part: float) -> SE3:
-    way = end.translation - start.translation
-    return SE3(slerp(start.rotation, end.rotation, part), start.translation + part * way)
