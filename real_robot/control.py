@@ -109,7 +109,7 @@ class ControlLoop:
         if found is None:
             return Decision(Verdict.HOLD, f"{OUT_OF_REACH}, nor a way round")
         asked = Recording(self._surroundings())
-        decision = self._guard.admit(found, asked)
+        decision = self._guard.admit_new(found, asked)
         return self._decided("way round", decision, goal=found, answers=asked.answers)
 
     def aligned(self) -> Advance:

@@ -152,15 +152,20 @@ class MotionGuard:
         camera_from_next_camera, score = decode_action(raw)
         self._jumps = self._jumps + 1 if (np.abs(raw[:6]) > ACTION_LIMIT).any() else 0
         goal = self.setpoint @ gripper_from_camera @ camera_from_next_camera @ gripper_from_camera.inverse()
-        decision = self.admit(goal, surroundings)
-        if decision.world_from_gripper and not surroundings.is_allowed(decision.world_from_gripper):
-            decision = Decision(Verdict.HOLD, "the controller's safety limits forbid the goal")
+        decision = self.admit_new(goal, surroundings)
         if self._jumps > self._config.max_jumps:
             decision = Decision(Verdict.HOLD, f"{self._jumps} actions in a row beyond the action space")
         self._refusals = 0 if decision.verdict is Verdict.GO else self._refusals + 1
         if self._refusals >= self._config.max_refusals:
             return self._stop(f"{self._refusals} actions in a row were refused; the last: {decision.reason}")
         return Decision(decision.verdict, decision.reason, decision.world_from_gripper, score)
+
+    def admit_new(self, goal: SE3, surroundings: Surroundings) -> Decision:
+        """Judges a goal that the controller has not been asked about; at rest, as that may take a while."""
+        decision = self.admit(goal, surroundings)
+        if decision.world_from_gripper and not surroundings.is_allowed(decision.world_from_gripper):
+            return Decision(Verdict.HOLD, "the controller's safety limits forbid the goal")
+        return decision
 
     def admit(self, goal: SE3, surroundings: Surroundings) -> Decision:
         """Judges a goal, `world_from_gripper`; one too far is cut short on the straight way to it."""

@@ -37,13 +37,11 @@ LEAST_CLEARANCE_M = 0.3  # of a start from hand and object
 MOST_CONDITION = 15.0
 LEAST_ELBOW_M = 0.2  # above the base, and so above the table it stands on
 STEP_M, STEP_RAD, BRANCH_RAD = 0.02, 0.1, 0.5
-ABOUT_RAD = tuple(
-    math.radians(t) for t in range(0, 360, 45)
-)  # axes across the approach, and by how much about them
-TILTS_RAD = tuple(math.radians(t) for t in (20, 40, 60))
+ABOUT_RAD = tuple(math.radians(t) for t in range(0, 360, 45))  # axes across the approach,
+TILTS_RAD = tuple(math.radians(t) for t in (20, 40, 60))  # and turns about each of them
 OFFSETS_M = ((0.15, 0.3), (-0.15, -0.3))  # along each of them: to the contact, and back
 MOST_RISE = 0.3  # of a way to take it, per metre
-LEAST_ROOM = 0.2
+LEAST_ROOM = 0.2  # part of the poses on such ways
 MOST_TURN_RAD = 1.0  # of a joint from one of them to the next
 TRIES = 150
 

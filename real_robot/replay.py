@@ -119,7 +119,7 @@ def _decide(guard: MotionGuard, gripper_from_camera: SE3, entry: dict[str, Any])
     if entry["kind"] == "action":
         return guard.admit_action(_array(entry["action"]), gripper_from_camera, _Recorded(entry["answers"]))
     if entry["kind"] == "way round":
-        return guard.admit(_pose(entry["goal"]), _Recorded(entry["answers"]))
+        return guard.admit_new(_pose(entry["goal"]), _Recorded(entry["answers"]))
     if entry["kind"] == "tick":
         goal = None if entry["goal"] is None else _pose(entry["goal"])
         surroundings = _Recorded(entry["answers"])

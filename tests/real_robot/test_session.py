@@ -356,3 +356,23 @@ def test_a_pocket_out_of_reach_is_gone_round_and_replays(scene, start, homing, r
     assert any(entry["kind"] == "way round" and entry["verdict"] == "go" for entry in read_log(log))
     assert np.linalg.norm(measured_positions(log) - pocket, axis=1).min() > 0.025
     assert replay(log).differing_lines == ()
+
+
+def test_the_controller_is_asked_about_a_way_round_too(scene, start, homing, rasteriser, log):
+    devices = simulated_devices(scene, start, rasteriser)
+    way = scene.grasp.pregrasp().translation - start.translation
+    pocket = start.translation + way / 2
+
+    def ease(pose):
+        return float(np.linalg.norm(pose.translation - pocket) > 0.03)
+
+    def off_the_line_m(pose):
+        return np.linalg.norm(np.cross(pose.translation - start.translation, way)) / np.linalg.norm(way)
+
+    devices.arm.ease, devices.arm.is_reachable = ease, lambda pose: ease(pose) > 0
+    devices.arm.is_allowed = lambda pose: off_the_line_m(pose) < 0.005
+    result = run_trial(homing, "homing", devices, CONFIG, log, scene=scene)
+    assert result.outcome is Outcome.STOPPED
+    rounds = [entry["reason"] for entry in read_log(log) if entry["kind"] == "way round"]
+    assert set(rounds) == {"the controller's safety limits forbid the goal"}
+    assert replay(log).differing_lines == ()
