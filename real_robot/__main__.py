@@ -149,6 +149,8 @@ class Table2:
     """Of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
     seed: int = 0
     """Of starts and policies."""
+    config: Path | None = None
+    """JSON file of limits and thresholds; {"align_grasp": false} advances straight, as the paper's does."""
     logs: Path = Path("robot_trials/table2")
     """Folder for the logs."""
 
@@ -206,7 +208,7 @@ def run_table2(command: Table2) -> int:
     scenes = [HandoverScene.load(folder) for folder in scene_folders(command.scenes)]
     trials = table2(
         command.policy or POLICIES, scenes, command.devices, command.segmenter, command.objects, command.givers,
-        seed=command.seed, logs=command.logs,
+        seed=command.seed, logs=command.logs, config=_config(command.config),
     )  # fmt: skip
     print(table2_text(trials))
     return 0

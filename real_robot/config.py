@@ -89,6 +89,9 @@ class RobotConfig:
 
     standoff_m: float = STANDOFF_M
     """s: length of the straight advance after the policy has declared (Eq. 7)."""
+    align_grasp: bool = True
+    """Before it advances, the gripper aligns with what was measured of object and hand; without, it goes straight
+    ahead from the declared pose, as the paper's does."""
     further_advances: int = 2
     """A blocked advance is tried so many times more, from where the hand leaves a way; the time is not part of
     `budget_s`, as each of them ends by itself."""
@@ -159,13 +162,16 @@ class RobotConfig:
 
 
 def _check_field(name: str, value: Any) -> None:
-    """Numbers are finite and positive, vectors three finite numbers, addresses text."""
+    """Numbers are finite and positive, vectors three finite numbers, addresses text, choices true or false."""
     if name == "arm_host":
         if not isinstance(value, str) or not value:
             raise RobotError(f"arm_host must be an address such as '192.168.1.10'; got {value!r}")
     elif name.startswith("workspace"):
         if not (isinstance(value, tuple) and len(value) == 3 and all(map(_is_finite, value))):
             raise RobotError(f"{name} must be three finite numbers, m; got {value!r}")
+    elif name == "align_grasp":
+        if not isinstance(value, bool):
+            raise RobotError(f"align_grasp must be true or false; got {value!r}")
     elif not (_is_finite(value) and value > 0):
         raise RobotError(f"{name} must be a finite number above 0; got {value!r}")
 

@@ -115,9 +115,11 @@ class ControlLoop:
     def aligned(self) -> Advance:
         """The straight advance from near the set point that closes on the object as it was measured.
 
-        It is the set point's own where no such advance is found.
+        It is the set point's own where no such advance is found, or none is wanted.
         """
         declared, standoff_m = self.setpoint, self._config.standoff_m
+        if not self._config.align_grasp:
+            return Advance(declared, standoff_m)
         search = aligned(
             declared, self._object.points, self._hand.points, standoff_m, self._config.clearance_m,
             self._devices.arm.follows,

@@ -12,7 +12,15 @@ from scipy.spatial.transform import Rotation
 
 from h2rh_env.clearance import swept_hits
 from h2rh_env.errors import RobotError
-from h2rh_env.geometry import SE3, Array, between, look_at, rotation_angle, rotation_from_euler_xyz
+from h2rh_env.geometry import (
+    SE3,
+    Array,
+    between,
+    look_at,
+    rotation_angle,
+    rotation_from_euler_xyz,
+    uniform_directions,
+)
 from h2rh_env.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.handover_scene import HandoverScene
 from h2rh_env.interface import STANDOFF_M
@@ -27,11 +35,11 @@ POSITIONS = {
     "top": (0.0, 0.12),
     "bottom": (0.0, -0.12),
 }  # of the object, m: sideways and upwards, as the arm sees it
-REACH_M = (0.46, 0.54, 0.62, 0.70, 0.78, 0.86)  # of the object from the base
-HEIGHT_M = (-0.06, 0.06, 0.18, 0.30, 0.40, 0.52)
-TURNS_RAD = tuple(math.radians(t) for t in (0, 20, -20, 45, -45, 80, -80, 120, -120, 180))
+REACH_M = (0.42, 0.52, 0.62, 0.74, 0.86)  # of the object from the base
+HEIGHT_M = (-0.30, -0.15, 0.0, 0.15, 0.30, 0.45)
+TURNS_RAD = tuple(math.radians(t) for t in (0, 20, -20, 40, -40, 60, -60, 80, -80, 100, -100, 120, -120, 180))
 START_M = (0.5, 0.68)  # from the object
-START_CONE_RAD = math.radians(40)  # about the way back from the grasp
+START_CONE_RAD = math.radians(75)  # about the way back from the grasp
 JITTER_RAD = math.radians(8)
 LEAST_CLEARANCE_M = 0.3  # of a start from hand and object
 MOST_CONDITION = 15.0
@@ -152,8 +160,7 @@ def _start(scene: HandoverScene, rng: np.random.Generator) -> SE3:
     """Looking at the object, more or less, from somewhere behind the pre-grasp pose."""
     back = -_grasp(scene).rotation[:, 2]
     while True:
-        away = back + rng.normal(0, 0.5, 3)
-        away /= np.linalg.norm(away)
+        away = uniform_directions(rng, 1)[0]
         if float(away @ back) > math.cos(START_CONE_RAD):
             break
     eye = scene.object_centre + rng.uniform(*START_M) * away

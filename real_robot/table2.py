@@ -105,13 +105,14 @@ def table2(
     seed: int = 0,
     logs: Path = Path("robot_trials/table2"),
     out: Path | None = None,
+    config: RobotConfig | None = None,
     tell: Callable[[str], None] = print,
 ) -> list[Trial]:
     """Every policy at every position before every giver of the objects; a line is told for each trial.
 
     One giver of each object comes first, then the second ones. A trial whose log in `logs` has an end is judged by
-    that and not run again, so that a run which was stopped goes on where it was. Other scenes, devices or
-    segmenters need another folder.
+    that and not run again, so that a run which was stopped goes on where it was. Other scenes, devices,
+    segmenters or configurations need another folder.
 
     Args:
         scenes: those of one object are its givers.
@@ -120,6 +121,7 @@ def table2(
         devices: the simulated devices are used by default; the emulator's run in real time.
         segmenter: of the emulator's images; "labels" sees the true masks.
         logs: folder of the trials' logs; out: folder that `save` writes to after each trial.
+        config: the default one where there is none; its work space is put about each object.
 
     Raises:
         RobotError: a log in the folder is of another seed, no scene of these objects can be taken, or there is no
@@ -132,7 +134,8 @@ def table2(
                 log = logs / f"{policy.replace('/', '_')}-{scene.name}-{position}.jsonl"
                 if not _is_finished(log, seed):
                     log.unlink(missing_ok=True)
-                    _run(policy, scene, placement, devices, segmenter, seed, log, rasteriser)
+                    about = rehearsal_config(config or RobotConfig(), scene)
+                    _run(policy, scene, placement, devices, segmenter, seed, log, rasteriser, about)
                 trial = judged(log, policy, scene, position)
                 trials.append(trial)
                 if out is not None:
@@ -250,9 +253,8 @@ def _is_finished(log: Path, seed: int) -> bool:
 
 def _run(
     policy: str, scene: HandoverScene, placement: Placement, devices: str, segmenter: str, seed: int, log: Path,
-    rasteriser: Rasteriser,
+    rasteriser: Rasteriser, config: RobotConfig,
 ) -> None:  # fmt: skip
-    config = rehearsal_config(RobotConfig(), scene)
     if devices == "emulator":
         config = patient(config)
         eyes = None if segmenter == "labels" else make_segmenter(segmenter)
