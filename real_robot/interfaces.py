@@ -119,7 +119,8 @@ class Arm(_Device, Protocol):
         """Whether joints exist for this pose, on the branch the arm is on and away from singularities."""
 
     def follows(self, way: Sequence[SE3]) -> bool:
-        """Whether the arm can go from where it is through all of these poses, near one another, as `is_reachable`."""
+        """Whether the arm can go from where it is through all of these poses, near one another, as `is_reachable`,
+        and without crawling past a singularity that it isn't already near."""
 
     def ease(self, world_from_gripper: SE3) -> float:
         """Part of the allowed speed at this pose: 1, less near a singularity, 0 where the arm can't be."""

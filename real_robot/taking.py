@@ -46,7 +46,7 @@ class Taking:
         """
         declared, advance = self._loop.setpoint, self._loop.aligned()
         pregrasp, contact = advance.world_from_pregrasp, advance.world_from_grasp
-        if pregrasp is not declared:
+        if self._config.align_grasp:
             self._say("aligns with what it measured of the object")
         if blocked := self._go(pregrasp):
             return declared, blocked

@@ -30,6 +30,7 @@ from .servo import LONGEST_MESSAGE
 CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 20.0
 SLOW_CONDITION, STOP_CONDITION = 17.0, 30.0  # MoveIt Servo's defaults
+WORTHWHILE_EASE = 0.25  # on a way that isn't begun where it is less: 0.3 m once took 90 s
 MAX_TURN_OF_JOINTS_RAD = 2.0  # a pose that needs more is on another branch, which a straight way cannot reach
 MAX_TURN_ON_WAY_RAD = (
     0.8  # from one pose of a way to the next; more is another branch, or a singularity between
@@ -128,9 +129,11 @@ class UR5Arm:
         if self._read_only:
             return True
         joints = np.array(self._newest["joints"])
+        here = self._world_from_base @ world_from_tcp(self._newest["pose"])
+        least = min(WORTHWHILE_EASE, self._ease(here, joints))
         for pose in way:
             following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
-            if following is None or self._ease(pose, following) == 0:
+            if following is None or (ease := self._ease(pose, following)) == 0 or ease < least:
                 return False
             joints = following
         return True

@@ -30,6 +30,7 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path):
         {"near_speed_mps": 0.01},
         {"clearance_m": 0.0},
         {"acceleration_mps2": True},
+        {"align_grasp": 1},
         {"frame_hold_s": 1.0},
         {"score_threshold": 1.5},
         {"gripper_force": 255},

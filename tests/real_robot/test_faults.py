@@ -321,13 +321,17 @@ def test_near_a_singularity_the_arm_eases_to_nothing(emulator):
         start = arm.state().world_from_gripper
         away = start.translation / np.linalg.norm(start.translation[:2])
         away[2] = 0.0
-        poses = [SE3(start.rotation, start.translation + s * away) for s in np.linspace(0.0, 0.7, 71)]
+        poses = [SE3(start.rotation, start.translation + s * away) for s in np.linspace(0.0, 0.7, 701)]
         ease = np.array([arm.ease(pose) for pose in poses])
         assert ease[0] == 1
         assert (np.diff(ease) <= 1e-9).all()
         assert ease[-1] == 0
         assert ((ease > 0) & (ease < 1)).any()
         assert not arm.is_reachable(poses[-1])
+        eased = np.flatnonzero((ease > 0.3) & (ease < 1))
+        crawls = np.flatnonzero((ease > 0) & (ease < 0.2))
+        assert arm.follows(poses[: eased[-1] + 1])
+        assert not arm.follows(poses[: crawls[0] + 1])
 
 
 def test_a_jammed_arm_is_seen_by_how_far_it_lags(emulator):

@@ -14,7 +14,7 @@ from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices,
 from real_robot.interfaces import Frame
 from real_robot.kinematics import UR5, forward
 from real_robot.live import LiveSight
-from real_robot.placement import place
+from real_robot.placement import START_CONE_RAD, place
 from real_robot.realsense import RealSenseCamera
 from real_robot.replay import replay
 from real_robot.session import Outcome, run_trial
@@ -132,6 +132,9 @@ def test_a_place_is_within_reach_and_its_joints_give_its_start(scene, position):
     flange = placement.world_from_base.matrix @ forward(UR5, placement.joints)
     assert np.abs(flange @ FLANGE_FROM_GRIPPER.matrix - placement.world_from_start.matrix).max() < 1e-9
     assert placement.world_from_base.rotation[2, 2] == 1
+    back = -scene.grasp.world_from_grasp.rotation[:, 2]
+    away = placement.world_from_start.translation - scene.object_centre
+    assert float(back @ away) / np.linalg.norm(away) > np.cos(START_CONE_RAD)
 
 
 @pytest.mark.nightly

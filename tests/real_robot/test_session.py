@@ -1,5 +1,6 @@
 """One handover over simulated devices, and what each fault does to it."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -104,6 +105,25 @@ def test_a_can_is_taken_from_a_hand(finished, scene):
     assert devices.gripper.state().opening_m == pytest.approx(0.06, abs=0.004)
     assert devices.arm.stops > 0
     assert devices.gripper.stops > 0
+
+
+def test_without_alignment_the_advance_is_straight_as_declared(scene, start, rasteriser, homing, tmp_path):
+    aside = SE3(np.eye(3), np.array([0.01, 0.0, 0.0]))
+    grasp = replace(scene.grasp, world_from_grasp=scene.grasp.world_from_grasp @ aside)
+
+    def off_m(align_grasp):
+        log = tmp_path / f"{align_grasp}.jsonl"
+        config = RobotConfig(align_grasp=align_grasp)
+        devices = simulated_devices(scene, start, rasteriser)
+        result = run_trial(homing, "aside", devices, config, log, scene=replace(scene, grasp=grasp))
+        assert result.outcome is Outcome.HANDED_OVER, result.reason
+        assert replay(log).differing_lines == ()
+        (closed,) = [pose_of(entry["pose"]) for entry in read_log(log) if entry["kind"] == "closes"]
+        declared = SE3.from_matrix(result.record.world_from_gripper[-1])
+        return np.linalg.norm(declared.inverse().apply(closed.translation) - [0.0, 0.0, config.standoff_m])
+
+    assert off_m(False) < 2e-3
+    assert off_m(True) > 5e-3
 
 
 def test_no_measured_pose_comes_nearer_to_the_hand_than_allowed(finished, scene):
