@@ -1,8 +1,9 @@
 """The segmenter that works out of the box: colour and depth to object in the hand, hand, and the rest.
 
 Two small U-nets. The first sees the whole image, coarsely, and finds where something is held; the second sees a
-window about that, with depth measured from what is held, and tells object from hand. Their weights come with the
-package and were trained by `python -m real_robot.train_segmenter` on invented captures alone.
+window about that, with depth measured from what is held, and tells object from hand; then it looks once more, about
+what it found. Their weights come with the package and were trained by `python -m real_robot.train_segmenter` on
+invented captures alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ WHAT_PX, WHAT_WIDTHS = (192, 144), (24, 48, 96, 128)
 CHANNELS = 5  # red, green, blue, depth, whether depth is known
 NEAR_M = 0.5  # depth enters the first net as this over itself, so that what is near counts
 RELIEF_M, MOST_RELIEF = 0.15, 2.0  # and the second in these from what is held, at most so many of them
+LOOKS, SAME = 2, 0.9  # of the second net, each about what the one before found, unless windows are nearly the same
 HELD_SHARE = 0.4  # least probability of being held that counts for the window
 MARGIN, LEAST_WINDOW = 1.7, 0.12  # of what is held, and of the image
 REACH_M = 0.3  # no pixel of object or hand lies further from their middle along the view
@@ -119,18 +121,30 @@ class NetworkSegmenter:
     def labels(self, rgb: Rgb, depth_m: Depth) -> Labels:
         """(H, W) `Label` of an image (H, W, 3) and its depth (H, W), m, 0 where unknown."""
         found = np.zeros(depth_m.shape, np.uint8)
-        with torch.inference_mode():
-            whole = self._network.where(where_input(rgb, depth_m)[None])[0].softmax(0)
-        held = 1 - whole[Label.BACKGROUND].numpy()
-        window = window_about(held, depth_m.shape)
-        if window is None:
-            return found
-        middle_m = middle_of(held, depth_m)
-        with torch.inference_mode():
-            scores = self._network.what(what_input(rgb[window], depth_m[window], middle_m)[None])
-            fine = functional.interpolate(scores, depth_m[window].shape, mode="bilinear", align_corners=False)
-        found[window] = fine[0].argmax(0).numpy()
+        held = 1 - self._scores("where", where_input(rgb, depth_m)).softmax(0)[Label.BACKGROUND].numpy()
+        seen: list[Window] = []
+        while len(seen) < LOOKS:
+            window = window_about(held, depth_m.shape)
+            if window is None:
+                return found
+            if seen and SAME < _height(window) / _height(seen[-1]) < 1 / SAME:
+                break
+            seen.append(window)
+            middle_m = middle_of(held, depth_m)
+            look = what_input(rgb[window], depth_m[window], middle_m)
+            scores = self._scores("what", look, depth_m[window].shape)
+            held = np.zeros(depth_m.shape, np.float32)
+            held[window] = 1 - scores.softmax(0)[Label.BACKGROUND].numpy()
+        found[seen[-1]] = scores.argmax(0).numpy()
         return cleaned(found, depth_m, middle_m)
+
+    def _scores(self, net: str, image: Tensor, size: tuple[int, ...] | None = None) -> Tensor:
+        """(3, h, w) of an image (5, H, W); enlarged to `size`, where there is one."""
+        with torch.inference_mode():
+            scores = getattr(self._network, net)(image[None])
+            if size is not None:
+                scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+        return scores[0]
 
 
 def window_about(held: npt.NDArray[np.float32], size: tuple[int, ...]) -> Window | None:
@@ -150,6 +164,10 @@ def window_about(held: npt.NDArray[np.float32], size: tuple[int, ...]) -> Window
         middle = min(max((side.start + side.stop) / 2 / whole, part / 2), 1 - part / 2)
         window.append(slice(round((middle - part / 2) * pixels), round((middle + part / 2) * pixels)))
     return window[0], window[1]
+
+
+def _height(window: Window) -> int:
+    return window[0].stop - window[0].start
 
 
 def middle_of(held: npt.NDArray[np.float32], depth_m: Depth) -> float:
