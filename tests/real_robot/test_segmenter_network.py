@@ -26,7 +26,7 @@ from real_robot.segmenter_network import (
     window_about,
 )
 from real_robot.segmenter_pictures import Pictures, take_pictures
-from real_robot.train_segmenter import loss_of, train
+from real_robot.train_segmenter import loss_of, measure, train
 
 CAPTURES = Path(__file__).parents[2] / "../shared/captures/dexycb_like"
 
@@ -106,6 +106,38 @@ def test_what_is_too_far_or_apart_is_neither_object_nor_hand():
     assert not found[90:93, 90:93].any()
     assert (found[20:50, 20:45] == Label.OBJECT).all()
     assert (found[50:60, 20:50] == Label.HAND).all()
+
+
+@pytest.mark.parametrize(("part", "looks"), [(0.25, 2), (0.6, 1)])
+def test_it_looks_again_only_where_that_shows_more(monkeypatch, part, looks):
+    """The first net finds most of the image, whatever there is; the second finds what is white."""
+    rgb, asked = np.zeros((480, 640, 3), np.uint8), []
+    rows, columns = (slice(round(side * (1 - part) / 2), round(side * (1 + part) / 2)) for side in (480, 640))
+    rgb[rows, columns] = 255
+
+    def scores(self, net, image, size=(42, 56)):
+        asked.append((net, size))
+        white = torch.nn.functional.interpolate(image[None, :1], size=size)[0, 0]
+        held = (white > 0.5).float()
+        if net == "where":
+            held[8:34, 10:46] = 1
+        return 20 * torch.stack([1 - held, held, torch.zeros_like(held)])
+
+    monkeypatch.setattr(NetworkSegmenter, "_scores", scores)
+    found = NetworkSegmenter().labels(rgb, np.ones((480, 640), np.float32)) == Label.OBJECT
+    assert asked[:2] == [("where", (42, 56)), ("what", (480, 640))]
+    assert len(asked) == 1 + looks
+    assert asked[-1][1][0] == 480 if looks == 1 else asked[-1][1][0] < 240
+    white = rgb[..., 0] > 0
+    assert (found & white).sum() / (found | white).sum() > 0.97
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures to build on are not beside this checkout")
+def test_it_tells_object_from_hand_in_captures_that_it_was_not_trained_on():
+    object_iou, hand_iou, count = measure(NetworkSegmenter(), CAPTURES, with_depth=True)
+    assert count == 24
+    assert object_iou > 0.6
+    assert hand_iou > 0.55
 
 
 @pytest.fixture(scope="module")
