@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ FRAMES_PER_S = 8
 CAMERA = D435I.resized(384, 288)
 VIEW_M = np.array(
     [0.25, -1.35, 0.55]
-)  # of the fixed camera, from the middle of arm and object, as the arm stands
+)  # of the fixed camera, from the middle of what it shows, as the arm stands
+STEPS_BACK = np.arange(1.0, 2.6, 0.1)  # times that, until all of it is in the image
+EDGE_PX = 12
 LINK_PX = (16, 14, 14, 11, 10, 9, 8)
 STEEL, JOINT, FINGER = (150, 156, 165), (60, 120, 190), (40, 40, 44)
 
@@ -39,21 +42,41 @@ def write_video(
     rasteriser: Rasteriser,
 ) -> int:
     """Writes an MP4 of a trial in its own time; returns the number of frames."""
-    poses = _poses(log)
-    view, base = SceneView(scene, rasteriser, 0), placement.world_from_base
-    middle = 0.5 * (base.translation + [0, 0, 0.3] + scene.object_centre)
-    fixed = look_at(middle + base.rotation @ VIEW_M, middle)
+    poses, base = _poses(log), placement.world_from_base
+    joints = list(_joints_of(poses, placement, arm))
+    view = SceneView(scene, rasteriser, 0)
+    shown = [base.apply(knot) for q in joints for knot in _knots(arm, q)]
+    fixed = _camera_before(base, np.stack([*shown, *scene.object_points.astype(np.float64)]))
     behind, _ = view.picture(CAMERA, fixed)
-    joints = placement.joints
     with VideoWriter(path, 2 * CAMERA.width, CAMERA.height, FRAMES_PER_S) as film:
-        for world_from_gripper in poses:
-            flange = base.inverse() @ world_from_gripper @ FLANGE_FROM_GRIPPER.inverse()
-            found = nearest_joints(arm, flange.matrix, joints)
-            joints = joints if found is None else found
-            third = _with_arm(behind, fixed, base, arm, joints, world_from_gripper)
+        for world_from_gripper, q in zip(poses, joints, strict=True):
+            third = _with_arm(behind, fixed, base, arm, q, world_from_gripper)
             seen, _ = view.picture(CAMERA, world_from_gripper)
             film.add(np.concatenate([third, seen], axis=1))
     return len(poses)
+
+
+def _joints_of(poses: Sequence[SE3], placement: Placement, arm: ArmGeometry) -> Iterator[Array]:
+    """Joints (6,) at each pose, on the branch of the start."""
+    joints = placement.joints
+    for world_from_gripper in poses:
+        flange = placement.world_from_base.inverse() @ world_from_gripper @ FLANGE_FROM_GRIPPER.inverse()
+        found = nearest_joints(arm, flange.matrix, joints)
+        joints = joints if found is None else found
+        yield joints
+
+
+def _camera_before(base: SE3, points: Array) -> SE3:
+    """Looking from the arm's right at points (P, 3), from so far that all of them are in the image."""
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    for back in STEPS_BACK:
+        world_from_camera = look_at(middle + back * (base.rotation @ VIEW_M), middle)
+        seen = world_from_camera.inverse().apply(points)
+        pixels = CAMERA.project(seen)
+        size = np.array([CAMERA.width, CAMERA.height])
+        if (seen[:, 2] > 0).all() and ((pixels > EDGE_PX) & (pixels < size - EDGE_PX)).all():
+            break
+    return world_from_camera
 
 
 def _poses(log: Path) -> list[SE3]:
@@ -61,7 +84,7 @@ def _poses(log: Path) -> list[SE3]:
     poses, due = [], -np.inf
     for entry in read_log(log):
         if entry["kind"] == "tick" and entry["now_s"] >= due:
-            due = max(due + 1 / FRAMES_PER_S, entry["now_s"]) if np.isfinite(due) else entry["now_s"]
+            due = max((due if poses else entry["now_s"]) + 1 / FRAMES_PER_S, entry["now_s"])
             rows = np.array(entry["state"]["world_from_gripper"])
             poses.append(SE3(rows[:, :3].copy(), rows[:, 3].copy()))
     return poses
