@@ -81,7 +81,8 @@ def _camera_before(base: SE3, points: Array) -> SE3:
 
 def _poses(log: Path) -> list[SE3]:
     """The gripper's pose at each frame."""
-    poses, due = [], -np.inf
+    poses: list[SE3] = []
+    due = -np.inf
     for entry in read_log(log):
         if entry["kind"] == "tick" and entry["now_s"] >= due:
             due = max((due if poses else entry["now_s"]) + 1 / FRAMES_PER_S, entry["now_s"])
