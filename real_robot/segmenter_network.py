@@ -33,10 +33,8 @@ WHAT_PX, WHAT_WIDTHS = (192, 144), (24, 48, 96, 128)
 CHANNELS = 5  # red, green, blue, depth, whether depth is known
 NEAR_M = 0.5  # depth enters the first net as this over itself, so that what is near counts
 RELIEF_M, MOST_RELIEF = 0.15, 2.0  # and the second in these from what is held, at most so many of them
-LOOKS, SAME = (
-    2,
-    0.9,
-)  # of the second net, each about what the one before found, unless windows are nearly the same
+LOOKS = 2  # of the second net, each about what the one before found
+SAME = 0.9  # a window whose size differs by less from the last one's is not worth a look
 HELD_SHARE = 0.4  # least probability of being held that counts for the window
 MARGIN, LEAST_WINDOW = 1.7, 0.12  # of what is held, and of the image
 REACH_M = 0.3  # no pixel of object or hand lies further from their middle along the view

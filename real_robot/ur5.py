@@ -133,7 +133,8 @@ class UR5Arm:
         least = min(WORTHWHILE_EASE, self._ease(here, joints))
         for pose in way:
             following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
-            if following is None or (ease := self._ease(pose, following)) == 0 or ease < least:
+            ease = 0.0 if following is None else self._ease(pose, following)
+            if following is None or ease == 0 or ease < least:
                 return False
             joints = following
         return True

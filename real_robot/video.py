@@ -24,9 +24,7 @@ from .trial_log import read_log
 
 FRAMES_PER_S = 8
 CAMERA = D435I.resized(384, 288)
-VIEW_M = np.array(
-    [0.25, -1.35, 0.55]
-)  # of the fixed camera, from the middle of what it shows, as the arm stands
+VIEW_M = np.array([0.25, -1.35, 0.55])  # of the fixed camera from what it shows, as the arm stands
 STEPS_BACK = np.arange(1.0, 2.6, 0.1)  # times that, until all of it is in the image
 EDGE_PX = 12
 LINK_PX = (16, 14, 14, 11, 10, 9, 8)
