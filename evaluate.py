@@ -21,17 +21,18 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from h2rh_env import cli, report
-from h2rh_env.cluster import Cluster
-from h2rh_env.conditions import STRENGTHS
-from h2rh_env.env import H2RHandoverEnv
-from h2rh_env.errors import HandoverError
-from h2rh_env.evaluation import Episode, evaluate
-from h2rh_env.files import sha256_of
-from h2rh_env.interface import Policy
+from h2rh_env import report
+from h2rh_env.benchmark.evaluation import Episode, evaluate
+from h2rh_env.benchmark.suites import UNSEEN_OBJECTS, Suite, make_suite
+from h2rh_env.core.errors import HandoverError
+from h2rh_env.core.policy import Policy
+from h2rh_env.envs.handover import H2RHandoverEnv
+from h2rh_env.perturbations.conditions import STRENGTHS
 from h2rh_env.report.records import read_report
 from h2rh_env.report.save import as_json, differences
-from h2rh_env.suites import UNSEEN_OBJECTS, Suite, make_suite
+from h2rh_env.utils import cli
+from h2rh_env.utils.files import sha256_of
+from h2rh_env.utils.parallel import Cluster
 from policies.registry import make_policy
 
 DIFFERENT = 1
@@ -120,7 +121,7 @@ def main(config: EvaluateConfig) -> None:
 
 
 def _run_table2(config: EvaluateConfig) -> None:
-    from real_robot.table2 import POLICIES, table2, table2_text
+    from real_robot.benchmark.table2 import POLICIES, table2, table2_text
 
     scenes = make_suite("scenes", config.scenes).scenes
     logs, policies = config.out / "trials", config.policy or POLICIES

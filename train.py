@@ -20,17 +20,18 @@ import tyro
 from rich.progress import Progress
 
 from experts.labels import Labeller
-from h2rh_env import __version__, cli, files
-from h2rh_env.demonstrations import describe
-from h2rh_env.errors import DatasetError
-from h2rh_env.handover_scene import load_scenes
-from policies.batches import Frames, held_out_scenes, load_frames, split_by_scene
-from policies.checkpoints import save_checkpoint
-from policies.curves import draw_curves, log_epoch
-from policies.dagger import SceneRollouts, fit_with_bar, one_round
-from policies.network import HandoverNetwork
-from policies.processes import joined
-from policies.training import FitSettings, seeded_network
+from h2rh_env import __version__
+from h2rh_env.core.errors import DatasetError
+from h2rh_env.datasets.minari import describe
+from h2rh_env.scenes.handover_scene import load_scenes
+from h2rh_env.utils import cli, files
+from policies.networks.base import HandoverNetwork
+from policies.networks.checkpoints import save_checkpoint
+from policies.training.behaviour_cloning import FitSettings, seeded_network
+from policies.training.curves import draw_curves, log_epoch
+from policies.training.dagger import SceneRollouts, fit_with_bar, one_round
+from policies.training.dataset import Frames, held_out_scenes, load_frames, split_by_scene
+from policies.training.distributed import joined
 
 VALIDATION_STARTS = 5
 RECORD = "training.json"
@@ -50,7 +51,7 @@ class TrainSettings:
     """Part of the scenes that is kept aside: its loss is reported, and with --scenes its success in rollouts."""
     disturbance: float = 0.0
     """Strength, 0 to 1, of what cameras and segmenters do to frames: exposure, noise, blur, holes in masks and so on;
-    see h2rh_env/perturbations.py. The shipped checkpoint saw none."""
+    see h2rh_env/perturbations/images.py. The shipped checkpoint saw none."""
     scenes: Path | None = None
     """The data set's scenes, to act in; needed for DAgger."""
     dagger_rounds: int = 0
@@ -60,7 +61,8 @@ class TrainSettings:
     dagger_epochs: int = 8
     """Passes over all frames after each round."""
     algo: Literal["clone", "ppo", "sac"] = "clone"
-    """clone learns from demonstrations; the others from reward (python -m policies.reinforcement has more to set)."""
+    """clone learns from demonstrations; the others from reward
+    (python -m policies.rl.reinforcement has more to set)."""
     initial: Path | None = None
     """With --algo ppo or sac: checkpoint folder to start from."""
     giver: Literal["still", "moving"] = "still"
@@ -82,8 +84,8 @@ def main(settings: TrainSettings) -> None:
     if settings.algo == "clone":
         _clone(settings)
     else:
-        from policies.reinforcement import ReinforceSettings
-        from policies.reinforcement import main as reinforce
+        from policies.rl.reinforcement import ReinforceSettings
+        from policies.rl.reinforcement import main as reinforce
 
         learnt = {
             name: getattr(settings, name) for name in ("out", "algo", "initial", "scenes", "giver", "steps")

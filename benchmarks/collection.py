@@ -17,9 +17,9 @@ import numpy as np
 from rich.console import Console
 
 from experts.collect import CollectSettings, collect
-from h2rh_env import cli
-from h2rh_env.errors import SceneError
-from h2rh_env.handover_scene import HandoverScene, load_scenes
+from h2rh_env.core.errors import SceneError
+from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
+from h2rh_env.utils import cli
 
 PARTS = {
     "rendering": "render_observations",

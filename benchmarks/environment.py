@@ -27,17 +27,17 @@ from rich.console import Console
 from rich.table import Table
 
 from experts.collect import Task, by_scene, collect_few
-from h2rh_env import cli
-from h2rh_env.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
-from h2rh_env.cluster import Cluster, map_tasks
-from h2rh_env.evaluation import episode_seed
-from h2rh_env.geometry import SE3
-from h2rh_env.handover_scene import HandoverScene, scene_folders
-from h2rh_env.interface import action_space
+from h2rh_env.benchmark.evaluation import episode_seed
+from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.spaces import action_space
+from h2rh_env.envs.handover_vector import H2RHandoverVectorEnv
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
-from h2rh_env.vector_env import H2RHandoverVectorEnv
+from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
+from h2rh_env.utils import cli
+from h2rh_env.utils.parallel import Cluster, map_tasks
 
 LAPS = 4  # rounds before the clock runs, which are then repeated
 STEPS = 30  # of a round

@@ -21,16 +21,17 @@ from rich.console import Console
 from rich.table import Table
 
 from experts.three_phase import ThreePhaseExpert
-from h2rh_env import cli
-from h2rh_env.camera import HAND_EYE_CAMERA
-from h2rh_env.errors import HandoverError
-from h2rh_env.handover_scene import HandoverScene, load_scenes
-from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS, EpisodeRecord
-from h2rh_env.metrics import EpisodeScore, score, summarise
+from h2rh_env.core.camera import HAND_EYE_CAMERA
+from h2rh_env.core.episode import EpisodeRecord
+from h2rh_env.core.errors import HandoverError
+from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS
+from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.metrics import EpisodeScore, score, summarise
 from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
-from h2rh_env.start_poses import sample_starts
+from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
+from h2rh_env.utils import cli
 
 EXPERT = ThreePhaseExpert()
 RATES = ("declared", "centred", "in_band", "safe")

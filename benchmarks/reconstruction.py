@@ -23,21 +23,21 @@ import numpy.typing as npt
 import tyro
 from PIL import Image
 
-from h2rh_env import cli
-from h2rh_env.camera import PinholeCamera
 from h2rh_env.captures.base import HandoverCapture, RgbdView
 from h2rh_env.captures.images import read_depth_counts, read_mask, read_rgb
 from h2rh_env.captures.load import load_capture
-from h2rh_env.errors import CaptureError
-from h2rh_env.geometry import SE3
-from h2rh_env.interface import Label
+from h2rh_env.core.camera import PinholeCamera
+from h2rh_env.core.errors import CaptureError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.labels import Label
 from h2rh_env.reconstruction.holdout import contact_sheet
 from h2rh_env.reconstruction.initialise import initialise
 from h2rh_env.reconstruction.optimise import optimise
 from h2rh_env.reconstruction.quality import measure
 from h2rh_env.reconstruction.settings import METHODS, OptimiseSettings
-from h2rh_env.rendering.numba_cpu import NumbaRasteriser
+from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
+from h2rh_env.utils import cli
 
 Seconds = npt.NDArray[np.float64]
 Row = npt.NDArray[np.float64]

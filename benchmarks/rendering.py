@@ -24,25 +24,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from h2rh_env import cli
-from h2rh_env.camera import HAND_EYE_CAMERA, PinholeCamera
-from h2rh_env.errors import RenderError
-from h2rh_env.geometry import SE3, look_at, uniform_directions
+from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.core.errors import RenderError
+from h2rh_env.core.geometry import SE3, look_at, uniform_directions
 from h2rh_env.reconstruction.losses import photometric_loss
 from h2rh_env.rendering.base import camera_from_world
-from h2rh_env.rendering.differentiable import RenderedTensors, render_gaussians
+from h2rh_env.rendering.cpu.blend import CHUNK, LOG2_ALPHA_MIN, capped_alpha, list_block, log2_alpha
+from h2rh_env.rendering.cpu.frame import strips
+from h2rh_env.rendering.cpu.project import pack_camera
+from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
+from h2rh_env.rendering.cpu.scene import spatial_order
+from h2rh_env.rendering.cpu.threads import cores
+from h2rh_env.rendering.gradients.render import RenderedTensors, render_gaussians
 from h2rh_env.rendering.masks import rgb_to_uint8
-from h2rh_env.rendering.numba_blend import CHUNK, LOG2_ALPHA_MIN, capped_alpha, list_block, log2_alpha
-from h2rh_env.rendering.numba_cpu import NumbaRasteriser
-from h2rh_env.rendering.numba_frame import strips
-from h2rh_env.rendering.numba_project import pack_camera
-from h2rh_env.rendering.numba_scene import spatial_order
 from h2rh_env.rendering.reference import ReferenceRasteriser
 from h2rh_env.rendering.select import make_rasteriser, why_no_gsplat
-from h2rh_env.rendering.simd import bits, block_x, block_y, fma, lane_sum, splat, where
-from h2rh_env.rendering.threads import cores
+from h2rh_env.rendering.simd.vector import bits, block_x, block_y, fma, lane_sum, splat, where
 from h2rh_env.scenes.gaussians import SH_C0, GaussianScene
 from h2rh_env.scenes.ply import read_ply
+from h2rh_env.utils import cli
 
 # Of the fastest CPU peer that was measured, OpenSplat of 2024 at degree 3: forward, forward + backward, ms, on one
 # Zen 4 core and the standard scene of 50,000 Gaussians.

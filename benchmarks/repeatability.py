@@ -22,19 +22,19 @@ from rich.table import Table
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from h2rh_env import cli, files
 from h2rh_env.captures.synthetic.generate import GENERATOR_VERSION, RANDOM_OBJECT, generate_capture
-from h2rh_env.clearance import swept_hits
-from h2rh_env.errors import GraspError, HandoverError
-from h2rh_env.geometry import SE3, Array, rotation_angle, uniform_directions
+from h2rh_env.core.clearance import swept_hits
+from h2rh_env.core.errors import GraspError, HandoverError
+from h2rh_env.core.geometry import SE3, Array, rotation_angle, uniform_directions
+from h2rh_env.core.gripper import half_turned
+from h2rh_env.core.task import STANDOFF_M
 from h2rh_env.grasps.antipodal import AntipodalProposer
 from h2rh_env.grasps.base import GraspCandidate
 from h2rh_env.grasps.selection import select_grasp
 from h2rh_env.grasps.surface import thinned
-from h2rh_env.gripper import half_turned
-from h2rh_env.handover_scene import HandoverScene, scene_folders
-from h2rh_env.interface import STANDOFF_M
 from h2rh_env.reconstruction.initialise import initialise
+from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
+from h2rh_env.utils import cli, files
 
 JUMP_RAD = float(np.radians(20))
 OFF_M, OFF_RAD = 0.02, float(np.radians(4))  # how far off a learner's pre-grasp pose may well be

@@ -16,21 +16,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from experts import figure as trajectories
+from experts.inspect import figure as trajectories
 from experts.three_phase import ThreePhaseExpert
+from h2rh_env.benchmark.evaluation import evaluate
 from h2rh_env.build import build_scene
-from h2rh_env.camera import D435I, HAND_EYE_CAMERA
 from h2rh_env.captures.base import HandoverCapture
 from h2rh_env.captures.synthetic.generate import generate_capture
-from h2rh_env.env import H2RHandoverEnv
-from h2rh_env.evaluation import evaluate
-from h2rh_env.geometry import SE3, look_at
-from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA
+from h2rh_env.core.geometry import SE3, look_at
+from h2rh_env.envs.handover import H2RHandoverEnv
+from h2rh_env.envs.initial_poses import sample_starts
 from h2rh_env.reconstruction.settings import OptimiseSettings
 from h2rh_env.rendering.masks import observe, rgb_to_uint8
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.report.pictures import film, outlined
-from h2rh_env.start_poses import sample_starts
+from h2rh_env.scenes.handover_scene import HandoverScene
 from policies.registry import make_policy
 from real_robot import __main__ as robot
 

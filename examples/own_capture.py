@@ -11,11 +11,11 @@ import sys
 
 import numpy as np
 
-from h2rh_env.camera import PinholeCamera
 from h2rh_env.captures.base import HandoverCapture, RgbdView
 from h2rh_env.captures.folder import write_folder
 from h2rh_env.captures.synthetic.generate import generate_capture
-from h2rh_env.geometry import SE3
+from h2rh_env.core.camera import PinholeCamera
+from h2rh_env.core.geometry import SE3
 
 
 def photographs():

@@ -9,9 +9,9 @@ reach zero is where the object is.
 
 import numpy as np
 
-from h2rh_env.camera import HAND_EYE_CAMERA as CAMERA
-from h2rh_env.geometry import SE3, rotation_from_euler_xyz
-from h2rh_env.interface import encode_action
+from h2rh_env.core.action import encode_action
+from h2rh_env.core.camera import HAND_EYE_CAMERA as CAMERA
+from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 
 STEP_M, STOP_AT_M = 0.03, 0.50
 TURN = 0.6  # of the angle to the object, at each step

@@ -7,9 +7,9 @@ It is blind to the hand: which grasps would harm it is decided afterwards, for e
 
 import numpy as np
 
-from h2rh_env.geometry import SE3
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
 from h2rh_env.grasps.base import GraspCandidate
-from h2rh_env.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
 
 HEIGHTS, TURNS = 24, 36  # places along the axis, and directions to come from at each
 SLICE_M = 0.01

@@ -8,15 +8,15 @@ camera and segmenter are protocols of real_robot/interfaces.py just the same.
 
 import numpy as np
 
-from h2rh_env.geometry import SE3, slerp
+from h2rh_env.core.geometry import SE3, slerp
+from real_robot.drivers.simulated import TICK_S
 from real_robot.interfaces import RobotState
-from real_robot.simulated import TICK_S
 
 SHARE = 0.1  # of the remaining way that this arm makes in a tick of 4 ms
 
 
 class MyArm:
-    """Follows set points of the gripper's pose: metres, in the grasp frame of h2rh_env/gripper.py."""
+    """Follows set points of the gripper's pose: metres, in the grasp frame of h2rh_env/core/gripper.py."""
 
     def __init__(self, clock, world_from_gripper):
         self.clock, self.world_from_gripper, self.goal = clock, world_from_gripper, None

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from h2rh_env import cli
-from h2rh_env.errors import RobotError
-from h2rh_env.geometry import SE3
-from h2rh_env.handover_scene import load_scenes
-from h2rh_env.plugins import load_plugin
+from h2rh_env.core.errors import RobotError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.envs.initial_poses import sample_starts
 from h2rh_env.rendering.select import make_rasteriser
-from h2rh_env.start_poses import sample_starts
+from h2rh_env.scenes.handover_scene import load_scenes
+from h2rh_env.utils import cli
+from h2rh_env.utils.plugins import load_plugin
 from policies.registry import make_policy
+from real_robot.benchmark.table2 import rehearsal_config
 from real_robot.config import RobotConfig
+from real_robot.drivers.simulated import SimulatedCamera, SimulatedClock, SimulatedGripper
 from real_robot.interfaces import Devices
-from real_robot.segmentation import LabelSegmenter
+from real_robot.segmentation.base import LabelSegmenter
 from real_robot.session import run_trial
-from real_robot.simulated import SimulatedCamera, SimulatedClock, SimulatedGripper
-from real_robot.table2 import rehearsal_config
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Settings:
 
     policy: str = "expert"
     """Name of a policy, or module:Class."""
-    arm: str = "real_robot.simulated:SimulatedArm"
+    arm: str = "real_robot.drivers.simulated:SimulatedArm"
     """module:Class, made with a clock and a start pose."""
     scenes: Path | None = None
     """Scene folder; the shipped scenes by default. The first is taken."""

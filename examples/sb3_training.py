@@ -3,7 +3,7 @@
     python examples/sb3_training.py --steps 100000
     python evaluate.py --policy runs/sb3.zip
 
-`python -m policies.reinforcement` does better: it starts from a checkpoint and learns a bounded correction.
+`python -m policies.rl.reinforcement` does better: it starts from a checkpoint and learns a bounded correction.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import gymnasium as gym
 from stable_baselines3 import PPO
 
 import h2rh_env  # noqa: F401 (registers the environment)
-from h2rh_env import cli
+from h2rh_env.utils import cli
 
 
 @dataclass(frozen=True)

@@ -20,18 +20,20 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from h2rh_env import __version__, cli
-from h2rh_env.camera import HAND_EYE_CAMERA
-from h2rh_env.cluster import Cluster, map_tasks
-from h2rh_env.demonstrations import Demonstration, DemonstrationWriter, encode
-from h2rh_env.errors import DatasetError
-from h2rh_env.evaluation import episode_seed
-from h2rh_env.geometry import SE3, rotation_angle, rotation_from_euler_xyz
-from h2rh_env.handover_scene import HandoverScene, scene_folders
-from h2rh_env.interface import CLEARANCE_M, MAX_EPISODE_STEPS, decode_action
+from h2rh_env import __version__
+from h2rh_env.benchmark.evaluation import episode_seed
+from h2rh_env.core.action import decode_action
+from h2rh_env.core.camera import HAND_EYE_CAMERA
+from h2rh_env.core.errors import DatasetError
+from h2rh_env.core.geometry import SE3, rotation_angle, rotation_from_euler_xyz
+from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS
+from h2rh_env.datasets.minari import Demonstration, DemonstrationWriter, encode
+from h2rh_env.envs.initial_poses import STARTS, sample_starts
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
-from h2rh_env.start_poses import STARTS, sample_starts
+from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
+from h2rh_env.utils import cli
+from h2rh_env.utils.parallel import Cluster, map_tasks
 
 from .labels import Labeller
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.geometry import SE3
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import ARRIVED_M, ARRIVED_RAD, encode_action
+from h2rh_env.core.action import encode_action
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.motion_limits import ARRIVED_M, ARRIVED_RAD
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .three_phase import ThreePhaseExpert
 from .trajectory import remaining

@@ -12,22 +12,14 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.errors import PolicyError
-from h2rh_env.geometry import SE3, WORLD_UP, Array, aim, angle_between
-from h2rh_env.gripper import half_turned
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import (
-    CLEARANCE_M,
-    IN_VIEW_RAD,
-    MAX_EPISODE_STEPS,
-    SETTLE_WITHIN_M,
-    STANDOFF_M,
-    STEP_M,
-    STEP_RAD,
-    Observation,
-    decode_action,
-    encode_action,
-)
+from h2rh_env.core.action import decode_action, encode_action
+from h2rh_env.core.errors import PolicyError
+from h2rh_env.core.geometry import SE3, WORLD_UP, Array, aim, angle_between
+from h2rh_env.core.gripper import half_turned
+from h2rh_env.core.motion_limits import IN_VIEW_RAD, SETTLE_WITHIN_M, STEP_M, STEP_RAD
+from h2rh_env.core.policy import Observation
+from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS, STANDOFF_M
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .trajectory import advance, remaining
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from h2rh_env.geometry import SE3, rotation_angle, slerp
-from h2rh_env.interface import STEP_M, STEP_RAD
+from h2rh_env.core.geometry import SE3, rotation_angle, slerp
+from h2rh_env.core.motion_limits import STEP_M, STEP_RAD
 
 ROUNDING = 1e-6  # of a step: what is left of a way because of rounding is no step of its own
 

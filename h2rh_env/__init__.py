@@ -9,15 +9,15 @@ Importing this package registers `H2RHandover-v0`, and `H2RHandoverMoving-v0`, w
 
 from gymnasium.envs.registration import register
 
-from .interface import MAX_EPISODE_STEPS
+from .core.task import MAX_EPISODE_STEPS
 
 __version__ = "0.1.0"
 
 for _id, _giver in (("H2RHandover-v0", "still"), ("H2RHandoverMoving-v0", "moving")):
     register(
         id=_id,
-        entry_point="h2rh_env.env:H2RHandoverEnv",
-        vector_entry_point="h2rh_env.vector_env:H2RHandoverVectorEnv",
+        entry_point="h2rh_env.envs.handover:H2RHandoverEnv",
+        vector_entry_point="h2rh_env.envs.handover_vector:H2RHandoverVectorEnv",
         max_episode_steps=MAX_EPISODE_STEPS,
         kwargs={"giver": _giver},
     )

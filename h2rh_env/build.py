@@ -20,22 +20,23 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from . import __version__, cli
+from . import __version__
 from .captures.base import HandoverCapture
 from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
-from .cluster import Cluster, map_tasks
-from .errors import CaptureError, GraspError, HandoverError
+from .core.errors import CaptureError, GraspError, HandoverError
+from .core.labels import Label
 from .grasps.antipodal import AntipodalProposer
 from .grasps.base import GraspProposer
 from .grasps.proposers import GraspSource, propose
 from .grasps.selection import count_faults, reasons, select_grasp
-from .handover_scene import HandoverScene
-from .interface import Label
 from .reconstruction.initialise import initialise
 from .reconstruction.settings import METHODS, OptimiseSettings
 from .rendering.select import make_rasteriser
 from .scenes.gaussians import GaussianScene
+from .scenes.handover_scene import HandoverScene
+from .utils import cli
+from .utils.parallel import Cluster, map_tasks
 
 CHECKPOINT = ".optimise.safetensors"
 SOLID = 0.5  # opacity of a Gaussian that stands for a point of the surface

@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.camera import HAND_EYE_CAMERA, PinholeCamera
-from h2rh_env.geometry import SE3, rotation_from_euler_xyz
-from h2rh_env.interface import MAX_STEP_ROTATION_RAD, MAX_STEP_TRANSLATION_M, Observation, encode_action
+from h2rh_env.core.action import encode_action
+from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
+from h2rh_env.core.motion_limits import MAX_STEP_ROTATION_RAD, MAX_STEP_TRANSLATION_M
+from h2rh_env.core.policy import Observation
 
 TURN_GAIN = 0.6  # of the angle to the centroid, per step
 FORWARD_GAIN_M = 0.12  # per step and per unit of 1 - sqrt(area / wanted area)

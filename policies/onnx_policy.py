@@ -1,4 +1,4 @@
-"""An ONNX file of `policies/onnx.py` as a Policy: onnxruntime and numpy, no torch."""
+"""An ONNX file of `policies/export_onnx.py` as a Policy: onnxruntime and numpy, no torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env import files
-from h2rh_env.errors import MissingPackageError, PolicyError, install_line
-from h2rh_env.geometry import SE3
-from h2rh_env.interface import Observation, action_space
+from h2rh_env.core.errors import MissingPackageError, PolicyError, install_line
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.policy import Observation
+from h2rh_env.core.spaces import action_space
+from h2rh_env.utils import files
 
-from .ranging import OwnFollower
-from .reading import reading_of
-from .servo import act_on
+from .goal_controller import act_on
+from .networks.inputs import reading_of
+from .tracking.depth import OwnFollower
 
 FORMAT = "h2rh-onnx-2"
 KEY = "h2rh"
@@ -52,7 +53,8 @@ class OnnxPolicy:
         except Exception as error:  # onnxruntime's own errors share no public base
             reason = str(error).splitlines()[0] if str(error) else repr(error)
             raise PolicyError(
-                f"{path} is not a policy's ONNX file ({reason}); make one with: python -m policies.onnx CHECKPOINT"
+                f"{path} is not a policy's ONNX file ({reason}); "
+                "make one with: python -m policies.export_onnx CHECKPOINT"
             ) from None
         self.content_hash = files.sha256_of(Path(path))
         limits = action_space()

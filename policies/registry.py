@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from h2rh_env.errors import PolicyError
-from h2rh_env.interface import Policy
-from h2rh_env.plugins import make_plugin
+from h2rh_env.core.errors import PolicyError
+from h2rh_env.core.policy import Policy
+from h2rh_env.utils.plugins import make_plugin
 
 POLICIES = {
     "expert": "experts.three_phase:ThreePhaseExpert",
@@ -34,7 +34,7 @@ def make_policy(name: str) -> Policy:
         return _made(POLICIES[name])
     path = Path(name)
     if path.is_dir():
-        from .handover_policy import HandoverPolicy
+        from .learned import HandoverPolicy
 
         return HandoverPolicy.load(path)
     if path.suffix == ".onnx" and path.is_file():
@@ -42,7 +42,7 @@ def make_policy(name: str) -> Policy:
 
         return OnnxPolicy(path)
     if path.suffix == ".zip" and path.is_file():
-        from .sb3 import Sb3Policy
+        from .rl.sb3_policy import Sb3Policy
 
         return Sb3Policy(path)
     if ":" in name:
@@ -57,7 +57,7 @@ def shipped_policy() -> Policy:
     """The policy that ships with the package."""
     import h2rh_env
 
-    from .handover_policy import HandoverPolicy
+    from .learned import HandoverPolicy
 
     return HandoverPolicy.load(Path(h2rh_env.__file__).parent / SHIPPED_CHECKPOINT)
 

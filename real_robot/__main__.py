@@ -18,26 +18,34 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from h2rh_env import cli
-from h2rh_env.errors import RobotError
-from h2rh_env.handover_scene import HandoverScene, scene_folders
-from h2rh_env.metrics import score
+from h2rh_env.core.errors import RobotError
+from h2rh_env.envs.metrics import score
 from h2rh_env.rendering.select import make_rasteriser
+from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
+from h2rh_env.utils import cli
 from policies.registry import make_policy
 
-from .charuco import calibrate_folder
+from .benchmark.table2 import (
+    GIVERS,
+    PAPER,
+    POLICIES,
+    least_hand_distance,
+    rehearsal_config,
+    table2,
+    table2_text,
+)
+from .benchmark.video import write_video
+from .calibration.charuco import calibrate_folder
 from .config import RobotConfig
+from .drivers.hardware import check_devices, real_devices
+from .drivers.hold_key import HoldKey
+from .drivers.simulated import simulated_devices
+from .drivers.ur5_kinematics import UR5
+from .emulator.base_placement import place
 from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
-from .hardware import check_devices, real_devices
-from .hold_key import HoldKey
-from .kinematics import UR5
-from .placement import place
-from .replay import replay
-from .segmentation import make_segmenter
+from .safety.replay import replay
+from .segmentation.base import make_segmenter
 from .session import Outcome, TrialResult, dry_run, run_trial
-from .simulated import simulated_devices
-from .table2 import GIVERS, PAPER, POLICIES, least_hand_distance, rehearsal_config, table2, table2_text
-from .video import write_video
 
 NOTICE = """\
 This is research software and not safety-rated. It cannot replace the safety limits set on the robot's pendant:

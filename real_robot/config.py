@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from h2rh_env import files
-from h2rh_env.errors import RobotError
-from h2rh_env.interface import CLEARANCE_M, MAX_STEP_ROTATION_RAD, MAX_STEP_TRANSLATION_M, STANDOFF_M
+from h2rh_env.core.errors import RobotError
+from h2rh_env.core.motion_limits import MAX_STEP_ROTATION_RAD, MAX_STEP_TRANSLATION_M
+from h2rh_env.core.task import CLEARANCE_M, STANDOFF_M
+from h2rh_env.utils import files
 
 Vector = tuple[float, float, float]
 

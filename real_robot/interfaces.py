@@ -1,7 +1,7 @@
 """What a handover needs of its devices: an arm, a gripper, a hand-eye camera, a segmenter, and a clock.
 
 Each device is a context manager that stops what it drives when left. Times are seconds on the session's clock.
-The world frame is the arm's base frame; the gripper frame is the grasp frame of `h2rh_env.gripper`.
+The world frame is the arm's base frame; the gripper frame is the grasp frame of `h2rh_env.core.gripper`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.camera import PinholeCamera
-from h2rh_env.geometry import SE3, Array
+from h2rh_env.core.camera import PinholeCamera
+from h2rh_env.core.geometry import SE3, Array
 
 
 class Safety(StrEnum):

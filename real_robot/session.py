@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.errors import PolicyError, RobotError
-from h2rh_env.geometry import SE3
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import EpisodeRecord, Policy
+from h2rh_env.core.episode import EpisodeRecord
+from h2rh_env.core.errors import PolicyError, RobotError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.policy import Policy
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .config import RobotConfig
-from .control import ControlLoop, TrialStopped
+from .control.grasp_execution import Taking
+from .control.loop import ControlLoop, TrialStopped
+from .control.outcome import Outcome, TrialResult
 from .interfaces import Devices
-from .motion_guard import OUT_OF_REACH, Decision
-from .outcome import Outcome, TrialResult
-from .taking import Taking
-from .trial_log import FORMAT, TrialLog
+from .safety.motion_guard import OUT_OF_REACH, Decision
+from .safety.trial_log import FORMAT, TrialLog
 
 
 def _say_nothing(line: str) -> None:

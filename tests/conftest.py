@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from h2rh_env.geometry import SE3
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
+from h2rh_env.core.labels import Label
 from h2rh_env.grasps.base import GraspCandidate
-from h2rh_env.gripper import FINGERTIP_DEPTH_M
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import Label
 from h2rh_env.scenes.gaussians import SH_C0, GaussianScene
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 CAN_CENTRE = np.array([0.5, 0.3, 0.3])
 

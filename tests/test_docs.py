@@ -21,7 +21,7 @@ import pytest
 import tyro
 
 from docs.site_hooks import HELP, ROOT, help_of, run_python
-from h2rh_env.errors import HandoverError
+from h2rh_env.core.errors import HandoverError
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n\s*)?^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -80,7 +80,7 @@ def refuses(arguments: list[str]) -> str:
         except SystemExit as end:
             why.extend([f"exit status {end.code}"] * bool(end.code))
 
-    with mock.patch("h2rh_env.cli.run", parse):
+    with mock.patch("h2rh_env.utils.cli.run", parse):
         run_python(arguments)
     return "".join(why)
 
@@ -162,7 +162,7 @@ def prepared(tmp_path_factory):
     a trial, a policy. Names in capitals stand for the same."""
     from h2rh_env.captures.folder import write_folder
     from h2rh_env.captures.synthetic.generate import generate_capture
-    from h2rh_env.handover_scene import SHIPPED_SCENES
+    from h2rh_env.scenes.handover_scene import SHIPPED_SCENES
 
     folder = tmp_path_factory.mktemp("docs") / "work"
     write_folder(generate_capture(0, "mustard_bottle"), folder / "my_capture")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h2rh_env.evaluation import evaluate
-from h2rh_env.geometry import SE3
+from h2rh_env.benchmark.evaluation import evaluate
+from h2rh_env.core.geometry import SE3
 from h2rh_env.grasps.selection import select_grasp
-from h2rh_env.handover_scene import SHIPPED_SCENES, HandoverScene
+from h2rh_env.scenes.handover_scene import SHIPPED_SCENES, HandoverScene
 from policies.registry import make_policy
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +76,7 @@ def test_the_capture_is_sound_and_metric(tmp_path):
 
 def test_the_object_is_held(tmp_path):
     from h2rh_env.captures.synthetic.generate import generate_capture
-    from h2rh_env.interface import Label
+    from h2rh_env.core.labels import Label
 
     run(tmp_path, "own_object.py", "torch.ply")
     capture = generate_capture(0, str(tmp_path / "torch.ply"))

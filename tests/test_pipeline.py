@@ -13,9 +13,9 @@ from h2rh_env import build
 from h2rh_env.captures.load import load_capture
 from h2rh_env.captures.synthetic.generate import generate_capture
 from h2rh_env.captures.write_dexycb import write_dexycb
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import Label
-from policies.training import FitSettings
+from h2rh_env.core.labels import Label
+from h2rh_env.scenes.handover_scene import HandoverScene
+from policies.training.behaviour_cloning import FitSettings
 from real_robot import __main__ as robot
 
 

@@ -28,7 +28,7 @@ def test_the_loop_runs_as_written():
 
 
 def test_the_example_policy_acts(tiny_scene):
-    from h2rh_env.evaluation import evaluate
+    from h2rh_env.benchmark.evaluation import evaluate
 
     namespace: dict = {}
     exec(blocks("python")[1], namespace)

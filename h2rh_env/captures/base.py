@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..camera import PinholeCamera
-from ..errors import CaptureError
-from ..geometry import SE3
+from ..core.camera import PinholeCamera
+from ..core.errors import CaptureError
+from ..core.geometry import SE3
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class RgbdView:
         name: the camera's serial or name.
         rgb: (H, W, 3) uint8.
         depth_m: (H, W) float32, m along z, aligned to colour; 0 where not measured.
-        labels: (H, W) uint8, `interface.Label`.
+        labels: (H, W) uint8, `core.labels.Label`.
     """
 
     name: str

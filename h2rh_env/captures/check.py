@@ -14,9 +14,9 @@ import numpy as np
 import tyro
 from scipy import ndimage
 
-from .. import cli
-from ..errors import CaptureError
-from ..interface import Label
+from ..core.errors import CaptureError
+from ..core.labels import Label
+from ..utils import cli
 from .base import HandoverCapture, RgbdView
 from .folder import problems
 from .load import load_capture

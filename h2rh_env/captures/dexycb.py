@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from .. import files
-from ..camera import PinholeCamera
-from ..errors import CaptureError, RenderError
-from ..geometry import SE3
-from ..interface import Label
+from ..core.camera import PinholeCamera
+from ..core.errors import CaptureError, RenderError
+from ..core.geometry import SE3
+from ..core.labels import Label
+from ..utils import files
 from .base import HandoverCapture, RgbdView
 from .images import read_depth_counts, read_rgb
 
@@ -180,7 +180,7 @@ def _intrinsics(path: Path) -> PinholeCamera:
 
 
 def _labels(path: Path, object_id: int) -> npt.NDArray[np.uint8]:
-    """`seg` of a labels file to `interface.Label`; its header is checked before it is unpacked."""
+    """`seg` of a labels file to `core.labels.Label`; its header is checked before it is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("seg.npy") as member:
             version = np.lib.format.read_magic(member)

@@ -37,11 +37,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .. import files
-from ..camera import PinholeCamera
-from ..errors import CaptureError, RenderError
-from ..geometry import SE3
-from ..interface import Label
+from ..core.camera import PinholeCamera
+from ..core.errors import CaptureError, RenderError
+from ..core.geometry import SE3
+from ..core.labels import Label
+from ..utils import files
 from .base import HandoverCapture, RgbdView
 from .images import image_size, read_depth_counts, read_mask, read_rgb
 

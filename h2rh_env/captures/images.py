@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..camera import MAX_SIDE_PX
-from ..errors import CaptureError
+from ..core.camera import MAX_SIDE_PX
+from ..core.errors import CaptureError
 
 COLOUR = frozenset({"RGB"})
 DEPTH = frozenset({"I;16", "I;16B", "I"})  # 16-bit grey PNG; which of the three depends on Pillow's version

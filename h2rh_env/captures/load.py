@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..errors import CaptureError
+from ..core.errors import CaptureError
 from .base import HandoverCapture
 from .dexycb import load_dexycb
 from .folder import load_folder

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import yaml
 from PIL import Image
 
-from .. import files
-from ..errors import CaptureError
-from ..interface import Label
+from ..core.errors import CaptureError
+from ..core.labels import Label
+from ..utils import files
 from .base import HandoverCapture, RgbdView
 from .dexycb import HAND, HEIGHT, OTHER_OBJECT, WIDTH, YCB_NAMES
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..geometry import SE3, WORLD_UP, Array
-from ..gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry, upright_half_turn
+from ..core.geometry import SE3, WORLD_UP, Array
+from ..core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry, upright_half_turn
 from .base import GraspCandidate
 from .closing import CONE_COS, MIN_OVERLAP_M, MIN_SCORE, MIN_WIDTH_M, OPEN_GAP_M, close_on, least
 from .surface import Surface

@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..geometry import SE3
-from ..gripper import FINGERTIP_DEPTH_M
-from ..interface import STANDOFF_M
+from ..core.geometry import SE3
+from ..core.gripper import FINGERTIP_DEPTH_M
+from ..core.task import STANDOFF_M
 
 
 @dataclass(frozen=True, eq=False)
 class GraspCandidate:
-    """A pose of the grasp frame (see `h2rh_env.gripper`) to take the object with.
+    """A pose of the grasp frame (see `h2rh_env.core.gripper`) to take the object with.
 
     Attributes:
         world_from_grasp: G.

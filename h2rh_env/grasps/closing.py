@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..clearance import Floats, between_fingers
-from ..geometry import Array
-from ..gripper import FINGERTIP_DEPTH_M, GripperGeometry
+from ..core.clearance import Floats, between_fingers
+from ..core.geometry import Array
+from ..core.gripper import FINGERTIP_DEPTH_M, GripperGeometry
 from .surface import Surface
 
 FRICTION = 0.5  # coefficient mu between rubber pads and household objects, on the low side

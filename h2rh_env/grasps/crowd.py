@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..geometry import SE3, Array
-from ..gripper import FINGERTIP_DEPTH_M
+from ..core.geometry import SE3, Array
+from ..core.gripper import FINGERTIP_DEPTH_M
 
 MOST = 1500  # grasps that count, the cheapest ones
 BLUR_M = 0.02

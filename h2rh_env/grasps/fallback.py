@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import SE3, Array, upright_rotation
-from ..gripper import FINGERTIP_DEPTH_M
+from ..core.geometry import SE3, Array, upright_rotation
+from ..core.gripper import FINGERTIP_DEPTH_M
 from .base import GraspCandidate
 
 DIRECTIONS = 500

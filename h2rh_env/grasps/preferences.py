@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
-from ..clearance import SWEEP_MARGIN_M
-from ..errors import GraspError
-from ..geometry import Array, angle_between
+from ..core.clearance import SWEEP_MARGIN_M
+from ..core.errors import GraspError
+from ..core.geometry import Array, angle_between
 from .surface import Surface, thinned
 
 HAND_VOXEL_M = 0.007

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import files
 from ..captures.base import HandoverCapture
-from ..errors import GraspError
-from ..geometry import SE3
-from ..plugins import make_plugin
+from ..core.errors import GraspError
+from ..core.geometry import SE3
+from ..utils import files
+from ..utils.plugins import make_plugin
 from .antipodal import AntipodalProposer
 from .base import GraspCandidate, GraspProposer
 from .readers import Format, GraspFile, read_grasps

@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from ..errors import GraspError
-from ..geometry import SE3, Array
-from ..gripper import FINGERTIP_DEPTH_M, PANDA, upright_half_turn
+from ..core.errors import GraspError
+from ..core.geometry import SE3, Array
+from ..core.gripper import FINGERTIP_DEPTH_M, PANDA, upright_half_turn
 from .base import GraspCandidate
 
 Format = Literal["graspnet", "acronym", "contact_graspnet", "graspnet_1b"]

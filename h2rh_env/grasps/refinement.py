@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..geometry import SE3, Array
-from ..gripper import FINGERTIP_DEPTH_M, GripperGeometry
+from ..core.geometry import SE3, Array
+from ..core.gripper import FINGERTIP_DEPTH_M, GripperGeometry
 from .closing import MIN_SCORE, closing_of
 from .preferences import Preferences, Situation
 from .safety import Limits, Verdicts, judge

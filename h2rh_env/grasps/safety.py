@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..clearance import SWEEP_MARGIN_M, Floats, between_fingers, sweep_gap
-from ..geometry import Array
-from ..gripper import ROBOTIQ_2F85, GripperGeometry
-from ..interface import CLEARANCE_M, STANDOFF_M
+from ..core.clearance import SWEEP_MARGIN_M, Floats, between_fingers, sweep_gap
+from ..core.geometry import Array
+from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
+from ..core.task import CLEARANCE_M, STANDOFF_M
 
 BATCH_POINTS = 200_000
 SIGHT_M = 0.005  # a point this near to the optical axis lies under the image's centre

@@ -12,9 +12,9 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import GraspError
-from ..geometry import SE3
-from ..gripper import ROBOTIQ_2F85, GripperGeometry, upright_half_turn
+from ..core.errors import GraspError
+from ..core.geometry import SE3
+from ..core.gripper import ROBOTIQ_2F85, GripperGeometry, upright_half_turn
 from .base import GraspCandidate
 from .closing import closing_of
 from .crowd import Crowd

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from ..errors import GraspError
-from ..geometry import Array
+from ..core.errors import GraspError
+from ..core.geometry import Array
 
 MIN_POINTS = 100
 NEIGHBOURS = 70

@@ -9,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .. import __version__, files
+from .. import __version__
 from ..scenes.gaussians import GaussianScene
+from ..utils import files
 
 
 def key_of(scene: GaussianScene, settings: str) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..captures.base import HandoverCapture, RgbdView
-from ..interface import Label
+from ..core.labels import Label
 
 HEIGHTS_M = (-0.5, 1.0)  # where a table may be in the world
 BIN_M = 0.002

@@ -14,8 +14,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from ..camera import PinholeCamera
-from ..geometry import SE3, look_at
+from ..core.camera import PinholeCamera
+from ..core.geometry import SE3, look_at
 from .rig import RigCorrection
 from .targets import Target
 

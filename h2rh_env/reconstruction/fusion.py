@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ..captures.base import RgbdView
-from ..errors import CaptureError
-from ..interface import Label
+from ..core.errors import CaptureError
+from ..core.labels import Label
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

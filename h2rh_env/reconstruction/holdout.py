@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .. import files
 from ..captures.base import HandoverCapture, RgbdView
-from ..errors import CaptureError
-from ..interface import Label
+from ..core.errors import CaptureError
+from ..core.labels import Label
 from ..rendering.base import Rasteriser
 from ..scenes.gaussians import GaussianScene
+from ..utils import files
 from .depth_scale import metric
 from .fusion import around
 from .quality import Quality, measure

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from ..captures.base import HandoverCapture
-from ..errors import CaptureError
-from ..interface import Label
+from ..core.errors import CaptureError
+from ..core.labels import Label
 from ..scenes.gaussians import SH_C0, GaussianScene
 from .depth_scale import metric
 from .fusion import Surface, clean_depth, components, face_areas, fuse, select_vertices

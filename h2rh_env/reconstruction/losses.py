@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import RenderError
+from ..core.errors import RenderError
 from .numba_ssim import MAPS, RADIUS, WINDOW, padded_shape, similarity
 
 SSIM_WEIGHT = 0.2  # lambda of 3DGS

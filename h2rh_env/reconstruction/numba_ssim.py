@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..rendering.simd import fma, lane_index, lane_sum, load, splat, store, where
+from ..rendering.simd.vector import fma, lane_index, lane_sum, load, splat, store, where
 
 RADIUS = 5
 _GAUSSIAN = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / 1.5) ** 2)

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..camera import PinholeCamera
 from ..captures.base import HandoverCapture
-from ..rendering.differentiable import RenderedTensors
-from ..rendering.numba_cpu import NumbaRasteriser
-from ..rendering.numba_scene import spatial_order
+from ..core.camera import PinholeCamera
+from ..rendering.cpu.rasteriser import NumbaRasteriser
+from ..rendering.cpu.scene import spatial_order
+from ..rendering.gradients.render import RenderedTensors
 from ..rendering.select import make_renderer
 from ..scenes.gaussians import GaussianScene
 from . import checkpoint, fsgs

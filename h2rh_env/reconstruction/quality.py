@@ -22,8 +22,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..captures.base import RgbdView
-from ..errors import CaptureError
-from ..interface import Label
+from ..core.errors import CaptureError
+from ..core.labels import Label
 from ..rendering.base import Rasteriser, RenderedView
 from ..rendering.masks import masks_from_labels
 from ..scenes.gaussians import GaussianScene

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import SceneError
+from ..core.errors import SceneError
 
 
 @dataclass(frozen=True)

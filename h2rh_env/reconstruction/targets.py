@@ -11,9 +11,9 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..camera import PinholeCamera
 from ..captures.base import RgbdView
-from ..interface import Label
+from ..core.camera import PinholeCamera
+from ..core.labels import Label
 from ..rendering.base import Rasteriser, RenderedView
 from ..scenes.gaussians import GaussianScene
 from .fusion import around, clean_depth

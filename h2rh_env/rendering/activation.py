@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import Array
+from ..core.geometry import Array
 from ..scenes.gaussians import GaussianScene
 from .base import MAX_SCALE_M
 

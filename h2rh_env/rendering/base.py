@@ -17,9 +17,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..camera import PinholeCamera
-from ..errors import RenderError
-from ..geometry import SE3
+from ..core.camera import PinholeCamera
+from ..core.errors import RenderError
+from ..core.geometry import SE3
 from ..scenes.gaussians import GaussianScene
 
 NEAR_M = 0.01

@@ -13,9 +13,9 @@ from gsplat.cuda._wrapper import rasterize_to_indices_in_range
 from gsplat.rendering import rasterization
 from torch import Tensor
 
-from ..camera import PinholeCamera
-from ..geometry import SE3
-from ..interface import Label
+from ..core.camera import PinholeCamera
+from ..core.geometry import SE3
+from ..core.labels import Label
 from ..scenes.gaussians import GaussianScene
 from .activation import opacities
 from .base import (
@@ -29,7 +29,7 @@ from .base import (
     RenderedView,
     camera_from_world,
 )
-from .differentiable import RenderedTensors
+from .gradients.render import RenderedTensors
 from .spherical_harmonics import sh_basis
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..camera import PinholeCamera
-from ..geometry import SE3
+from ..core.camera import PinholeCamera
+from ..core.geometry import SE3
 from ..scenes.gaussians import GaussianScene
 from .base import Rasteriser, RenderedView
 

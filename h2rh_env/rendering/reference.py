@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..camera import PinholeCamera
-from ..geometry import SE3, Array
-from ..interface import Label
+from ..core.camera import PinholeCamera
+from ..core.geometry import SE3, Array
+from ..core.labels import Label
 from ..scenes.gaussians import GaussianScene
 from .activation import opacities, scaled_axes
 from .base import (

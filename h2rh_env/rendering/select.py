@@ -6,11 +6,11 @@ import importlib.util
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import RenderError, install_line
+from ..core.errors import RenderError, install_line
 from .base import Rasteriser
 
 if TYPE_CHECKING:
-    from .differentiable import RenderedTensors
+    from .gradients.render import RenderedTensors
 
 NAMES = ("auto", "numba", "reference", "gsplat")
 TRAINING_NAMES = ("auto", "numba", "gsplat")
@@ -33,7 +33,7 @@ def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasterise
         from .reference import ReferenceRasteriser
 
         return ReferenceRasteriser()
-    from .numba_cpu import NumbaRasteriser
+    from .cpu.rasteriser import NumbaRasteriser
 
     return NumbaRasteriser(threads)
 
@@ -48,7 +48,7 @@ def make_renderer(name: str = "auto") -> Callable[..., RenderedTensors]:
         from . import gsplat_cuda
 
         return gsplat_cuda.render_gaussians
-    from . import differentiable
+    from .gradients import render as differentiable
 
     return differentiable.render_gaussians
 

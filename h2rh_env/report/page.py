@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from .. import files
-from ..conditions import AS_RENDERED
-from ..evaluation import Episode
+from ..benchmark.evaluation import Episode
+from ..perturbations.conditions import AS_RENDERED
+from ..utils import files
 from . import plots
 from .pictures import Film, strip, verdict
 from .tables import Episodes, Rows, summaries, under

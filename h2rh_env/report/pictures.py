@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ..env import H2RHandoverEnv
-from ..evaluation import Episode, replay
-from ..interface import Observation
+from ..benchmark.evaluation import Episode, replay
+from ..core.policy import Observation
+from ..envs.handover import H2RHandoverEnv
 
 Picture = npt.NDArray[np.uint8]
 SHEET_COLUMNS = 7

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from ..conditions import AS_RENDERED, Condition
-from ..interface import DISTANCE_BAND_M
-from ..metrics import FAILURES
-from ..rates import Rate
-from .tables import PAPER_TABLE_I, Episodes, by_scene, success_under, summaries
+from ..benchmark.paper import TABLE_I
+from ..core.proportions import Rate
+from ..core.task import DISTANCE_BAND_M
+from ..envs.metrics import FAILURES
+from ..perturbations.conditions import AS_RENDERED, Condition
+from .tables import Episodes, by_scene, success_under, summaries
 
 WIDTH, LEFT, RIGHT = 880, 170, 110
 COLOURS = 8  # of policies, in the page's style
@@ -95,7 +96,7 @@ def distances(episodes: Episodes, by_object: bool) -> str:
         parts.append(_line(LEFT, top + row, WIDTH - RIGHT, top + row, "var(--rule)", 0.6))
         parts.append(_text(LEFT - 12, top + row / 2, _short(scene), "end"))
         if by_object:
-            _, mean, deviation, _, _ = PAPER_TABLE_I[scene]
+            _, mean, deviation, _, _ = TABLE_I[scene]
             parts += _whisker(top + 7 + lane / 2, mean, deviation, "var(--muted)", [], "paper")
         for k, (policy, run) in enumerate(by_policy.items()):
             found = [e.score.distance_m for e in run if e.score.declared]

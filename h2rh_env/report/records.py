@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import files
-from ..conditions import Condition
-from ..errors import HandoverError
-from ..evaluation import Episode
-from ..interface import MAX_EPISODE_STEPS, EpisodeRecord
-from ..metrics import EpisodeScore
+from ..benchmark.evaluation import Episode
+from ..core.episode import EpisodeRecord
+from ..core.errors import HandoverError
+from ..core.task import MAX_EPISODE_STEPS
+from ..envs.metrics import EpisodeScore
+from ..perturbations.conditions import Condition
+from ..utils import files
 
 UNBOUNDED = ("centre_offset", "clearance_m")  # infinite where nothing is seen; null in JSON
 MAX_BYTES = 2**30

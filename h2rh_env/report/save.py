@@ -14,11 +14,11 @@ from typing import Any
 
 from PIL import Image
 
-from .. import files
-from ..env import H2RHandoverEnv
-from ..evaluation import Episode
-from ..metrics import Summary
-from ..rates import Rate
+from ..benchmark.evaluation import Episode
+from ..core.proportions import Rate
+from ..envs.handover import H2RHandoverEnv
+from ..envs.metrics import Summary
+from ..utils import files
 from .page import write_page
 from .pictures import Film, film, sheet, write_video
 from .records import write_records

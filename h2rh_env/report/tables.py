@@ -7,28 +7,14 @@ from itertools import combinations
 
 from rich.table import Table
 
-from ..conditions import AS_RENDERED, Condition
-from ..evaluation import Episode
-from ..metrics import FAILURES, Summary, summarise
-from ..rates import Comparison, Rate, compare, mean_and_spread
+from ..benchmark.evaluation import Episode
+from ..benchmark.paper import TABLE_I
+from ..core.proportions import Comparison, Rate, compare, mean_and_spread
+from ..envs.metrics import FAILURES, Summary, summarise
+from ..perturbations.conditions import AS_RENDERED, Condition
 
 Rows = tuple[list[str], list[list[str]]]  # header and body, as text
 Episodes = Mapping[str, Sequence[Episode]]
-
-# Table I of the paper: object, seen in training, mean distance and its deviation (m), safe and centred of 10.
-PAPER_TABLE_I: dict[str, tuple[bool, float, float, int, int]] = {
-    "mustard_bottle": (True, 0.37, 0.10, 10, 10),
-    "tomato_soup_can": (True, 0.44, 0.01, 10, 10),
-    "potted_meat_can": (True, 0.36, 0.05, 10, 10),
-    "blue_kettle": (True, 0.44, 0.04, 10, 10),
-    "gelatin_box": (True, 0.44, 0.04, 10, 10),
-    "red_bowl": (True, 0.52, 0.04, 10, 10),
-    "scissors": (True, 0.25, 0.03, 10, 10),
-    "banana": (True, 0.35, 0.01, 9, 10),
-    "power_drill": (True, 0.38, 0.01, 10, 10),
-    "master_chef_can": (False, 0.46, 0.04, 8, 8),
-    "cracker_box": (False, 0.37, 0.19, 8, 8),
-}
 
 
 def under(episodes: Episodes, condition: Condition = AS_RENDERED) -> dict[str, list[Episode]]:
@@ -120,11 +106,11 @@ def paper_rows(episodes: Episodes) -> Rows:
     """Table I: distance, safe and centred by object, the paper's figures above ours; all objects together last."""
     body = []
     for name, by_policy in by_scene(episodes).items():
-        seen, mean, deviation, safe, centred = PAPER_TABLE_I[name]
+        seen, mean, deviation, safe, centred = TABLE_I[name]
         told = name if seen else f"{name} (not in the paper's training)"
         body.append([told, "paper", f"{mean:.2f} ± {deviation:.2f}", f"{safe}/10", f"{centred}/10", "-"])
         body += [[told, policy, *_paper_cells(s)] for policy, s in summaries(by_policy).items()]
-    totals = [f"{sum(row[k] for row in PAPER_TABLE_I.values())}/{10 * len(PAPER_TABLE_I)}" for k in (3, 4)]
+    totals = [f"{sum(row[k] for row in TABLE_I.values())}/{10 * len(TABLE_I)}" for k in (3, 4)]
     body.append(["all of the paper's", "paper", "-", *totals, "-"])
     body += [["all here", policy, *_paper_cells(s)] for policy, s in summaries(episodes).items()]
     return ["object", "who", "distance (m)", "safe", "centred", "success"], body

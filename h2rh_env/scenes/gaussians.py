@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SceneError
+from ..core.errors import SceneError
 
 Float = npt.NDArray[np.float32]
 
@@ -26,7 +26,7 @@ class GaussianScene:
         log_scales: (N, 3) float32, log of standard deviations in m.
         opacity_logits: (N,) float32.
         sh: (N, K, 3) float32 spherical harmonics, K = 1, 4, 9 or 16; rgb = max(0, 0.5 + SH_C0 * sh[:, 0] + ...).
-        labels: (N,) uint8, `interface.Label`.
+        labels: (N,) uint8, `core.labels.Label`.
         antialiased: opacity is compensated for the 0.3 px dilation (mip-splatting), else classic 3DGS.
 
     Raises:

@@ -4,7 +4,7 @@ One binary `vertex` per Gaussian: x y z, f_dc_0..2, f_rest_*, opacity (logit), s
 in any order and of any scalar type; normals and unknown properties are ignored. `f_rest_*` is channel-major
 (all of red, then green, then blue), as 3DGS writes it, unless a header line `comment sh_layout coefficient_major`
 says that it counts r, g, b within each coefficient. Two things other viewers ignore are ours: the property
-`uchar label` (`interface.Label`; without it every Gaussian is the object) and the line `comment antialiased 1`.
+`uchar label` (`core.labels.Label`; without it every Gaussian is the object) and the line `comment antialiased 1`.
 
 The compressed layout (16 bytes per Gaussian, see `packing`) has the elements `chunk`, `vertex` and, for more than one
 colour, `sh`. A viewer accepts no further element or property there, so the Gaussians are sorted by label and a line
@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .. import files
-from ..errors import SceneError
-from ..interface import Label
+from ..core.errors import SceneError
+from ..core.labels import Label
+from ..utils import files
 from .gaussians import SH_COUNTS, GaussianScene
 from .packing import BOUNDS, CHUNK, Packed, in_chunks, pack, unpack
 from .ply_header import Header, read_header, read_rows

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SceneError
+from ..core.errors import SceneError
 from .gaussians import MAX_GAUSSIANS
 
 MAX_HEADER_BYTES = 65536

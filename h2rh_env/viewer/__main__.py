@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from .. import cli
-from ..env import H2RHandoverEnv
-from ..errors import HandoverError, MissingPackageError, install_line
-from ..evaluation import Episode
-from ..handover_scene import HandoverScene, load_scenes
+from ..benchmark.evaluation import Episode
+from ..benchmark.suites import make_suite
+from ..core.errors import HandoverError, MissingPackageError, install_line
+from ..envs.handover import H2RHandoverEnv
 from ..rendering.select import make_rasteriser
 from ..report.records import read_episodes, read_report
-from ..suites import make_suite
+from ..scenes.handover_scene import HandoverScene, load_scenes
+from ..utils import cli
 
 if TYPE_CHECKING:
     import viser

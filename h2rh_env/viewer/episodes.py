@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import viser
 
-from ..camera import HAND_EYE_CAMERA
-from ..conditions import AS_RENDERED
-from ..env import H2RHandoverEnv
-from ..evaluation import Episode
-from ..geometry import SE3
+from ..benchmark.evaluation import Episode
+from ..core.camera import HAND_EYE_CAMERA
+from ..core.geometry import SE3
+from ..envs.handover import H2RHandoverEnv
+from ..perturbations.conditions import AS_RENDERED
 from ..report.pictures import Picture, film, verdict
 from .scene_view import SceneView
 from .shapes import POLICY_COLOURS, field_of_view, placed, segments_between

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import viser
 
-from ..camera import HAND_EYE_CAMERA
-from ..geometry import SE3, look_at, rotation_from_wxyz
+from ..core.camera import HAND_EYE_CAMERA
+from ..core.geometry import SE3, look_at, rotation_from_wxyz
+from ..envs.initial_poses import sample_starts
 from ..grasps.antipodal import AntipodalProposer
-from ..handover_scene import HandoverScene
 from ..rendering.base import Rasteriser
 from ..rendering.masks import observe
 from ..report.pictures import outlined
-from ..start_poses import sample_starts
+from ..scenes.handover_scene import HandoverScene
 from .shapes import base_colours, by_score, covariances, field_of_view, gripper_lines, placed
 
 LAYERS = {"splat": True, "points": False, "chosen grasp": True, "candidates": False, "starts": False}

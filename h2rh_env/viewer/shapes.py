@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ..camera import PinholeCamera
-from ..geometry import SE3, Array, rotation_from_wxyz
-from ..gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
+from ..core.camera import PinholeCamera
+from ..core.geometry import SE3, Array, rotation_from_wxyz
+from ..core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
 from ..scenes.gaussians import SH_C0, GaussianScene
 
 Colours = npt.NDArray[np.uint8]

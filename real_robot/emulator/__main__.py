@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from h2rh_env import cli
+from h2rh_env.utils import cli
 
 from .controller import Controller, model_of
 from .server import main_loop

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from h2rh_env.geometry import Array
+from h2rh_env.core.geometry import Array
 
-from ..kinematics import ArmGeometry, forward, jacobian, joint_frames, nearest_joints
+from ..drivers.ur5_kinematics import ArmGeometry, forward, jacobian, joint_frames, nearest_joints
 
 MAX_JOINT_SPEED = math.pi  # rad/s
 MAX_JOINT_ACCELERATION = 30.0  # rad/s^2

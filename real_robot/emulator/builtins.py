@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from h2rh_env.geometry import Array, slerp
+from h2rh_env.core.geometry import Array, slerp
 
 from .arm import ArmModel, pose_matrix, pose_vector
 from .urscript import Pose, ScriptError, Steps

@@ -14,15 +14,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.camera import HAND_EYE_CAMERA, PinholeCamera
-from h2rh_env.errors import RobotError
-from h2rh_env.geometry import SE3, Array
-from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.core.errors import RobotError
+from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.rendering.masks import masks_from_labels
+from h2rh_env.scenes.handover_scene import HandoverScene
 
+from ..drivers.realsense import StreamInfo
 from ..interfaces import Frame
-from ..realsense import StreamInfo
 
 SERIAL, RATE_HZ, DEPTH_UNIT_M = "000000000001", 15, 0.001
 PATCH_M, TEXTURE_SIDE = 0.15, 64

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from h2rh_env.geometry import SE3, Array
+from h2rh_env.core.geometry import SE3, Array
 
-from ..kinematics import UR5, UR5E, ArmGeometry
+from ..drivers.ur5_kinematics import UR5, UR5E, ArmGeometry
 from .arm import EMERGENCY, NORMAL, PROGRAM_STOP, PROTECTIVE, ArmModel, pose_vector
 from .builtins import builtins_of
 from .gripper import EmulatedGripper

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from h2rh_env.clearance import between_fingers
-from h2rh_env.geometry import Array
-from h2rh_env.gripper import ROBOTIQ_2F85
+from h2rh_env.core.clearance import between_fingers
+from h2rh_env.core.geometry import Array
+from h2rh_env.core.gripper import ROBOTIQ_2F85
 
 OPEN_COUNT, CLOSED_COUNT = 3, 230
 NAMES = ("ACT", "GTO", "POS", "SPE", "FOR", "STA", "OBJ", "PRE", "FLT", "ATR", "ARD", "MSC")

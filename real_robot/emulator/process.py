@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from h2rh_env.errors import RobotError
-from h2rh_env.geometry import SE3, Array
+from h2rh_env.core.errors import RobotError
+from h2rh_env.core.geometry import SE3, Array
 
 from .server import FAULT_PORT
 

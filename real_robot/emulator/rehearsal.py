@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from h2rh_env.errors import MissingPackageError, install_line
-from h2rh_env.geometry import SE3
-from h2rh_env.handover_scene import HandoverScene
+from h2rh_env.core.errors import MissingPackageError, install_line
+from h2rh_env.core.geometry import SE3
 from h2rh_env.rendering.base import Rasteriser
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..config import RobotConfig
-from ..hardware import MachineClock
+from ..drivers.hardware import MachineClock
+from ..drivers.realsense import RealSenseCamera
+from ..drivers.robotiq import RobotiqGripper
+from ..drivers.threaded_camera import LiveSight
+from ..drivers.ur5 import UR5Arm
 from ..interfaces import Devices, Segmenter
-from ..live import LiveSight
-from ..placement import Placement
-from ..realsense import RealSenseCamera
-from ..robotiq import RobotiqGripper
-from ..ur5 import UR5Arm
+from .base_placement import Placement
 from .camera import SceneView, SoftwareSource
 from .controller import FLANGE_FROM_GRIPPER_M
 from .process import EmulatorProcess

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from h2rh_env.errors import RobotError
+from h2rh_env.core.errors import RobotError
 
 from .arm import EMERGENCY, PROTECTIVE, SafetyPlane
 from .controller import Controller, dashboard_answer, output_fields

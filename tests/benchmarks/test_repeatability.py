@@ -11,10 +11,10 @@ from scipy.spatial.transform import Rotation
 from benchmarks.repeatability import CHANGES, MIRROR, jump, mirrored_grasp, rebuilt
 from h2rh_env.build import build_scene
 from h2rh_env.captures.synthetic.generate import generate_capture
-from h2rh_env.errors import HandoverError
-from h2rh_env.geometry import SE3
+from h2rh_env.core.errors import HandoverError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.gripper import half_turned
 from h2rh_env.grasps.base import GraspCandidate
-from h2rh_env.gripper import half_turned
 
 seeds = st.integers(0, 2**32 - 1)
 

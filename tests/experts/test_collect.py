@@ -7,17 +7,13 @@ import pytest
 from experts.collect import CollectSettings, collect, demonstrate
 from experts.labels import Labeller
 from experts.trajectory import remaining
-from h2rh_env.demonstrations import describe, read_demonstrations
-from h2rh_env.errors import DatasetError
-from h2rh_env.geometry import SE3
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import (
-    CLEARANCE_M,
-    GRASP_SCORE_THRESHOLD,
-    MAX_EPISODE_STEPS,
-    decode_action,
-)
-from h2rh_env.start_poses import sample_starts
+from h2rh_env.core.action import decode_action
+from h2rh_env.core.errors import DatasetError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.task import CLEARANCE_M, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
+from h2rh_env.datasets.minari import describe, read_demonstrations
+from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 
 @pytest.fixture(scope="module")

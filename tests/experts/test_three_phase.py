@@ -10,12 +10,15 @@ from scipy.spatial.transform import Rotation
 
 from experts.three_phase import Phase, ThreePhaseExpert
 from experts.trajectory import remaining
-from h2rh_env.errors import PolicyError
-from h2rh_env.geometry import SE3, angle_between, look_at, uniform_directions
-from h2rh_env.gripper import half_turned
-from h2rh_env.interface import MAX_EPISODE_STEPS, Policy, action_space, decode_action
-from h2rh_env.metrics import closes_on
-from h2rh_env.start_poses import sample_starts
+from h2rh_env.core.action import decode_action
+from h2rh_env.core.errors import PolicyError
+from h2rh_env.core.geometry import SE3, angle_between, look_at, uniform_directions
+from h2rh_env.core.gripper import half_turned
+from h2rh_env.core.policy import Policy
+from h2rh_env.core.spaces import action_space
+from h2rh_env.core.task import MAX_EPISODE_STEPS
+from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.metrics import closes_on
 
 EXPERT = ThreePhaseExpert()
 seeds = st.integers(0, 2**32 - 1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from experts.trajectory import advance, remaining
-from h2rh_env.geometry import SE3, rotation_angle, slerp
-from h2rh_env.interface import STEP_M, STEP_RAD
+from h2rh_env.core.geometry import SE3, rotation_angle, slerp
+from h2rh_env.core.motion_limits import STEP_M, STEP_RAD
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -17,10 +17,10 @@ from h2rh_env.build import BuildConfig
 from h2rh_env.captures.base import HandoverCapture
 from h2rh_env.captures.folder import write_folder
 from h2rh_env.captures.write_dexycb import write_dexycb
-from h2rh_env.errors import HandoverError
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import Label
+from h2rh_env.core.errors import HandoverError
+from h2rh_env.core.labels import Label
 from h2rh_env.reconstruction import holdout
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from h2rh_env.camera import HAND_EYE_CAMERA
-from h2rh_env.geometry import SE3, angle_between
-from h2rh_env.interface import GRASP_SCORE_THRESHOLD, action_space, decode_action
+from h2rh_env.core.action import decode_action
+from h2rh_env.core.camera import HAND_EYE_CAMERA
+from h2rh_env.core.geometry import SE3, angle_between
+from h2rh_env.core.spaces import action_space
+from h2rh_env.core.task import GRASP_SCORE_THRESHOLD
 from policies.ibvs import IbvsMask
 
 

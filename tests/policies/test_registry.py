@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h2rh_env.errors import PolicyError
-from h2rh_env.interface import Policy
-from policies.checkpoints import save_checkpoint
+from h2rh_env.core.errors import PolicyError
+from h2rh_env.core.policy import Policy
 from policies.ibvs import IbvsMask
-from policies.networks import make_network
+from policies.networks.checkpoints import save_checkpoint
+from policies.networks.factory import make_network
 from policies.registry import make_policy
 
 FOREIGN = """

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from h2rh_env.geometry import SE3, look_at, uniform_directions
+from h2rh_env.core.action import encode_action
+from h2rh_env.core.geometry import SE3, look_at, uniform_directions
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
+from h2rh_env.core.labels import Label
 from h2rh_env.grasps.base import GraspCandidate
-from h2rh_env.gripper import FINGERTIP_DEPTH_M
-from h2rh_env.handover_scene import HandoverScene
-from h2rh_env.interface import Label, encode_action
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
+from h2rh_env.scenes.handover_scene import HandoverScene
 
 CAN_RADIUS_M, CAN_HEIGHT_M = 0.03, 0.16
 CONTACT = np.array([0.3, 0.1, 0.45])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from h2rh_env.errors import PolicyError, RobotError
+from h2rh_env.core.errors import PolicyError, RobotError
 from real_robot.__main__ import Check, Rehearse, Replay, Run, Table2, main
 
 POLICY = """

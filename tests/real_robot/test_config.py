@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from h2rh_env.errors import RobotError
+from h2rh_env.core.errors import RobotError
 from real_robot.config import RobotConfig
 
 

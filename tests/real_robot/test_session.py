@@ -6,17 +6,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from h2rh_env.clearance import swept_hits
-from h2rh_env.errors import PolicyError, RobotError
-from h2rh_env.geometry import SE3
-from h2rh_env.interface import CLEARANCE_M
-from h2rh_env.metrics import score
+from h2rh_env.core.clearance import swept_hits
+from h2rh_env.core.errors import PolicyError, RobotError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.core.task import CLEARANCE_M
+from h2rh_env.envs.metrics import score
 from real_robot.config import RobotConfig
+from real_robot.drivers.simulated import simulated_devices
 from real_robot.interfaces import Safety
-from real_robot.replay import replay
+from real_robot.safety.replay import replay
+from real_robot.safety.trial_log import read_log
 from real_robot.session import Outcome, dry_run, run_trial
-from real_robot.simulated import simulated_devices
-from real_robot.trial_log import read_log
 
 CONFIG = RobotConfig()
 OPEN_M = 0.085

@@ -11,25 +11,25 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ...errors import CaptureError
-from ...geometry import SE3
-from ...interface import Label
+from ...core.errors import CaptureError
+from ...core.geometry import SE3
+from ...core.labels import Label
 from ..base import HandoverCapture, RgbdView
-from .giver import Clothes, Pose, arm_is_free, hold_out, random_clothes, sleeve_mesh, torso_mesh
-from .grip import close_on
-from .hand import random_hand
-from .household import random_object
-from .objects import OBJECT_NAMES, make_object
-from .paints import Paint, plain
-from .rig import RigCamera, make_rig
-from .room import TABLE_M, make_lights, make_room
-from .scan import SUFFIXES, load_thing
-from .sensor import photograph
-from .shading import Body, Picture, Studio
-from .skin import Complexion, Skin, complexion, pressed_out, skin_colours
+from .objects.catalogue import OBJECT_NAMES, make_object
+from .objects.household import random_object
+from .objects.parts import Thing, turned
+from .objects.scan import SUFFIXES, load_thing
+from .person.giver import Clothes, Pose, arm_is_free, hold_out, random_clothes, sleeve_mesh, torso_mesh
+from .person.grip import close_on
+from .person.hand import random_hand
+from .person.skin import Complexion, Skin, complexion, pressed_out, skin_colours
+from .rendering.paints import Paint, plain
+from .rendering.rig import RigCamera, make_rig
+from .rendering.room import TABLE_M, make_lights, make_room
+from .rendering.sensor import photograph
+from .rendering.shading import Body, Picture, Studio
+from .rendering.textures import muted, vivid
 from .solids import Mesh, box_corners, merged
-from .textures import muted, vivid
-from .things import Thing, turned
 
 Array = npt.NDArray[np.float64]
 

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from ... import cli, files
-from ...camera import PinholeCamera
-from ...errors import CaptureError
-from ...geometry import SE3, look_at
-from ...interface import Label
+from ...core.camera import PinholeCamera
+from ...core.errors import CaptureError
+from ...core.geometry import SE3, look_at
+from ...core.labels import Label
+from ...utils import cli, files
 from .generate import RANDOM_OBJECT, Stage, common_exposure, stage
-from .rig import RigCamera
-from .sensor import expose
+from .rendering.rig import RigCamera
+from .rendering.sensor import expose
 
 Image8 = npt.NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ...geometry import SE3
+from ...core.geometry import SE3
 
 Array = npt.NDArray[np.float64]
 Distance = Callable[[Array], Array]

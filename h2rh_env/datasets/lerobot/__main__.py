@@ -1,0 +1,44 @@
+"""Exports demonstrations as a LeRobot data set of format v3.0; `h2rh_env/datasets/lerobot/export.py` shows its files.
+
+    python -m h2rh_env.datasets.lerobot data/train --out data/train-lerobot
+
+Demonstrations have no clock; `--fps` only says how fast to play them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ...core.errors import DatasetError
+from ...utils import cli
+from ..minari import describe
+from .export import VERSION, export
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to export, and where to."""
+
+    data: Annotated[Path, tyro.conf.Positional]
+    """Folder of the demonstrations."""
+    out: Path
+    """Folder of the LeRobot data set; must not exist."""
+    fps: int = 10
+    """Frames a second at which the videos play."""
+
+    def __post_init__(self) -> None:
+        if self.fps < 1:
+            raise DatasetError(f"--fps is {self.fps}; it must be at least 1")
+
+
+def main(settings: ExportSettings) -> None:
+    export(settings.data, settings.out, settings.fps)
+    print(f"{settings.out}: a LeRobot {VERSION} data set of {describe(settings.data).episodes} episodes")
+
+
+if __name__ == "__main__":
+    cli.run(main, ExportSettings, __doc__)

@@ -1,0 +1,120 @@
+"""A giver who moves: hand and object carried together along a smooth way, drawn by chance or recorded.
+
+The scene itself stays still. Its frame, the *world*, is carried through the *room* in which the camera is moved:
+`room_from_camera = room_from_world @ world_from_camera`. Seen from the world, the camera drifts the other way; so
+rendering, clearance, expert and metrics work as they do with a giver who stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ..core.geometry import SE3, Array, uniform_directions
+from ..core.task import MAX_EPISODE_STEPS
+
+STEP_S = 0.1  # of one action
+WAVES = 3
+WAVE_HZ = (0.1, 0.6)  # how people's hands sway and drift within the 3 s of an episode
+SPEED_SLACK = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class GiverMotion:
+    """Where hand and object have been carried, step by step; after the last one they stay.
+
+    Attributes:
+        offsets_room: (T, 3) of the object's centre, m, from where it was at first.
+        turns_room: (T, 3) rotation vectors about the object's centre, rad.
+    """
+
+    offsets_room: Array
+    turns_room: Array
+
+    def room_from_world(self, centre_world: Array, step: int) -> SE3:
+        """The scene's frame in the room after so many steps; the identity at first.
+
+        Args:
+            centre_world: (3,) of the object.
+        """
+        step = min(step, len(self.offsets_room) - 1)
+        rotation = self._rotations[step]
+        return SE3(rotation, centre_world + self.offsets_room[step] - rotation @ centre_world)
+
+    @cached_property
+    def _rotations(self) -> Array:
+        return Rotation.from_rotvec(self.turns_room).as_matrix()
+
+
+@dataclass(frozen=True, eq=False)
+class MovingGiver:
+    """Draws a motion for each episode.
+
+    Attributes:
+        max_speed_mps: bound of the object's centre's speed, m/s.
+        max_turn_radps: bound of the turning about it, rad/s.
+        recorded: motions to draw from instead: poses (T, 4, 4) of hand or object in a room's frame, every 0.1 s, as a
+            tracker gives them. Each is replayed about the scene's object from its first pose on.
+
+    Raises:
+        ValueError: a recorded motion that is malformed, or faster than the bounds.
+    """
+
+    max_speed_mps: float = 0.1
+    max_turn_radps: float = 0.2
+    recorded: Sequence[npt.ArrayLike] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("max_speed_mps", "max_turn_radps"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
+        for number, poses in enumerate(self._motions):
+            speed, turn = peak_speeds(poses)
+            if speed > self.max_speed_mps + SPEED_SLACK or turn > self.max_turn_radps + SPEED_SLACK:
+                raise ValueError(
+                    f"recorded motion {number} reaches {speed:.3g} m/s and {turn:.3g} rad/s; the bounds are "
+                    f"{self.max_speed_mps} m/s and {self.max_turn_radps} rad/s"
+                )
+
+    def draw(self, rng: np.random.Generator) -> GiverMotion:
+        """A motion for one episode."""
+        if self._motions:
+            return self._motions[int(rng.integers(len(self._motions)))]
+        return GiverMotion(_sway(rng, self.max_speed_mps), _sway(rng, self.max_turn_radps))
+
+    @cached_property
+    def _motions(self) -> list[GiverMotion]:
+        return [_relative(poses) for poses in self.recorded]
+
+
+def _sway(rng: np.random.Generator, max_rate: float, steps: int = MAX_EPISODE_STEPS) -> Array:
+    """(steps + 1, 3): a sum of waves whose rates add up to at most `max_rate` a second, zero at first."""
+    shares = rng.dirichlet(np.ones(WAVES)) * max_rate * rng.uniform(0.5, 1)
+    rates = shares[:, None] * uniform_directions(rng, WAVES)
+    turning, phases = 2 * np.pi * rng.uniform(*WAVE_HZ, WAVES), rng.uniform(0, 2 * np.pi, WAVES)
+    times = STEP_S * np.arange(steps + 1)[:, None]
+    return ((np.sin(turning * times + phases) - np.sin(phases)) / turning) @ rates
+
+
+def _relative(poses: npt.ArrayLike) -> GiverMotion:
+    array = np.asarray(poses, np.float64)
+    if array.ndim != 3 or array.shape[1:] != (4, 4) or not len(array):
+        raise ValueError(f"a recorded motion is poses (T, 4, 4), T at least 1; got {array.shape}")
+    motions = [SE3.from_matrix(pose) for pose in array]
+    turns = [Rotation.from_matrix(motion.rotation @ motions[0].rotation.T).as_rotvec() for motion in motions]
+    return GiverMotion(array[:, :3, 3] - array[0, :3, 3], np.array(turns))
+
+
+def peak_speeds(motion: GiverMotion) -> tuple[float, float]:
+    """The greatest speed, m/s, and turning, rad/s, between two steps; zero for a single one."""
+    rotations = Rotation.from_rotvec(motion.turns_room)
+    if len(rotations) < 2:
+        return 0.0, 0.0
+    speeds = np.linalg.norm(np.diff(motion.offsets_room, axis=0), axis=1)
+    turns = (rotations[1:] * rotations[:-1].inv()).magnitude()
+    return float(speeds.max()) / STEP_S, float(turns.max()) / STEP_S

@@ -1,0 +1,192 @@
+"""H2RHandoverEnv: the hand-eye camera as a Gymnasium environment."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from ..core.action import decode_action
+from ..core.camera import HAND_EYE_CAMERA, PinholeCamera
+from ..core.episode import EpisodeRecord
+from ..core.geometry import SE3
+from ..core.policy import Observation
+from ..core.spaces import action_space, observation_space
+from ..scenes.handover_scene import HandoverScene
+from .simulator import Scenes, World, rng_from_json, rng_to_json
+
+
+class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
+    """A camera on a robot's gripper approaches an object that a person holds out, up to the pre-grasp pose.
+
+    ## Description
+    The world is a Gaussian Splatting scene, reconstructed in metric scale from RGB-D views of a giver's hand
+    that holds an object. The agent moves the hand-eye camera by bounded 6D steps, sees what the camera sees,
+    and declares when it has reached the pre-grasp pose: 0.3 m behind a grasp that is safe for the hand, looking
+    along the approach direction. Giver and object stand still; in `H2RHandoverMoving-v0` they move.
+
+    ## Action space
+    `Box(7,)` float32: the motion of one step, `camera_from_next_camera`, in the current camera's frame (OpenCV
+    axes: x right, y down, z forward), and a grasp score.
+
+    | index | meaning | unit | low | high |
+    |---|---|---|---|---|
+    | 0-2 | rotation, extrinsic xyz Euler angles | rad | -0.25 | 0.25 |
+    | 3-5 | translation | m | -0.06 | 0.06 |
+    | 6 | grasp score C: at or above 0.7 declares the pre-grasp pose | | 0 | 1 |
+
+    Bounds are in units of the world. What wants actions in [-1, 1] (Stable-Baselines3 recommends it) wraps the
+    environment in `gymnasium.wrappers.RescaleAction(env, -1, 1)`. Values outside are clipped; a value that is not
+    finite raises `ActionError`. The motion of an action that declares is not executed.
+
+    ## Observation space
+    `Dict` of
+    * `rgb`: uint8 (168, 224, 3), hand and object as the camera sees them, background black;
+    * `masks`: uint8 (168, 224, 2) in {0, 255}, object and hand, with true occlusion between them;
+    * `depth` (with `depth=True`): float32 (168, 224, 1), m along the optical axis, 0 where nothing is seen.
+
+    ## Reward
+    1 when the pre-grasp pose is declared and the episode is a success as `h2rh_env.envs.metrics` defines it (within
+    0.35-0.45 m of the object, centred, never nearer than 0.1 m to hand or object, straight advance clear of the
+    hand), else 0. With `reward="shaped"`, for reinforcement learning, besides the change of a potential that is
+    highest at the pre-grasp pose, less a cost of coming too near (`h2rh_env.envs.reward.ShapedReward`).
+
+    ## Start
+    A scene is drawn, then a start pose: 0.7 m from the grasp, hand and camera on different sides of the object,
+    looking at the object up to 20 degrees off about both image axes (Eqs. 3-6).
+
+    ## End
+    Terminated when the score reaches 0.7. Truncated after 30 steps (by the `TimeLimit` wrapper of `gym.make`).
+
+    ## Info
+    `scene`, `world_from_camera` (4, 4), `clearance_m` to hand and object; at termination `is_success` and
+    `first_failure`. With a giver who moves, `room_from_world` (4, 4): poses are given in the scene's frame, the
+    world, and this tells where the giver has carried it.
+
+    ## Arguments
+    * `scenes`: a scene folder, a folder of scene folders, a `HandoverScene` or several; the scenes that ship
+      with the package by default.
+    * `camera`: `PinholeCamera`, by default a D435i's colour stream at 224x168.
+    * `gripper_from_camera`: hand-eye offset, `SE3`; identity by default: the camera sits in the grasp frame.
+    * `depth`: adds depth to the observation.
+    * `background`: uint8 (H, W, 3) image put behind hand and object.
+    * `rasteriser`: "auto", "numba", "gsplat" or "reference".
+    * `reward`: "sparse", "shaped" or a `ShapedReward`.
+    * `giver`: "still", "moving" or a `MovingGiver` (`h2rh_env.envs.giver_motion`): hand and object are
+      carried together along a smooth path, at most 0.1 m/s; a step takes 0.1 s. The declaring action is judged
+      as if the giver then held still.
+    * `render_mode`: None or "rgb_array" (the camera's image, for `RecordVideo`).
+
+    `reset(options={"scene": name, "world_from_camera": (4, 4)})` sets the scene, the start pose, or both.
+
+    ## Saving and sharing
+    `get_state()` is a JSON value with everything but scene and pixels; `set_state(state)` goes on from there, in this
+    environment or in another one of the same scenes, and gives the observation. `TimeLimit` counts steps of its own
+    and is not told. Environments can be pickled.
+
+    ## Many at once
+    `gym.make_vec("H2RHandover-v0", num_envs=16)` renders all environments in one batch
+    (`h2rh_env.envs.handover_vector`).
+
+    ## Versions
+    * v0: first.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's own form)
+
+    def __init__(
+        self,
+        scenes: Scenes | None = None,
+        camera: PinholeCamera = HAND_EYE_CAMERA,
+        *,
+        render_mode: str | None = None,
+        **world: Any,
+    ) -> None:
+        """Args: see above; `world` is those that `World` takes."""
+        if render_mode not in {None, *self.metadata["render_modes"]}:
+            raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
+        self._world = World(scenes, camera, **world)
+        self.render_mode = render_mode
+        self.observation_space = observation_space(camera, self._world.depth)  # type: ignore[assignment]
+        self.action_space = action_space()  # type: ignore[assignment]
+
+    @property
+    def scenes(self) -> list[HandoverScene]:
+        return self._world.scenes
+
+    @property
+    def camera(self) -> PinholeCamera:
+        return self._world.camera
+
+    @property
+    def gripper_from_camera(self) -> SE3:
+        """Takes effect with the next reset."""
+        return self._world.gripper_from_camera
+
+    @gripper_from_camera.setter
+    def gripper_from_camera(self, gripper_from_camera: SE3) -> None:
+        self._world.gripper_from_camera = gripper_from_camera
+
+    @property
+    def scene(self) -> HandoverScene:
+        return self._state.scene
+
+    @property
+    def world_from_camera(self) -> SE3:
+        return self._state.world_from_camera
+
+    @property
+    def world_from_gripper(self) -> SE3:
+        return self._state.world_from_gripper
+
+    @property
+    def room_from_world(self) -> SE3:
+        """Where the giver has carried the scene's frame."""
+        return self._state.room_from_world
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._state = self._world.begin(self.np_random, options)
+        return self._observe(), self._world.info(self._state)
+
+    def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        terminated = self._world.act(self._state, action, *decode_action(action))
+        reward, info = self._world.judge(self._state)
+        observation = copy.deepcopy(self._observation) if terminated else self._observe()
+        return observation, reward, terminated, False, info
+
+    def render(self) -> npt.NDArray[np.uint8] | None:
+        return self._observation["rgb"] if self.render_mode == "rgb_array" else None
+
+    def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
+        """The episode so far, for metrics and reports."""
+        return self._state.record(policy, seed, step_seconds)
+
+    def get_state(self) -> dict[str, Any]:
+        """The episode and the random generator as JSON values; for an environment that was reset."""
+        return {"episode": self._state.to_json(), "rng": rng_to_json(self.np_random)}
+
+    def set_state(self, state: Mapping[str, Any]) -> tuple[Observation, dict[str, Any]]:
+        """Goes on from a state that `get_state` gave.
+
+        Returns:
+            Observation and info there.
+
+        Raises:
+            StateError: malformed, or of a scene that this environment does not hold.
+        """
+        episode, rng = self._world.restored(state.get("episode", {})), rng_from_json(state.get("rng", {}))
+        self._state, self.np_random = episode, rng
+        return self._observe(), self._world.info(self._state)
+
+    def _observe(self) -> Observation:
+        batch = self._world.observe([self._state])
+        self._observation: Observation = {name: images[0] for name, images in batch.items()}
+        self._state.masks = self._observation["masks"]
+        return self._observation

@@ -1,0 +1,193 @@
+"""Start poses: where an episode may begin (Eqs. 3-6), and how many tries were turned down for what.
+
+python -m h2rh_env.envs.initial_poses scenes/train
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+from rich.console import Console
+from rich.table import Table
+from scipy.spatial.transform import Rotation
+
+from ..core.errors import SceneError
+from ..core.geometry import SE3, Array, angle_between, uniform_directions, upright_rotation
+from ..core.task import CLEARANCE_M, STANDOFF_M
+from ..scenes.handover_scene import HandoverScene, load_scenes
+from ..utils import cli
+
+RADIUS_M = 0.7  # Sec. IV-A
+MIN_ANGLE_TO_HAND_RAD = float(np.radians(60))
+JITTER_RAD = float(np.radians(20))
+MAX_ANGLE_TO_GRASP_RAD = float(np.radians(100))
+SPARE_M = 1e-3  # by which a start's way clears d_min, so that rounding on the way cannot spend it
+TRIES_AT_ONCE = 16
+MAX_TRIES = 20_000
+STARTS = 15  # k of Sec. III-B
+
+
+@dataclass(frozen=True)
+class StartStatistics:
+    """How many directions were tried, and what the first thing wrong with each was.
+
+    Attributes:
+        beside_hand: Eq. 4. turned_away: Eq. 6. too_near: Eq. 14, at the start or on the straight way from there.
+    """
+
+    tried: int = 0
+    beside_hand: int = 0
+    turned_away: int = 0
+    too_near: int = 0
+
+    @property
+    def accepted(self) -> int:
+        return self.tried - self.beside_hand - self.turned_away - self.too_near
+
+    def __add__(self, other: StartStatistics) -> StartStatistics:
+        return StartStatistics(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def sample_starts(
+    scene: HandoverScene,
+    rng: np.random.Generator,
+    count: int,
+    radius_m: float = RADIUS_M,
+    min_angle_to_hand_rad: float = MIN_ANGLE_TO_HAND_RAD,
+    jitter_rad: float = JITTER_RAD,
+    max_angle_to_grasp_rad: float = MAX_ANGLE_TO_GRASP_RAD,
+    clearance_m: float = CLEARANCE_M,
+    standoff_m: float = STANDOFF_M,
+) -> list[SE3]:
+    """Start poses `world_from_gripper`, as many as asked for. See `StartSampler` for the arguments.
+
+    Raises:
+        SceneError: the scene admits hardly any start; the message counts why.
+    """
+    sampler = StartSampler(
+        scene, radius_m, min_angle_to_hand_rad, jitter_rad, max_angle_to_grasp_rad, clearance_m, standoff_m
+    )
+    return sampler.sample(rng, count)[0]
+
+
+@dataclass(frozen=True)
+class StartSampler:
+    """Draws start poses about a scene's grasp.
+
+    Attributes:
+        radius_m: r of Eq. 3, from the grasp frame's origin.
+        min_angle_to_hand_rad: alpha_min of Eq. 4, at the object between hand and start.
+        jitter_rad: bound of theta_x and theta_y of Eq. 5, about the camera's own axes.
+        max_angle_to_grasp_rad: theta_max of Eq. 6, between the jittered optical axis and the grasp's approach.
+        clearance_m: d_min of Eq. 14; the straight way to the pre-grasp pose keeps it as the start does.
+        standoff_m: s of Eq. 7.
+    """
+
+    scene: HandoverScene
+    radius_m: float = RADIUS_M
+    min_angle_to_hand_rad: float = MIN_ANGLE_TO_HAND_RAD
+    jitter_rad: float = JITTER_RAD
+    max_angle_to_grasp_rad: float = MAX_ANGLE_TO_GRASP_RAD
+    clearance_m: float = CLEARANCE_M
+    standoff_m: float = STANDOFF_M
+
+    def sample(self, rng: np.random.Generator, count: int) -> tuple[list[SE3], StartStatistics]:
+        """`count` start poses, and what it took to find them.
+
+        Raises:
+            SceneError: fewer than that among `MAX_TRIES` times their number.
+        """
+        starts: list[SE3] = []
+        statistics = StartStatistics()
+        while len(starts) < count:
+            if statistics.tried >= MAX_TRIES * (1 + len(starts)):
+                raise SceneError(
+                    f"scene {self.scene.name!r} admits hardly any start pose: {len(starts)} of {statistics.tried} "
+                    f"tried; {statistics.beside_hand} were on the hand's side of the object, "
+                    f"{statistics.turned_away} turned away from the grasp, {statistics.too_near} came within "
+                    f"{self.clearance_m} m of hand or object"
+                )
+            rotations, positions, tried = self.draw(rng, TRIES_AT_ONCE)
+            starts += [SE3(r, p) for r, p in zip(rotations, positions, strict=True)][: count - len(starts)]
+            statistics += tried
+        return starts, statistics
+
+    def draw(self, rng: np.random.Generator, tries: int) -> tuple[Array, Array, StartStatistics]:
+        """Rotations (A, 3, 3) and positions (A, 3), m, of the starts accepted among so many tries."""
+        grasp = self.scene.grasp.world_from_grasp
+        positions = grasp.translation + self.radius_m * uniform_directions(rng, tries)
+        jitter = rng.uniform(-self.jitter_rad, self.jitter_rad, (tries, 2))
+        rotations = upright_rotation(self.scene.object_centre - positions) @ _jitter_rotations(jitter)
+
+        opposite = self.is_opposite_hand(positions)
+        turned = opposite & self.is_turned_to_grasp(rotations)
+        clear = np.zeros(tries, bool)
+        goal = self.scene.grasp.pregrasp(self.standoff_m).translation
+        clear[turned] = self.scene.clearance.keeps(positions[turned], goal, self.clearance_m + SPARE_M)
+        statistics = StartStatistics(
+            tries, int((~opposite).sum()), int((opposite & ~turned).sum()), int((turned & ~clear).sum())
+        )
+        return rotations[clear], positions[clear], statistics
+
+    def is_opposite_hand(self, positions_world: Array) -> npt.NDArray[np.bool_]:
+        """Eq. 4 for positions (N, 3), m; true everywhere in a scene without a hand."""
+        to_hand = self.scene.hand_centre - self.scene.object_centre
+        if not np.linalg.norm(to_hand):
+            return np.ones(len(positions_world), bool)
+        return angle_between(positions_world - self.scene.object_centre, to_hand) > self.min_angle_to_hand_rad
+
+    def is_turned_to_grasp(self, rotations: Array) -> npt.NDArray[np.bool_]:
+        """Eq. 6 for rotations (N, 3, 3) world from camera: z_i . z_f >= cos(theta_max)."""
+        return rotations[:, :, 2] @ self.scene.grasp.world_from_grasp.rotation[:, 2] >= np.cos(
+            self.max_angle_to_grasp_rad
+        )
+
+
+def _jitter_rotations(angles_rad: Array) -> Array:
+    """R_x(theta_x) R_y(theta_y) of Eq. 5 for angles (N, 2), rad; (N, 3, 3)."""
+    return Rotation.from_euler("XY", angles_rad).as_matrix()
+
+
+@dataclass(frozen=True)
+class StartSettings:
+    """Whose starts to count."""
+
+    scenes: Annotated[Path | None, tyro.conf.Positional] = None
+    """A scene folder, or a folder of scene folders; the shipped ones by default."""
+    starts: int = STARTS
+    """Start poses for each scene."""
+    seed: int = 0
+    """Of the starts."""
+
+    def __post_init__(self) -> None:
+        if self.starts < 1:
+            raise SceneError(f"--starts is {self.starts}; it must be at least 1")
+
+
+def main(settings: StartSettings) -> None:
+    """Prints how many tries each scene took, and what was wrong with the others."""
+    view = Table(
+        "scene", "tried", "accepted", "beside hand (Eq. 4)", "turned away (Eq. 6)", "too near (Eq. 14)"
+    )
+    total = StartStatistics()
+    for scene in load_scenes(settings.scenes):
+        _, found = StartSampler(scene).sample(np.random.default_rng(settings.seed), settings.starts)
+        view.add_row(scene.name, *_shares(found))
+        total += found
+    view.add_section()
+    view.add_row("all", *_shares(total))
+    Console().print(view)
+
+
+def _shares(found: StartStatistics) -> list[str]:
+    counts = (found.accepted, found.beside_hand, found.turned_away, found.too_near)
+    return [str(found.tried), *(f"{count} ({100 * count / found.tried:.0f} %)" for count in counts)]
+
+
+if __name__ == "__main__":
+    cli.run(main, StartSettings, __doc__)

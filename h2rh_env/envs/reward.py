@@ -1,0 +1,83 @@
+"""Reward: success alone, or shaped for reinforcement learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.geometry import SE3, rotation_angle
+from ..core.gripper import half_turned
+from ..core.task import CLEARANCE_M
+from ..scenes.handover_scene import HandoverScene
+
+
+@dataclass(frozen=True)
+class SparseReward:
+    """1 for a success as `h2rh_env.envs.metrics` defines it, else 0."""
+
+    def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:
+        """Of a step from one pose `world_from_gripper` to another, `clearance_m` from hand and object."""
+        return 0.0
+
+    def declared(self, scene: HandoverScene, at: SE3, success: bool) -> float:
+        """Of declaring the pre-grasp pose at a pose `world_from_gripper`."""
+        return float(success)
+
+
+@dataclass(frozen=True)
+class ShapedReward:
+    """Success, less what comes too near, plus the change of a potential that is highest at the pre-grasp pose.
+
+    A step earns `shaping * (gamma Phi(after) - Phi(before)) - unsafe * (1 - clearance / 0.1 m)`, the latter where
+    the clearance is below 0.1 m (Eq. 14). Declaring earns `1 - shaping * Phi` if it is a success, else
+    `-shaping * Phi`: the potential of the end is zero. So the shaping adds `-shaping * Phi(start)` to the return of
+    every finished episode, whatever happened in between, and changes no policy's rank (Ng, Harada and Russell 1999),
+    as long as the learner discounts by the same `gamma`. The safety term does change ranks, on purpose.
+
+    Attributes:
+        gamma: the learner's discount.
+        shaping: weight of the potential.
+        unsafe: cost of a step that ends in the hand or the object; half of it 0.05 m away.
+        length_m, angle_rad: Phi falls to 1/e over this distance, and over this angle.
+    """
+
+    gamma: float = 0.99
+    shaping: float = 0.5
+    unsafe: float = 0.25
+    length_m: float = 0.3
+    angle_rad: float = 0.7
+
+    def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:
+        """See `SparseReward.moved`."""
+        gained = self.gamma * self.potential(scene, after) - self.potential(scene, before)
+        return self.shaping * gained - self.unsafe * max(0.0, 1 - clearance_m / CLEARANCE_M)
+
+    def declared(self, scene: HandoverScene, at: SE3, success: bool) -> float:
+        """See `SparseReward.declared`."""
+        return float(success) - self.shaping * self.potential(scene, at)
+
+    def potential(self, scene: HandoverScene, world_from_gripper: SE3) -> float:
+        """Phi in [0, 1]: 1 at the pre-grasp pose with either half turn of the gripper."""
+        pregrasp = scene.grasp.pregrasp()
+        distance = float(np.linalg.norm(world_from_gripper.translation - pregrasp.translation))
+        turned = world_from_gripper.rotation.T
+        angle = min(rotation_angle(turned @ goal.rotation) for goal in (pregrasp, half_turned(pregrasp)))
+        return float(np.exp(-distance / self.length_m - angle / self.angle_rad))
+
+
+Reward = SparseReward | ShapedReward
+REWARDS: dict[str, type[SparseReward] | type[ShapedReward]] = {"sparse": SparseReward, "shaped": ShapedReward}
+
+
+def make_reward(reward: str | Reward) -> Reward:
+    """A reward by name, or the one given.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if not isinstance(reward, str):
+        return reward
+    if reward not in REWARDS:
+        raise ValueError(f"reward is {reward!r}; known are {', '.join(REWARDS)}")
+    return REWARDS[reward]()

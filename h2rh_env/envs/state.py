@@ -1,0 +1,139 @@
+"""EpisodeState: one episode as it stands: the scene, where the camera is and was, and what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.episode import EpisodeRecord
+from ..core.errors import StateError
+from ..core.geometry import SE3, Array
+from ..scenes.handover_scene import HandoverScene
+from .giver_motion import GiverMotion
+
+FORMAT = "h2rh-state-1"
+
+
+@dataclass(eq=False)
+class EpisodeState:
+    """Everything of an episode but the pixels, in the scene's frame.
+
+    Attributes:
+        camera_from_gripper: the hand-eye offset's inverse.
+        giver: how hand and object are carried; None if they stand still.
+        path: `world_from_gripper` of every pose so far. actions: those taken, (7,) each.
+        masks: (H, W, 2) uint8, as last seen.
+    """
+
+    scene: HandoverScene
+    world_from_camera: SE3
+    camera_from_gripper: SE3
+    giver: GiverMotion | None = None
+    path: list[SE3] = field(default_factory=list)
+    actions: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    declared: bool = False
+    masks: npt.NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            self.path.append(self.world_from_gripper)
+
+    @property
+    def world_from_gripper(self) -> SE3:
+        return self.world_from_camera @ self.camera_from_gripper
+
+    @property
+    def room_from_world(self) -> SE3:
+        """Where the giver has carried the scene's frame; the identity if nobody moves."""
+        if self.giver is None:
+            return SE3.identity()
+        return self.giver.room_from_world(self.scene.object_centre, len(self.path) - 1)
+
+    @property
+    def clearance_m(self) -> float:
+        """From the gripper's frame to hand and object."""
+        return float(self.scene.clearance.distance(self.path[-1].translation))
+
+    def move(self, camera_from_next_camera: SE3) -> None:
+        """The camera moves in the room, and the giver meanwhile."""
+        moved = self.world_from_camera @ camera_from_next_camera
+        if self.giver is not None:
+            before, after = (
+                self.giver.room_from_world(self.scene.object_centre, step)
+                for step in (len(self.path) - 1, len(self.path))
+            )
+            moved = after.inverse() @ before @ moved
+        self.world_from_camera = moved
+        self.path.append(self.world_from_gripper)
+
+    def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
+        """The episode so far, for metrics and reports."""
+        assert self.masks is not None
+        return EpisodeRecord(
+            scene=self.scene.name,
+            scene_hash=self.scene.scene_hash,
+            policy=policy,
+            seed=seed,
+            world_from_gripper=np.stack([pose.matrix for pose in self.path]),
+            actions=np.array(self.actions, np.float32).reshape(-1, 7),
+            declared=self.declared,
+            end_object_mask=self.masks[..., 0] > 0,
+            step_seconds=np.asarray(step_seconds, np.float64),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Without scene and pixels, in values that JSON keeps exactly."""
+        giver = self.giver
+        return {
+            "format": FORMAT,
+            "scene": self.scene.name,
+            "scene_hash": self.scene.scene_hash,
+            "world_from_camera": self.world_from_camera.matrix.tolist(),
+            "path": [pose.matrix.tolist() for pose in self.path],
+            "actions": [action.tolist() for action in self.actions],
+            "declared": self.declared,
+            "giver": giver and {"offsets": giver.offsets_room.tolist(), "turns": giver.turns_room.tolist()},
+        }
+
+    @classmethod
+    def from_json(
+        cls, value: Mapping[str, Any], scenes: Sequence[HandoverScene], camera_from_gripper: SE3
+    ) -> EpisodeState:
+        """The inverse of `to_json`; the masks are not yet seen.
+
+        Raises:
+            StateError: malformed, or of a scene that is not among `scenes`.
+        """
+        try:
+            if value["format"] != FORMAT:
+                raise StateError(f"a state has format {value['format']!r}; expected {FORMAT!r}")
+            found = [s for s in scenes if (s.name, s.scene_hash) == (value["scene"], value["scene_hash"])]
+            if not found:
+                known = ", ".join(scene.name for scene in scenes)
+                raise StateError(
+                    f"the state is of scene {value['scene']!r} (hash {value['scene_hash'][:12]!r}); "
+                    f"this environment holds: {known}"
+                )
+            giver = value["giver"]
+            return cls(
+                scene=found[0],
+                world_from_camera=SE3.from_matrix(value["world_from_camera"]),
+                camera_from_gripper=camera_from_gripper,
+                giver=giver and GiverMotion(_rows(giver["offsets"], 3), _rows(giver["turns"], 3)),
+                path=[SE3.from_matrix(pose) for pose in value["path"]],
+                actions=[*_rows(value["actions"], 7).astype(np.float32)],
+                declared=bool(value["declared"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"the state is malformed ({error!r}); take one from get_state()") from None
+
+
+def _rows(values: Any, width: int) -> Array:
+    array = np.asarray(values, np.float64).reshape(-1, width)
+    if not np.isfinite(array).all():
+        raise ValueError("not finite")
+    return array

@@ -1,0 +1,280 @@
+"""Reinforcement learning with Stable-Baselines3, from scratch or on top of a cloned checkpoint.
+
+    python -m policies.rl.reinforcement --initial runs/mine --scenes scenes/train --giver moving --out runs/ppo
+    python -m policies.rl.reinforcement --algo sac --giver moving --out runs/sac
+
+Writes model.zip (python evaluate.py --policy runs/ppo/model.zip), curves.png, curves.csv and training.json.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from h2rh_env import __version__
+from h2rh_env.core.errors import PolicyError
+from h2rh_env.envs.handover_vector import H2RHandoverVectorEnv
+from h2rh_env.envs.reward import ShapedReward
+from h2rh_env.utils import cli, files
+
+from ..networks.checkpoints import CONFIG, WEIGHTS
+from .residual import Residual
+from .sb3_policy import CLONED
+
+Point = dict[str, float]
+
+WINDOW = 200  # episodes that a point of the curve is the mean of
+
+IMAGES_KEPT = 4_000  # of a replay buffer that holds whole images: 0.75 GB, twice
+
+
+@dataclass(frozen=True)
+class ReinforceSettings:
+    """What to learn, where, and from what."""
+
+    out: Path = Path("runs/reinforced")
+    """Folder of the model, its curves and its settings."""
+    algo: Literal["ppo", "sac"] = "ppo"
+    """Of Stable-Baselines3."""
+    initial: Path | None = None
+    """Checkpoint folder to start from: its action is kept, and a bounded correction learnt. None: from scratch."""
+    scenes: Path | None = None
+    """A scene folder, or a folder of scene folders. Default: the scenes that ship with the package."""
+    giver: Literal["still", "moving"] = "still"
+    """Whether hand and object move (H2RHandoverMoving-v0)."""
+    steps: int = 100_000
+    """Steps to take, all environments counted."""
+    num_envs: int = 32
+    """Environments that are rendered in one batch."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    warm_up: int = 1024
+    """Steps in which PPO from a checkpoint learns only what states are worth, before it changes what is done."""
+    reward: ShapedReward = field(default_factory=lambda: ShapedReward(shaping=0.1))
+    seed: int = 0
+    """Of the environments and the learner."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "num_envs"):
+            if getattr(self, name) < 1:
+                raise PolicyError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1"
+                )
+
+
+class Sb3VectorEnv(VecEnv):
+    """The vector environment as Stable-Baselines3 wants it, seen and acted on through a `Residual`."""
+
+    def __init__(self, env: H2RHandoverVectorEnv, residual: Residual) -> None:
+        """Args: env: with same-step autoreset."""
+        self.env, self.residual = env, residual
+        self._returns, self._lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, int)
+        super().__init__(env.num_envs, residual.observation_space, residual.action_space)
+
+    def reset(self) -> Any:
+        seeds = [seed for seed in self._seeds if seed is not None]
+        observation, _ = self.env.reset(seed=seeds if len(seeds) == self.num_envs else None)
+        self._reset_seeds()
+        self.residual.forget()
+        return self._read(observation)
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        self._added = actions
+
+    def step_wait(self) -> Any:
+        actions = self.residual.combine(self._base, self._added)
+        observation, rewards, terminations, truncations, gathered = self.env.step(actions)
+        self._returns += rewards
+        self._lengths += 1
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        ended = np.flatnonzero(terminations | truncations).tolist()
+        if ended:
+            finals = [gathered["final_obs"][i] for i in ended]
+            stacked = {name: np.stack([final[name] for final in finals]) for name in ("rgb", "masks")}
+            last, _ = self.residual.read(stacked, ended)
+            self.residual.forget(ended)
+        for row, i in enumerate(ended):
+            success = bool(gathered["final_info"].get("is_success", truncations)[i] and terminations[i])
+            infos[i] = {
+                "terminal_observation": {k: v[row] for k, v in last.items()} if isinstance(last, dict) else last[row],
+                "TimeLimit.truncated": bool(truncations[i] and not terminations[i]),
+                "is_success": success,
+                "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0},
+            }  # fmt: skip
+            self._returns[i], self._lengths[i] = 0.0, 0
+        return self._read(observation), rewards.astype(np.float32), terminations | truncations, infos
+
+    def _read(self, observation: Any) -> Any:
+        seen, self._base = self.residual.read(observation)
+        return seen
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        setattr(self.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        return [getattr(self.env, method_name)(*args, **kwargs)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        return [False] * len(list(self._get_indices(indices)))
+
+
+class _WarmUp(BaseCallback):
+    """Holds PPO's actor as it is for so many steps, in which its critic learns."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def _on_rollout_start(self) -> None:
+        policy: Any = self.model.policy
+        learns = self.num_timesteps >= self._steps
+        for part in (policy.mlp_extractor.policy_net, policy.action_net):
+            part.requires_grad_(learns)
+        policy.log_std.requires_grad_(learns)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class _Curve(BaseCallback):
+    """Notes success and return of the last episodes, every so often."""
+
+    def __init__(self, noted: Callable[[Sequence[Point]], None], every: int) -> None:
+        super().__init__()
+        self._noted, self._every = noted, every
+        self.points: list[Point] = []
+        self._episodes: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self._episodes.append((info["is_success"], info["episode"]["r"]))
+        noted = self.points[-1]["steps"] if self.points else 0
+        if self.num_timesteps // self._every > noted // self._every and self._episodes:
+            success, earned = np.mean(self._episodes, axis=0)
+            self.points.append({"steps": self.num_timesteps, "success": success, "return": earned})
+            self._noted(self.points)
+        return True
+
+
+def reinforce(
+    settings: ReinforceSettings, told: Callable[[int, float], None] = lambda steps, success: None
+) -> list[Point]:
+    """Learns, and writes model, curves and settings to `settings.out`, as far as they are, every 1024 steps.
+
+    Args:
+        told: steps so far, and the success rate of the last episodes.
+
+    Returns:
+        Points of the curve: steps, success, return.
+    """
+    residual = Residual.load(settings.initial) if settings.initial else Residual()
+    world: dict[str, Any] = {"scenes": settings.scenes, "giver": settings.giver, "reward": settings.reward}
+    env = Sb3VectorEnv(H2RHandoverVectorEnv(settings.num_envs, autoreset_mode="SameStep", **world), residual)
+    model = _learner(settings, env)
+
+    def keep(points: Sequence[Point]) -> None:
+        save_model(settings.out / "model.zip", model, settings.initial)
+        record = {"version": __version__, "settings": asdict(settings), "curve": points}
+        files.write_json(settings.out / "training.json", json.loads(json.dumps(record, default=str)))
+        draw_curve(settings.out / "curves.png", points)
+        files.write_bytes(settings.out / "curves.csv", curve_csv(points).encode())
+        if points:
+            told(int(points[-1]["steps"]), points[-1]["success"])
+
+    curve = _Curve(keep, every=max(1, min(1024, settings.steps // 2)))
+    callbacks: list[BaseCallback] = [curve]
+    if isinstance(model, PPO) and settings.initial:
+        callbacks.append(_WarmUp(min(settings.warm_up, settings.steps // 4)))
+    model.learn(settings.steps, callbacks)
+    keep(curve.points)
+    return curve.points
+
+
+def _learner(settings: ReinforceSettings, env: Sb3VectorEnv) -> BaseAlgorithm:
+    policy = "MlpPolicy" if settings.initial else "MultiInputPolicy"
+    common: dict[str, Any] = {
+        "learning_rate": settings.learning_rate,
+        "gamma": settings.reward.gamma,
+        "seed": settings.seed,
+    }
+    if settings.algo == "ppo":
+        # The first actions are the checkpoint's, give or take a sixth of the bound. What is tried stays for an
+        # episode or two, since one step of another distance tells little of what all of them would bring; and the
+        # actor is small, so that it cannot learn by heart how single episodes went.
+        small = {"log_std_init": -2.75, "net_arch": {"pi": [16], "vf": [64, 64]}}
+        steps = max(2, min(1024, settings.steps // 4) // settings.num_envs)
+        return PPO(policy, env, n_steps=steps, batch_size=min(256, steps * settings.num_envs), n_epochs=8,
+                   target_kl=0.05, use_sde=settings.initial is not None,
+                   policy_kwargs=small if settings.initial else {"log_std_init": -1.3}, **common)  # fmt: skip
+    kept = 100_000 if settings.initial else IMAGES_KEPT
+    warm_up = min(1_000, settings.steps // 10)
+    return SAC(policy, env, buffer_size=kept, learning_starts=warm_up, train_freq=4, **common)
+
+
+def save_model(path: Path, model: BaseAlgorithm, initial: Path | None) -> None:
+    """A Stable-Baselines3 file that also holds the checkpoint it builds on; `policies.rl.sb3_policy` reads it."""
+    buffer = io.BytesIO()
+    model.save(buffer)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(f"{CLONED}/about.json", json.dumps({"cloned": initial is not None}))
+        for name in (CONFIG, WEIGHTS) if initial else ():
+            archive.writestr(f"{CLONED}/{name}", (initial / name).read_bytes())  # type: ignore[operator]
+    files.write_bytes(path, buffer.getvalue())
+
+
+def curve_csv(points: Sequence[Point]) -> str:
+    """A line of names, then a line for each point."""
+    return "\n".join(
+        ["steps,success,return", *(f"{p['steps']},{p['success']},{p['return']}" for p in points), ""]
+    )
+
+
+def draw_curve(path: Path, points: Sequence[Point]) -> None:
+    """Success and return by steps, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for axis, name in zip(axes, ("success", "return"), strict=True):
+        axis.plot([point["steps"] / 1000 for point in points], [point[name] for point in points])
+        axis.set(title=f"{name} of the last {WINDOW} episodes, exploring", xlabel="thousand steps")
+        axis.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    pyplot.close(figure)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def main(settings: ReinforceSettings) -> None:
+    torch.set_num_threads(1)  # networks are small, and the renderer has use for the other cores
+    with cli.progress_bar() as bar:
+        task = bar.add_task(settings.algo, total=settings.steps, note="")
+        reinforce(settings, lambda n, rate: bar.update(task, completed=n, note=f"success {rate:.2f}"))
+    print(f"{settings.out}: model.zip, curves.png and training.json written")
+
+
+if __name__ == "__main__":
+    cli.run(main, ReinforceSettings, __doc__)

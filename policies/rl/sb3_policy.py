@@ -1,0 +1,132 @@
+"""A Stable-Baselines3 model file as a Policy.
+
+Only the weights are read: `load` of Stable-Baselines3 would unpickle, and so run, what the file's author put in.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.core.errors import PolicyError
+from h2rh_env.core.policy import Observation
+from h2rh_env.core.spaces import action_space
+
+from ..networks.checkpoints import CONFIG, WEIGHTS
+from .residual import Residual
+
+MAX_FILE_BYTES = 2**30
+CLONED = "cloned"  # what of a file of `policies.rl.reinforcement` tells what its actions are added to
+
+
+class Sb3Policy:
+    """The mean action of a model that `save` of PPO, A2C, SAC, TD3 or DDPG wrote, or `policies.rl.reinforcement`."""
+
+    def __init__(self, path: Path | str, camera: PinholeCamera = HAND_EYE_CAMERA) -> None:
+        """Args: camera: the one whose images the model was trained on.
+
+        Raises:
+            PolicyError: not such a file, or a network other than what its name and plain `policy_kwargs` make.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:
+                data = json.loads(_member(archive, "data"))
+                weights = torch.load(io.BytesIO(_member(archive, "policy.pth")), "cpu", weights_only=True)
+                self._residual = _residual(archive)
+            self._model = _network(data, camera, self._residual)
+            self._model.load_state_dict(weights)
+        except (
+            OSError,
+            KeyError,
+            ValueError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            TypeError,
+            EOFError,
+        ) as error:
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            raise PolicyError(
+                f"{path} is not a Stable-Baselines3 model of this environment's spaces ({reason}); "
+                "wrap other models in a class and name it as module:Class"
+            ) from None
+        self._model.set_training_mode(False)
+
+    def reset(self, seed: int) -> None:
+        """Forgets the last episode."""
+        if self._residual is not None:
+            self._residual.forget()
+
+    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        if self._residual is None:
+            seen = {name: observation[name] for name in ("rgb", "masks")}
+            action, _ = self._model.predict(seen, deterministic=True)
+            return np.asarray(action, np.float32)
+        features, base = self._residual.read({name: image[None] for name, image in observation.items()})
+        added, _ = self._model.predict(features, deterministic=True)
+        return self._residual.combine(base, added)[0]
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"{name} has {size} bytes")
+    return archive.read(name)
+
+
+def _residual(archive: zipfile.ZipFile) -> Residual | None:
+    """What the model's actions are added to; None for a model that acts by itself."""
+    if f"{CLONED}/about.json" not in archive.namelist():
+        return None
+    if not json.loads(_member(archive, f"{CLONED}/about.json"))["cloned"]:
+        return Residual()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (CONFIG, WEIGHTS):
+            (Path(folder) / name).write_bytes(_member(archive, f"{CLONED}/{name}"))
+        return Residual.load(folder)
+
+
+def _network(data: dict[str, Any], camera: PinholeCamera, residual: Residual | None) -> Any:
+    """The policy network that Stable-Baselines3 would make for these settings.
+
+    Settings that only a pickle holds are left at their defaults; if that was wrong the weights do not fit.
+    """
+    from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+    from stable_baselines3.sac.policies import MultiInputPolicy as SacPolicy
+    from stable_baselines3.sac.policies import SACPolicy as SacOfFeatures
+    from stable_baselines3.td3.policies import MultiInputPolicy as Td3Policy
+
+    families = {
+        "stable_baselines3.common.policies": MultiInputActorCriticPolicy,
+        "stable_baselines3.sac.policies": SacPolicy,
+        "stable_baselines3.td3.policies": Td3Policy,
+    }
+    family = families[data["policy_class"]["__module__"]]
+    observations: gym.Space[Any] = _channels_first(camera)
+    if residual is not None and isinstance(residual.observation_space, gym.spaces.Box):
+        observations = residual.observation_space
+        family = {MultiInputActorCriticPolicy: ActorCriticPolicy, SacPolicy: SacOfFeatures}[family]
+    actions = action_space() if residual is None else residual.action_space
+    settings = data.get("policy_kwargs", {})
+    settings = {} if ":serialized:" in settings else dict(settings)
+    if family is not Td3Policy and data.get("use_sde"):
+        settings["use_sde"] = True
+    return family(observations, actions, lambda progress: 0.0, **settings)
+
+
+def _channels_first(camera: PinholeCamera) -> gym.spaces.Dict:
+    """The observation space as Stable-Baselines3 wraps image spaces; `predict` takes either order."""
+    boxes: dict[str, gym.Space[Any]] = {
+        name: gym.spaces.Box(0, 255, (channels, camera.height, camera.width), np.uint8)
+        for name, channels in (("rgb", 3), ("masks", 2))
+    }
+    return gym.spaces.Dict(boxes)

@@ -1,0 +1,113 @@
+"""DAgger: the policy acts, the expert says what it would have done there, and training goes on with both.
+
+Ross, Gordon and Bagnell 2011. The expert comes in as a function, since policies know no expert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from h2rh_env.benchmark.evaluation import episode_seed
+from h2rh_env.core.camera import HAND_EYE_CAMERA
+from h2rh_env.core.geometry import SE3
+from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.metrics import summarise
+from h2rh_env.rendering.masks import observe
+from h2rh_env.rendering.select import make_rasteriser
+from h2rh_env.scenes.handover_scene import HandoverScene
+
+from ..networks.base import HandoverNetwork
+from . import distributed as processes
+from .behaviour_cloning import FitSettings, History, fit
+from .dataset import Frames, concatenate, read_frames, save_frames
+from .rollouts import Images, Label, roll_out
+
+VALIDATION_SEED = 1_000_003  # apart from the seeds of rounds
+
+
+class SceneRollouts:
+    """Rolls networks out in scenes from seeded starts."""
+
+    def __init__(self, scenes: Sequence[HandoverScene]) -> None:
+        self._scenes = list(scenes)
+        self._rasteriser = make_rasteriser()
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def success(self, network: HandoverNetwork, starts: int, bar: Progress) -> float:
+        """Rate of successes, as `h2rh_env.envs.metrics` defines them; NaN without scenes."""
+        task = bar.add_task("validation rollouts", total=len(self) * starts, note="")
+        scores, _ = roll_out(
+            network, self._starts(starts, VALIDATION_SEED), self._observe, each=lambda n: bar.advance(task, n)
+        )
+        summary = summarise(scores)
+        bar.update(task, note=f"success {summary.success}, failures {summary.failures}")
+        return summary.success.value
+
+    def label(self, network: HandoverNetwork, label: Label, starts: int, seed: int, bar: Progress) -> Frames:
+        """The frames the network visits, with the expert's labels."""
+        task = bar.add_task("acting and labelling", total=len(self) * starts, note="")
+        scores, frames = roll_out(
+            network, self._starts(starts, seed), self._observe, label, lambda n: bar.advance(task, n)
+        )
+        assert frames is not None
+        bar.update(task, note=f"success {summarise(scores).success}, {len(frames)} frames")
+        return frames
+
+    def _starts(self, count: int, seed: int) -> list[tuple[HandoverScene, SE3, int]]:
+        starts = []
+        for index, scene in enumerate(self._scenes):
+            for start in range(count):
+                start_seed = episode_seed(seed, index, start)
+                (pose,) = sample_starts(scene, np.random.default_rng(start_seed), 1)
+                starts.append((scene, pose, start_seed))
+        return starts
+
+    def _observe(self, scenes: Sequence[HandoverScene], poses: Sequence[SE3]) -> tuple[Images, Images]:
+        return observe(self._rasteriser, [s.gaussians for s in scenes], HAND_EYE_CAMERA, poses)
+
+
+def one_round(
+    network: HandoverNetwork, frames: Frames, validation: Frames, rollouts: SceneRollouts, label: Label,
+    starts: int, settings: FitSettings, folder: Path, bar: Progress, each: Callable[[History], None],
+) -> tuple[Frames, History]:  # fmt: skip
+    """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
+
+    Args:
+        starts: in each scene.
+        settings: of the further fit; its seed must differ between rounds.
+        folder: keeps the round's frames and state, so that it can be continued.
+    """
+    kept = folder / "frames.safetensors"
+    if processes.number() == 0 and not kept.is_file():
+        save_frames(kept, rollouts.label(network, label, starts, settings.seed, bar))
+    processes.wait_for_all()
+    frames = concatenate([frames, read_frames(kept)])
+    return frames, fit_with_bar(network, frames, validation, settings, folder, bar, each)
+
+
+def fit_with_bar(
+    network: HandoverNetwork,
+    frames: Frames,
+    validation: Frames,
+    settings: FitSettings,
+    folder: Path,
+    bar: Progress,
+    each: Callable[[History], None],
+) -> History:
+    """`fit` with a progress bar that shows the losses."""
+    task = bar.add_task(f"epochs over {len(frames)} frames", total=settings.epochs, note="")
+
+    def show(history: History) -> None:
+        losses = [
+            f"{name.split('_')[0]} {value:.4f}" for name, value in history[-1].items() if "total" in name
+        ]
+        bar.update(task, completed=len(history), note=", ".join(losses))
+        each(history)
+
+    return fit(network, frames, validation, settings, folder, show)

@@ -1,0 +1,162 @@
+"""Laws of rigid motions, rotations and cameras."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
+from h2rh_env.core.errors import RenderError
+from h2rh_env.core.geometry import (
+    SE3,
+    aim,
+    angle_between,
+    euler_xyz_from_rotation,
+    look_at,
+    rotation_angle,
+    rotation_from_euler_xyz,
+    slerp,
+    uniform_directions,
+    upright_rotation,
+)
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_se3(seed: int) -> SE3:
+    rng = np.random.default_rng(seed)
+    return SE3(rotation_from_euler_xyz(rng.uniform(-3, 3, 3)), rng.normal(size=3))
+
+
+@given(seeds)
+def test_a_motion_and_its_inverse_cancel(seed):
+    motion = random_se3(seed)
+    np.testing.assert_allclose((motion @ motion.inverse()).matrix, np.eye(4), atol=1e-12)
+
+
+@given(seeds, seeds)
+def test_composition_is_the_product_of_matrices_and_of_maps(a, b):
+    target_from_middle, middle_from_source = random_se3(a), random_se3(b)
+    both = target_from_middle @ middle_from_source
+    np.testing.assert_allclose(both.matrix, target_from_middle.matrix @ middle_from_source.matrix, atol=1e-12)
+    points = np.random.default_rng(a).normal(size=(5, 3))
+    np.testing.assert_allclose(
+        both.apply(points), target_from_middle.apply(middle_from_source.apply(points)), atol=1e-12
+    )
+
+
+@given(seeds)
+def test_a_matrix_round_trips(seed):
+    motion = random_se3(seed)
+    np.testing.assert_array_equal(SE3.from_matrix(motion.matrix).matrix, motion.matrix)
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.eye(3), np.diag([1, 1, -1, 1.0]), 2 * np.eye(4), np.full((4, 4), np.nan)]
+)
+def test_what_is_no_rigid_motion_is_refused(matrix):
+    with pytest.raises(ValueError, match=r"rigid motion|rotation"):
+        SE3.from_matrix(matrix)
+
+
+@given(seeds)
+def test_euler_angles_round_trip(seed):
+    rotation = random_se3(seed).rotation
+    np.testing.assert_allclose(
+        rotation_from_euler_xyz(euler_xyz_from_rotation(rotation)), rotation, atol=1e-9
+    )
+
+
+def test_euler_angles_are_extrinsic_xyz():
+    a, b, c = 0.3, -0.2, 0.7
+    about = rotation_from_euler_xyz
+    np.testing.assert_allclose(
+        about([a, b, c]), about([0, 0, c]) @ about([0, b, 0]) @ about([a, 0, 0]), atol=1e-12
+    )
+
+
+@given(seeds, seeds, st.floats(0, 1))
+def test_slerp_turns_at_constant_speed_between_its_ends(a, b, fraction):
+    start, end = random_se3(a).rotation, random_se3(b).rotation
+    np.testing.assert_allclose(slerp(start, end, 0), start, atol=1e-9)
+    np.testing.assert_allclose(slerp(start, end, 1), end, atol=1e-9)
+    turned = rotation_angle(start.T @ slerp(start, end, fraction))
+    assert turned == pytest.approx(fraction * rotation_angle(start.T @ end), abs=1e-7)
+
+
+def test_slerp_between_equal_rotations_stays():
+    rotation = random_se3(3).rotation
+    np.testing.assert_allclose(slerp(rotation, rotation, 0.4), rotation, atol=1e-12)
+
+
+@given(seeds)
+def test_aim_points_the_axis_by_the_least_turn(seed):
+    rng = np.random.default_rng(seed)
+    rotation, direction = random_se3(seed).rotation, rng.normal(size=3)
+    aimed = aim(rotation, direction)
+    assert angle_between(aimed[:, 2], direction) < 1e-7
+    least = float(angle_between(rotation[:, 2], direction))
+    assert rotation_angle(rotation.T @ aimed) == pytest.approx(least, abs=1e-7)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_aim_is_a_rotation_for_directions_ahead_and_exactly_behind(sign):
+    aimed = aim(np.eye(3), [0, 0, sign])
+    np.testing.assert_allclose(aimed[:, 2], [0, 0, sign], atol=1e-12)
+    assert np.linalg.det(aimed) == pytest.approx(1)
+
+
+@given(seeds)
+def test_an_upright_camera_has_a_level_horizon_and_the_world_below_it(seed):
+    rotation = upright_rotation(uniform_directions(np.random.default_rng(seed), 1)[0])
+    assert abs(rotation[2, 0]) < 1e-9  # image right is level
+    assert rotation[2, 1] <= 0  # image down points down
+    assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("forward", [[0, 0, 1], [0, 0, -1]])
+def test_looking_along_gravity_is_defined(forward):
+    rotation = upright_rotation(forward)
+    np.testing.assert_allclose(rotation[:, 2], forward, atol=1e-12)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+
+
+def test_look_at_centres_its_target():
+    camera_from_world = look_at([0.3, -1, 0.5], [0.1, 0.2, 0.3]).inverse()
+    (u, v) = D435I.project(camera_from_world.apply([0.1, 0.2, 0.3]))
+    assert (u, v) == pytest.approx((D435I.cx, D435I.cy))
+
+
+def test_projection_undoes_unprojection_and_pixel_centres_are_at_half():
+    depth = np.random.default_rng(0).uniform(0.2, 2, (D435I.height, D435I.width))
+    uv = D435I.project(D435I.unproject(depth))
+    np.testing.assert_allclose(uv[..., 0], np.broadcast_to(np.arange(640) + 0.5, (480, 640)), atol=1e-9)
+    np.testing.assert_allclose(
+        uv[..., 1], np.broadcast_to(np.arange(480)[:, None] + 0.5, (480, 640)), atol=1e-9
+    )
+
+
+def test_points_behind_the_camera_do_not_project():
+    assert np.isnan(D435I.project([[0, 0, 0.0], [0, 0, -1.0]])).all()
+
+
+def test_opencv_counts_from_the_centre_of_the_first_pixel_and_back():
+    k = HAND_EYE_CAMERA.opencv_matrix
+    again = PinholeCamera.from_opencv(
+        HAND_EYE_CAMERA.width, HAND_EYE_CAMERA.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2]
+    )
+    assert again == HAND_EYE_CAMERA
+    first_pixel = HAND_EYE_CAMERA.unproject(np.ones((168, 224)))[0, 0]
+    np.testing.assert_allclose(k @ first_pixel, [0, 0, 1], atol=1e-12)
+
+
+def test_resizing_keeps_the_field_of_view():
+    points = np.array([[0.1, -0.2, 0.9], [-0.3, 0.1, 1.5]])
+    scale = HAND_EYE_CAMERA.width / D435I.width
+    np.testing.assert_allclose(HAND_EYE_CAMERA.project(points), scale * D435I.project(points))
+
+
+@pytest.mark.parametrize("width", [0, -3, 100_000])
+def test_a_camera_of_impossible_size_is_refused(width):
+    with pytest.raises(RenderError, match="each side must be"):
+        PinholeCamera(width, 480, 615, 615, 320, 240)

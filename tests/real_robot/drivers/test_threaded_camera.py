@@ -1,0 +1,176 @@
+"""librealsense's own software device, the emulated camera, and sight in a thread; the whole stack, end to end."""
+
+import time
+
+import numpy as np
+import pytest
+
+from h2rh_env.core.camera import HAND_EYE_CAMERA
+from h2rh_env.core.errors import RobotError
+from h2rh_env.core.geometry import SE3
+from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
+from real_robot.benchmark.table2 import RobotConfig, least_hand_distance, rehearsal_config, table2
+from real_robot.drivers.realsense import RealSenseCamera
+from real_robot.drivers.threaded_camera import LiveSight
+from real_robot.drivers.ur5_kinematics import UR5, forward
+from real_robot.emulator.base_placement import START_CONE_RAD, place
+from real_robot.emulator.camera import Room, SceneView, SoftwareSource
+from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
+from real_robot.interfaces import Frame
+from real_robot.safety.replay import replay
+from real_robot.session import Outcome, run_trial
+
+
+def gradient(camera, pose):
+    rgb = np.zeros((camera.height, camera.width, 3), np.uint8)
+    rgb[..., 0], rgb[..., 1] = np.arange(camera.width), np.arange(camera.height)[:, None]
+    return rgb, np.full((camera.height, camera.width), 0.7, np.float32)
+
+
+def at_the_origin():
+    return SE3.identity(), time.monotonic()
+
+
+def test_frames_come_through_librealsense_as_they_went_in():
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
+    with RealSenseCamera(source=SoftwareSource(gradient, at_the_origin)) as camera:
+        frame = camera.frame()
+        rgb, _ = gradient(HAND_EYE_CAMERA, None)
+        assert np.array_equal(frame.rgb, rgb)
+        assert frame.camera == HAND_EYE_CAMERA
+        inner = frame.depth_m[5:-5, 5:-5]
+        assert np.allclose(inner[inner > 0], 0.7, atol=1e-3)
+        assert (inner > 0).mean() > 0.95
+        deadline = time.monotonic() + 5.0
+        while camera.frame().time_s == frame.time_s and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert camera.frame().time_s > frame.time_s
+
+
+def test_frames_that_stop_coming_grow_old_and_a_broken_source_is_an_error():
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
+    source = SoftwareSource(gradient, at_the_origin)
+    with RealSenseCamera(source=source) as camera:
+        source.is_paused = True
+        time.sleep(0.4)
+        old = camera.frame().time_s
+        time.sleep(0.3)
+        assert camera.frame().time_s == old
+        source.fault = "its cable came off"
+        with pytest.raises(RobotError, match="cable came off"):
+            camera.frame()
+
+
+class Camera:
+    """Gives a new frame every time it is asked."""
+
+    def __init__(self):
+        self.entered = 0
+
+    def __enter__(self):
+        self.entered += 1
+        return self
+
+    def __exit__(self, *exception):
+        self.entered -= 1
+
+    def frame(self):
+        return Frame(time.monotonic(), HAND_EYE_CAMERA, *gradient(HAND_EYE_CAMERA, None))
+
+
+class Segmenter(Camera):
+    def segment(self, frame):
+        if self.fault:
+            raise RobotError("the weights are gone")
+        return np.full((*frame.depth_m.shape, 2), 255, np.uint8)
+
+    fault = False
+
+
+def test_sight_gives_each_frame_with_its_own_masks_and_leaves_both_devices():
+    camera, segmenter = Camera(), Segmenter()
+    sight = LiveSight(camera, segmenter)
+    with sight, sight:
+        frame = sight.frame()
+        assert sight.segment(frame).all()
+        assert (camera.entered, segmenter.entered) == (1, 1)
+    assert (camera.entered, segmenter.entered) == (0, 0)
+
+
+def test_a_segmenter_that_fails_is_an_error_of_the_camera_too():
+    segmenter = Segmenter()
+    sight = LiveSight(Camera(), segmenter)
+    with sight:
+        segmenter.fault = True
+        sight._thread.join(5.0)
+        with pytest.raises(RobotError, match="weights are gone"):
+            sight.frame()
+
+
+def test_a_room_has_depth_and_its_floor_is_where_it_is():
+    room = Room(np.zeros(3), np.random.default_rng(0))
+    down = SE3(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 0.5]))
+    _, depth = room.picture(HAND_EYE_CAMERA, down)
+    assert np.allclose(depth, 0.85, atol=1e-6)
+
+
+def test_the_scene_is_seen_before_the_room_with_its_true_masks(scene, rasteriser, start):
+    view = SceneView(scene, rasteriser, 0)
+    rgb, depth = view.picture(HAND_EYE_CAMERA, start)
+    masks = view.segment(Frame(0.0, HAND_EYE_CAMERA, rgb, depth))
+    assert masks.any(axis=(0, 1)).all()
+    thing = masks[..., 0] > 0
+    assert depth[thing].max() < 1.2
+    assert np.median(depth[~masks.any(axis=2)]) > np.median(depth[thing])
+    with pytest.raises(RobotError, match="latest frames"):
+        view.segment(Frame(0.0, HAND_EYE_CAMERA, 255 - rgb, depth))
+
+
+@pytest.mark.parametrize("position", ["middle", "left", "bottom"])
+def test_a_place_is_within_reach_and_its_joints_give_its_start(scene, position):
+    placement = place(scene, UR5, FLANGE_FROM_GRIPPER, np.random.default_rng(0), position)
+    flange = placement.world_from_base.matrix @ forward(UR5, placement.joints)
+    assert np.abs(flange @ FLANGE_FROM_GRIPPER.matrix - placement.world_from_start.matrix).max() < 1e-9
+    assert placement.world_from_base.rotation[2, 2] == 1
+    back = -scene.grasp.world_from_grasp.rotation[:, 2]
+    away = placement.world_from_start.translation - scene.object_centre
+    assert float(back @ away) / np.linalg.norm(away) > np.cos(START_CONE_RAD)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("segmenter", ["labels", "network"])
+@pytest.mark.parametrize("policy", ["expert", "learned"])
+def test_what_ships_takes_an_object_on_the_emulated_robot_or_does_no_harm(
+    policy, segmenter, rasteriser, tmp_path
+):
+    """Rendered camera, segmenter, policy, guard, servo, gripper, giver, retreat: all of it, in real time."""
+    pytest.importorskip("rtde_control", reason="ur-rtde is not installed")
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
+    scenes = [HandoverScene.load(folder) for folder in scene_folders(None)]
+    (trial,) = table2(
+        [policy],
+        scenes,
+        "emulator",
+        segmenter,
+        ["mustard_bottle"],
+        givers=1,
+        logs=tmp_path,
+        positions=["middle"],
+    )
+    assert trial.safe
+    assert trial.success or segmenter == "network"  # whose weights are too weak for more, and must do no harm
+    (log,) = tmp_path.glob("*.jsonl")
+    assert replay(log).differing_lines == ()
+
+
+@pytest.mark.nightly
+def test_a_can_is_taken_by_the_real_clients_from_the_emulated_robot(scene, rasteriser, homing, tmp_path):
+    pytest.importorskip("rtde_control", reason="ur-rtde is not installed")
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
+    config = patient(rehearsal_config(RobotConfig(budget_s=120.0, hand_wait_s=20.0), scene))
+    placement = place(scene, UR5, FLANGE_FROM_GRIPPER, np.random.default_rng(0))
+    log = tmp_path / "trial.jsonl"
+    with emulated_devices(scene, placement, rasteriser, None, config, "127.0.4.1") as devices:
+        result = run_trial(homing, "homing", devices, config, log, scene=scene)
+    assert result.outcome is Outcome.HANDED_OVER, result.reason
+    assert least_hand_distance(log, scene) >= config.clearance_m

@@ -1,0 +1,379 @@
+"""The fault matrix of docs/robot.md, row by row, with the real ur-rtde client against the emulated controller."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from h2rh_env.core.errors import RobotError
+from h2rh_env.core.geometry import SE3
+from real_robot.config import RobotConfig
+from real_robot.drivers.hardware import check_tool
+from real_robot.drivers.robotiq import RobotiqGripper
+from real_robot.drivers.ur5 import UR5Arm
+from real_robot.emulator.process import EmulatorProcess
+from real_robot.interfaces import Safety
+from real_robot.safety.motion_guard import MotionGuard, Verdict
+from real_robot.safety.perception import SeenSurroundings
+
+pytest.importorskip("rtde_control", reason="ur-rtde is not installed")
+PERIOD_S = 0.008
+PATIENT_S = 0.3  # states may be this old where their age is not what is tested: the machine may be busy
+HALT_S, HALT_M = 0.1, 0.010
+NOTHING = np.zeros((0, 3))
+
+
+@pytest.fixture
+def emulator(request):
+    number = 1 + sum(map(ord, request.node.name)) % 250
+    with EmulatorProcess(f"127.0.3.{number}") as emulator:
+        yield emulator
+
+
+def arm_of(emulator, **options):
+    return UR5Arm(emulator.host, PERIOD_S, **{"state_age_s": PATIENT_S, **options})
+
+
+def sideways(start, metres):
+    return SE3(start.rotation, start.translation + np.array([0.0, metres, 0.0]))
+
+
+def move(arm, start, speed_mps, seconds):
+    """Set points that go sideways, begun and ended at once."""
+    for k in range(round(seconds / PERIOD_S)):
+        arm.servo(sideways(start, speed_mps * k * PERIOD_S))
+        time.sleep(PERIOD_S)
+
+
+def wait_for_fault(arm, seconds=2.0):
+    deadline = time.monotonic() + seconds
+    while not arm.fault and time.monotonic() < deadline:
+        arm.state()
+        time.sleep(0.005)
+    return arm.fault
+
+
+MOVER = """
+import sys, time, numpy as np
+from h2rh_env.core.geometry import SE3
+from real_robot.drivers.ur5 import UR5Arm
+with UR5Arm(sys.argv[1], 0.008, state_age_s=0.3) as arm:
+    print(arm._process.pid, flush=True)
+    start, way = arm.state().world_from_gripper, np.zeros(3)
+    while True:
+        way[1] += float(sys.argv[2]) * 0.008
+        arm.servo(SE3(start.rotation, start.translation + way))
+        time.sleep(0.008)
+"""
+
+
+def halted(emulator, since_s):
+    """Seconds, in periods of the controller, and metres from a moment until the arm stayed below 5 mm/s.
+
+    The third: whether the controller kept its pace. One that a busy machine starves, as no controller is, steps in
+    bursts and moves the arm in jerks.
+    """
+    time.sleep(0.6)
+    rows = emulator.history(3.0)
+    rows = rows[(rows[:, 0] > since_s - 0.1) & (rows[:, 0] < since_s + 0.4)]
+    after = rows[rows[:, 0] >= since_s]
+    assert after[0, 4] > 0.03, "the arm was not moving when the process was killed"
+    way = np.linalg.norm(after[-1, 1:4] - after[0, 1:4])
+    moving = np.flatnonzero(after[:, 4] > 0.005)
+    return PERIOD_S * (1 + moving[-1]), way, np.diff(rows[:, 0]).max() < 2.5 * PERIOD_S
+
+
+def halt_of(emulator, who, speed_mps):
+    """Kills one of our two processes while the arm moves; what `halted` says of it."""
+    mover = subprocess.Popen(
+        [sys.executable, "-c", MOVER, emulator.host, str(speed_mps)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    servo = int(mover.stdout.readline())
+    time.sleep(0.6)
+    os.kill(mover.pid if who == "session" else servo, signal.SIGKILL)
+    halt = halted(emulator, time.monotonic())
+    mover.kill()
+    mover.communicate()
+    print(f"{who} killed at {speed_mps} m/s: halted in {1000 * halt[0]:.0f} ms and {1000 * halt[1]:.1f} mm")
+    return halt
+
+
+@pytest.mark.parametrize("speed_mps", [0.10, 0.25])
+@pytest.mark.parametrize("who", ["session", "servo"])
+def test_kill_9_while_moving_halts_the_arm(who, speed_mps, record_property):
+    """The first of up to five tries in which the emulated controller kept its pace is judged, or else the last."""
+    halts = []
+    while len(halts) < 5 and not (halts and halts[-1][2]):
+        with EmulatorProcess(f"127.0.4.{1 + len(halts)}") as emulator:
+            halts.append(halt_of(emulator, who, speed_mps))
+    record_property("halts", halts)
+    assert halts[-1][0] <= HALT_S
+    assert halts[-1][1] <= HALT_M
+
+
+def test_a_frozen_state_stream_stops_the_arm(emulator):
+    with arm_of(emulator, state_age_s=0.05) as arm:
+        start = arm.state().world_from_gripper
+        move(arm, start, 0.1, 0.3)
+        frozen_s = time.monotonic()
+        emulator.freeze(0.5)
+        assert "stood still" in wait_for_fault(arm)
+        assert arm.state().time_s < frozen_s + 0.05
+    time.sleep(0.3)
+    assert emulator.history(0.1)[:, 4].max() < 0.002
+
+
+def test_a_controller_that_is_gone_is_waited_for_no_longer_than_half_a_second(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        arm.servo(start)
+        emulator.exit()
+        for call in (lambda: arm.servo(start), lambda: arm.is_allowed(start), arm.stop, arm.state):
+            began = time.monotonic()
+            try:
+                call()
+            except RobotError:
+                assert arm.fault
+            assert time.monotonic() - began < 0.7
+        began = time.monotonic()
+    assert arm.fault
+    assert time.monotonic() - began < 1.2
+
+
+def test_a_link_that_blips_latches_a_fault_until_the_operator_rearms(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        move(arm, start, 0.1, 0.3)
+        emulator.drop(0.3)
+        assert wait_for_fault(arm)
+        with pytest.raises(RobotError):
+            arm.servo(start)
+    time.sleep(1.0)
+    told = emulator.tell()
+    assert not told["running"], "a program was uploaded again by itself"
+    assert emulator.history(0.3)[:, 4].max() < 0.002
+    with arm_of(emulator) as arm:
+        assert arm.state().safety is Safety.NORMAL
+
+
+def test_a_dead_peer_at_exit_leaves_a_clean_exit_code(emulator):
+    script = (
+        "import sys\nfrom real_robot.drivers.ur5 import UR5Arm\ntry:\n"
+        "    with UR5Arm(sys.argv[1], 0.008, state_age_s=0.3) as arm:\n"
+        "        print('entered', flush=True)\n        sys.stdin.readline()\n"
+        "finally:\n    print('finally', flush=True)\n"
+    )
+    user = subprocess.Popen(
+        [sys.executable, "-c", script, emulator.host],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert user.stdout.readline() == "entered\n"
+    emulator.exit()
+    said, _ = user.communicate("\n", timeout=10)
+    assert said.endswith("finally\n")  # the client may say before that it tried to reconnect
+    assert user.returncode == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_set_point_that_is_not_finite_stops_the_arm_and_never_reaches_it(emulator, bad):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        move(arm, start, 0.1, 0.2)
+        arm.servo(SE3(start.rotation, np.array([bad, 0.0, 0.5])))
+        assert "finite" in wait_for_fault(arm)
+    assert emulator.tell()["safety_mode"] == 1
+    assert np.isfinite(emulator.tell()["joints"]).all()
+
+
+def test_a_large_jump_never_leaves_the_guards_process(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        arm.servo(start)
+        arm.servo(sideways(start, 0.3))
+        assert "from the one before" in wait_for_fault(arm)
+    rows = emulator.history(2.0)
+    assert rows[:, 4].max() < 0.02
+    assert emulator.tell()["safety_mode"] == 1
+
+
+def test_an_unreachable_target_is_refused_before_it_is_sent(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        far = sideways(start, 2.0)
+        assert arm.is_reachable(start)
+        assert not arm.is_reachable(far)
+        assert not arm.is_reachable(SE3(start.rotation, np.full(3, np.nan)))
+    assert not any("no solution" in message for message in emulator.tell()["messages"])
+
+
+def test_a_goal_beyond_a_safety_plane_is_held_although_joints_exist(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        emulator.set_planes([(0.0, 1.0, 0.0, start.translation[1] - 0.02)])
+        beyond = sideways(start, -0.05)
+        assert arm.is_reachable(beyond)
+        assert not arm.is_allowed(beyond)
+        assert arm.is_allowed(start)
+        guard = MotionGuard(RobotConfig())
+        guard.begin(start)
+        action = np.zeros(7)
+        action[3:6] = start.rotation.T @ [0.0, -0.05, 0.0]
+        decision = guard.admit_action(action, SE3.identity(), SeenSurroundings(NOTHING, NOTHING, arm))
+        assert decision.verdict is Verdict.HOLD
+        assert "safety limits" in decision.reason
+
+
+@pytest.mark.parametrize(("model", "version"), [("ur5", "3.14.3"), ("ur5e", "5.9.4")])
+def test_a_controller_too_old_is_refused_at_start_up(model, version):
+    with (
+        EmulatorProcess("127.0.3.251", model, version=version) as emulator,
+        pytest.raises(RobotError, match=version),
+        arm_of(emulator),
+    ):
+        pass
+
+
+def test_local_control_is_refused_at_start_up():
+    with EmulatorProcess("127.0.3.252", "ur5e") as emulator:
+        emulator.local_control()
+        with pytest.raises(RobotError, match="remote control"), arm_of(emulator, read_only=True):
+            pass
+
+
+def test_a_check_reads_and_never_uploads(emulator):
+    with arm_of(emulator, read_only=True) as arm:
+        assert arm.state().safety is Safety.NORMAL
+        assert arm.version.startswith("3.15")
+        arm.servo(sideways(arm.state().world_from_gripper, 0.01))
+        time.sleep(0.1)
+    assert not emulator.tell()["running"]
+    assert emulator.history(1.0)[:, 4].max() == 0
+
+
+@pytest.mark.parametrize("model", ["ur5", "ur5e"])
+def test_a_check_refuses_another_tool_than_the_configurations(model):
+    with EmulatorProcess("127.0.3.253", model) as emulator:
+        config = RobotConfig(arm_host=emulator.host)
+        assert "payload 1.10 kg" in check_tool(config)
+        emulator.set_tool(2.0, config.tcp_height_m)
+        with pytest.raises(RobotError, match=r"payload is 2\.00 kg; set it to 1\.10 kg"):
+            check_tool(config)
+        emulator.set_tool(1.1, 0.163)
+        with pytest.raises(RobotError, match="TCP is 105 mm"):
+            check_tool(config)
+
+
+def test_a_protective_stop_latches_until_a_person_has_unlocked_it(emulator):
+    import dashboard_client
+
+    with arm_of(emulator) as arm:
+        move(arm, arm.state().world_from_gripper, 0.1, 0.2)
+        emulator.protective_stop()
+        assert wait_for_fault(arm)
+        assert arm.state().safety is not Safety.NORMAL
+    with pytest.raises(RobotError, match="acknowledge"), arm_of(emulator):
+        pass
+    dashboard = dashboard_client.DashboardClient(emulator.host)
+    dashboard.connect()
+    with pytest.raises(RuntimeError, match="until 5s"):
+        dashboard.unlockProtectiveStop()
+    deadline = time.monotonic() + 30.0
+    while emulator.tell()["safety_mode"] == 3 and time.monotonic() < deadline:
+        time.sleep(1.0)
+        with suppress(RuntimeError):
+            dashboard.unlockProtectiveStop()
+    assert emulator.tell()["safety_mode"] == 1
+    with arm_of(emulator) as arm:
+        assert arm.state().safety is Safety.NORMAL
+
+
+def test_an_emergency_stop_never_recovers_by_itself(emulator):
+    with arm_of(emulator) as arm:
+        emulator.emergency_stop()
+        assert wait_for_fault(arm)
+        assert arm.state().safety is not Safety.NORMAL
+    for _ in range(2):
+        with pytest.raises(RobotError, match="acknowledge"), arm_of(emulator):
+            pass
+    assert emulator.tell()["safety_mode"] == 7
+
+
+def test_a_gripper_that_answers_nonsense_or_a_fault_is_an_error_not_a_grasp(emulator):
+    with RobotiqGripper(emulator.host) as gripper:
+        emulator.fake_gripper(answers={"OBJ": "?"})
+        with pytest.raises(RobotError, match="answers"):
+            gripper.state()
+        emulator.fake_gripper(registers={"FLT": 9})
+        assert gripper.state().fault == 9
+
+
+def test_near_a_singularity_the_arm_eases_to_nothing(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        away = start.translation / np.linalg.norm(start.translation[:2])
+        away[2] = 0.0
+        poses = [SE3(start.rotation, start.translation + s * away) for s in np.linspace(0.0, 0.7, 701)]
+        ease = np.array([arm.ease(pose) for pose in poses])
+        assert ease[0] == 1
+        assert (np.diff(ease) <= 1e-9).all()
+        assert ease[-1] == 0
+        assert ((ease > 0) & (ease < 1)).any()
+        assert not arm.is_reachable(poses[-1])
+        eased = np.flatnonzero((ease > 0.3) & (ease < 1))
+        crawls = np.flatnonzero((ease > 0) & (ease < 0.2))
+        assert arm.follows(poses[: eased[-1] + 1])
+        assert not arm.follows(poses[: crawls[0] + 1])
+
+
+def test_a_jammed_arm_is_seen_by_how_far_it_lags(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        guard = MotionGuard(RobotConfig(following_error_m=0.01, state_age_s=1.0))
+        guard.begin(start)
+        emulator.jam()
+        around = SeenSurroundings(NOTHING, NOTHING, arm)
+        goal = sideways(start, 0.09)
+        for _ in range(200):
+            now = time.monotonic()
+            decision = guard.advance(goal, arm.state(), around, now, now)
+            if decision.verdict is Verdict.STOP:
+                break
+            arm.servo(decision.world_from_gripper)
+            time.sleep(PERIOD_S)
+        assert "from its set point" in decision.reason
+
+
+def servo_for(emulator, seconds, period_s):
+    """Set points to and fro for a while; how many, and how many states were older than 0.1 s meanwhile."""
+    with UR5Arm(emulator.host, period_s, state_age_s=PATIENT_S) as arm:
+        start, began, late, calls = arm.state().world_from_gripper, time.monotonic(), 0, 0
+        while (now := time.monotonic()) - began < seconds:
+            arm.servo(sideways(start, 0.05 * (1 - np.cos(now - began))))
+            calls += 1
+            late += now - arm.state().time_s > 0.1
+            time.sleep(period_s)
+        assert not arm.fault
+        print(f"{seconds} s of servo: {calls} set points, {late} states older than 0.1 s")
+    assert emulator.tell()["safety_mode"] == 1
+    assert np.ptp(emulator.history(min(seconds, 20.0))[:, 2]) > 0.05
+    return calls
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.nightly)])
+def test_servo_goes_on_without_a_failed_call(emulator, seconds):
+    servo_for(emulator, seconds, PERIOD_S)
+
+
+@pytest.mark.nightly
+def test_an_e_series_is_servoed_at_500_hz_without_a_failed_call():
+    with EmulatorProcess("127.0.3.254", "ur5e", rate_hz=500) as emulator:
+        servo_for(emulator, 20, 0.002)
