@@ -27,7 +27,7 @@ from h2rh_env.scenes.handover_scene import load_scenes
 from h2rh_env.utils import cli, files
 from policies.networks.base import HandoverNetwork
 from policies.networks.checkpoints import save_checkpoint
-from policies.training.behaviour_cloning import FitSettings, seeded_network
+from policies.training.behaviour_cloning import FitConfig, seeded_network
 from policies.training.curves import draw_curves, log_epoch
 from policies.training.dagger import SceneRollouts, fit_with_bar, one_round
 from policies.training.dataset import Frames, held_out_scenes, load_frames, split_by_scene
@@ -38,7 +38,7 @@ RECORD = "training.json"
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainConfig:
     """What to train, on what."""
 
     dataset: Annotated[Path | None, tyro.conf.Positional] = None
@@ -49,11 +49,11 @@ class TrainSettings:
     """Network: compact, or resnet18 (the paper's)."""
     validation: float = 0.1
     """Part of the scenes that is kept aside: its loss is reported, and with --scenes its success in rollouts."""
-    disturbance: float = 0.0
+    corruption: float = 0.0
     """Strength, 0 to 1, of what cameras and segmenters do to frames: exposure, noise, blur, holes in masks and so on;
     see h2rh_env/perturbations/images.py. The shipped checkpoint saw none."""
     scenes: Path | None = None
-    """The data set's scenes, to act in; needed for DAgger."""
+    """The dataset's scenes, to act in; needed for DAgger."""
     dagger_rounds: int = 0
     """Rounds of DAgger: the policy acts in the scenes, the expert labels what it sees, training goes on with that."""
     dagger_starts: int = 6
@@ -69,31 +69,31 @@ class TrainSettings:
     """With --algo ppo or sac: whether hand and object move."""
     steps: int = 100_000
     """With --algo ppo or sac: of all environments together."""
-    fit: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
+    fit: Annotated[FitConfig, tyro.conf.arg(name="")] = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
         if self.dagger_rounds > 0 and self.scenes is None:
             raise DatasetError("--dagger-rounds needs --scenes: the scenes to act in")
         if self.algo == "clone" and self.dataset is None:
             raise DatasetError(
-                "no data set was given; collect one: python -m experts.collect SCENES --out DATASET"
+                "no dataset was given; collect one: python -m experts.collect SCENES --out DATASET"
             )
 
 
-def main(settings: TrainSettings) -> None:
+def main(settings: TrainConfig) -> None:
     if settings.algo == "clone":
         _clone(settings)
     else:
-        from policies.rl.reinforcement import ReinforceSettings
+        from policies.rl.reinforcement import ReinforceConfig
         from policies.rl.reinforcement import main as reinforce
 
         learnt = {
             name: getattr(settings, name) for name in ("out", "algo", "initial", "scenes", "giver", "steps")
         }
-        reinforce(ReinforceSettings(**learnt, seed=settings.fit.seed))
+        reinforce(ReinforceConfig(**learnt, seed=settings.fit.seed))
 
 
-def _clone(settings: TrainSettings) -> None:
+def _clone(settings: TrainConfig) -> None:
     with joined(settings.fit.device) as device, cli.progress_bar() as bar:
         settings = replace(settings, fit=replace(settings.fit, device=device))
         network = seeded_network(settings.policy, settings.fit.seed)
@@ -104,11 +104,11 @@ def _clone(settings: TrainSettings) -> None:
     print(f"{settings.out}: checkpoint, curves.png and training.json written")
 
 
-def _read(settings: TrainSettings, network: HandoverNetwork, bar: Progress) -> Frames:
+def _read(settings: TrainConfig, network: HandoverNetwork, bar: Progress) -> Frames:
     dataset = settings.dataset or ""
     task = bar.add_task("reading frames", total=describe(dataset).steps, note="")
     return load_frames(
-        dataset, network, lambda frames: bar.advance(task, frames), settings.disturbance,
+        dataset, network, lambda frames: bar.advance(task, frames), settings.corruption,
         settings.fit.seed,
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ class Run:
     """Behaviour cloning, then rounds of DAgger; keeps the weights that do best in validation rollouts."""
 
     def __init__(
-        self, settings: TrainSettings, network: HandoverNetwork, held_out: set[str], bar: Progress
+        self, settings: TrainConfig, network: HandoverNetwork, held_out: set[str], bar: Progress
     ) -> None:
         self.settings, self.network, self.bar = settings, network, bar
         scenes = load_scenes(settings.scenes) if settings.scenes else []
@@ -179,4 +179,4 @@ class Run:
 
 
 if __name__ == "__main__":
-    cli.run(main, TrainSettings, __doc__)
+    cli.run(main, TrainConfig, __doc__)

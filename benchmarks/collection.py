@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from experts.collect import CollectSettings, collect
+from experts.collect import CollectConfig, collect
 from h2rh_env.core.errors import SceneError
 from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
 from h2rh_env.utils import cli
@@ -26,7 +26,7 @@ PARTS = {
     "encoding": "encode",
     "labels": "__call__ experts/labels",
     "trajectories": "demonstrate",
-    "starts": "sample_starts",
+    "starts": "sample_initial_poses",
     "loading": "load handover_scene",
     "writing": "append",
 }
@@ -66,7 +66,7 @@ def main(config: CollectionBenchmark) -> None:
         place = Path(folder)
         for scene in load_scenes(config.scenes):
             of_size(scene, config.gaussians).save(place / "scenes" / scene.name)
-        warm = CollectSettings(place / "scenes", place / "warm", starts=1, noise=config.noise, workers=1)
+        warm = CollectConfig(place / "scenes", place / "warm", starts=1, noise=config.noise, workers=1)
         collect(warm)
         settings = replace(warm, out=place / "data", starts=config.starts, seed=1)
         profile = cProfile.Profile()

@@ -46,7 +46,7 @@ SOAK_PARTS = 20
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings:
+class BenchmarkConfig:
     """What to measure."""
 
     num_envs: int = 16
@@ -84,7 +84,7 @@ class Round:
     cpu: tuple[float, float]
 
 
-def measure_rates(settings: BenchmarkSettings) -> list[Round]:
+def measure_rates(settings: BenchmarkConfig) -> list[Round]:
     """Rounds after the first laps."""
     camera: PinholeCamera = D435I if settings.vga else HAND_EYE_CAMERA
     env = H2RHandoverVectorEnv(settings.num_envs, camera=camera, rasteriser=settings.rasteriser)
@@ -95,7 +95,7 @@ def measure_rates(settings: BenchmarkSettings) -> list[Round]:
         for taken in actions:
             env.step(taken)
             states = env._states
-            batches.append(([s.scene.gaussians for s in states], [s.world_from_camera for s in states]))
+            batches.append(([s.scene.gaussians for s in states], [s.scene_from_camera for s in states]))
 
     def draw() -> None:
         for scenes, poses in batches:
@@ -120,7 +120,7 @@ def _timed(work: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def show_rates(settings: BenchmarkSettings, console: Console) -> None:
+def show_rates(settings: BenchmarkConfig, console: Console) -> None:
     rounds = measure_rates(settings)
     wall, cpu = (np.array([getattr(each, clock) for each in rounds]) for clock in ("wall", "cpu"))
     images = STEPS * settings.num_envs
@@ -187,7 +187,7 @@ def collect_timed(tasks: Sequence[Task]) -> tuple[list[tuple[bytes, int] | None]
     return collect_few(tasks), time.process_time() - began
 
 
-def show_collection(settings: BenchmarkSettings, console: Console) -> None:
+def show_collection(settings: BenchmarkConfig, console: Console) -> None:
     """The same demonstrations with one worker and with two, lap after lap, and how many cores the workers had."""
     make_rasteriser()
     tasks = [
@@ -244,7 +244,7 @@ def show_soak(steps: int, console: Console) -> None:
     console.print(f"second half: {grown:+.1f} MB at most, {opened:+d} files")
 
 
-def main(settings: BenchmarkSettings) -> None:
+def main(settings: BenchmarkConfig) -> None:
     console = Console()
     if settings.soak_steps:
         show_soak(settings.soak_steps, console)
@@ -255,4 +255,4 @@ def main(settings: BenchmarkSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkSettings, __doc__)
+    cli.run(main, BenchmarkConfig, __doc__)

@@ -25,7 +25,7 @@ from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS
-from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.envs.metrics import EpisodeScore, score, summarise
 from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.rendering.masks import observe
@@ -57,7 +57,8 @@ class ExpertBenchmark:
 def episodes(scene: HandoverScene, starts: int, seed: int, rasteriser: Rasteriser) -> list[EpisodeScore]:
     """The expert's episodes in a scene, judged as a policy's would be."""
     rollouts = [
-        EXPERT.rollout(scene, start) for start in sample_starts(scene, np.random.default_rng(seed), starts)
+        EXPERT.rollout(scene, start)
+        for start in sample_initial_poses(scene, np.random.default_rng(seed), starts)
     ]
     ends = [rollout.poses[-1] for rollout in rollouts]
     _, masks = observe(rasteriser, [scene.gaussians] * len(ends), HAND_EYE_CAMERA, ends)
@@ -67,7 +68,7 @@ def episodes(scene: HandoverScene, starts: int, seed: int, rasteriser: Rasterise
             scene_hash=scene.scene_hash,
             policy="expert",
             seed=seed,
-            world_from_gripper=np.stack([pose.matrix for pose in rollout.poses]),
+            scene_from_gripper=np.stack([pose.matrix for pose in rollout.poses]),
             actions=rollout.actions,
             declared=rollout.declared,
             end_object_mask=mask[..., 0] > 0,

@@ -30,11 +30,11 @@ from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.errors import CaptureError
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.labels import Label
+from h2rh_env.reconstruction.config import METHODS, OptimiseConfig
 from h2rh_env.reconstruction.holdout import contact_sheet
 from h2rh_env.reconstruction.initialise import initialise
 from h2rh_env.reconstruction.optimise import optimise
 from h2rh_env.reconstruction.quality import measure
-from h2rh_env.reconstruction.settings import METHODS, OptimiseSettings
 from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
 from h2rh_env.utils import cli
@@ -42,13 +42,13 @@ from h2rh_env.utils import cli
 Seconds = npt.NDArray[np.float64]
 Row = npt.NDArray[np.float64]
 SIDES = {224: (224, 224), 640: (640, 480)}
-ABLATION: dict[str, OptimiseSettings] = {
-    "without mask term": OptimiseSettings(mask_weight=0),
-    "without depth term": OptimiseSettings(depth_weight=0),
-    "without free rim": OptimiseSettings(rim_px=0),
-    "without coarse steps": OptimiseSettings(coarse_every=0),
-    "with random background": OptimiseSettings(random_background=True),
-    "with view-dependent colour": OptimiseSettings(sh_degree=1),
+ABLATION: dict[str, OptimiseConfig] = {
+    "without mask term": OptimiseConfig(mask_weight=0),
+    "without depth term": OptimiseConfig(depth_weight=0),
+    "without free rim": OptimiseConfig(rim_px=0),
+    "without coarse steps": OptimiseConfig(coarse_every=0),
+    "with random background": OptimiseConfig(random_background=True),
+    "with view-dependent colour": OptimiseConfig(sh_degree=1),
 }
 FIGURES = {"psnr_db": ".2f", "ssim": ".3f", "gmsd": ".3f", "depth_mae_mm": ".2f", "iou": ".4f"}
 SHEET_VIEWS = (3, 15)
@@ -67,7 +67,7 @@ class ReconstructionBenchmark:
     """Methods to compare, after the unoptimised scene."""
     ablation: bool = False
     """Also take each trick from the default or add one to it, and give plain 3DGS no more time than the default."""
-    steps: int = OptimiseSettings().steps
+    steps: int = OptimiseConfig().steps
     """Steps of each optimisation."""
     voxel_m: float = 0.0012
     """Spacing of the first Gaussians, m."""
@@ -76,7 +76,7 @@ class ReconstructionBenchmark:
 
 
 def main(config: ReconstructionBenchmark) -> None:
-    runs = {"no optimisation": OptimiseSettings(steps=0)}
+    runs = {"no optimisation": OptimiseConfig(steps=0)}
     runs |= {name: replace(METHODS[name], steps=config.steps) for name in config.methods}
     if config.ablation:
         runs |= {name: replace(settings, steps=config.steps) for name, settings in ABLATION.items()}
@@ -110,14 +110,14 @@ def main(config: ReconstructionBenchmark) -> None:
 def _reconstructed(
     capture: HandoverCapture,
     novel: dict[int, list[RgbdView]],
-    runs: dict[str, OptimiseSettings],
+    runs: dict[str, OptimiseConfig],
     config: ReconstructionBenchmark,
 ) -> Iterator[tuple[str, GaussianScene, Row]]:
     """Each run's name, scene and figures: quality at each side, the number of Gaussians, CPU and wall seconds."""
     (first, *_), fusing_s = timed(initialise, capture, config.voxel_m)
     cpu_s: dict[str, float] = {}
 
-    def one(name: str, settings: OptimiseSettings) -> tuple[str, GaussianScene, Row]:
+    def one(name: str, settings: OptimiseConfig) -> tuple[str, GaussianScene, Row]:
         scene, seconds = timed(optimise, first, capture, settings)
         cpu_s[name] = seconds[0]
         qualities = [measure(scene, views, NumbaRasteriser(), "scene") for views in novel.values()]

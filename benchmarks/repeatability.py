@@ -150,19 +150,19 @@ def choose(clouds: Clouds) -> GraspCandidate:
 
 def jump(before: GraspCandidate, after: GraspCandidate) -> tuple[float, float, float]:
     """Turn, rad, up to the gripper's half turn; way of the pre-grasp position and of the contact, m."""
-    world_from_grasp = before.world_from_grasp
+    scene_from_grasp = before.scene_from_grasp
     turn = min(
-        rotation_angle(world_from_grasp.rotation.T @ other.rotation)
-        for other in (after.world_from_grasp, half_turned(after.world_from_grasp))
+        rotation_angle(scene_from_grasp.rotation.T @ other.rotation)
+        for other in (after.scene_from_grasp, half_turned(after.scene_from_grasp))
     )
     pregrasp = before.pregrasp().translation - after.pregrasp().translation
-    contact = before.contact_world - after.contact_world
+    contact = before.contact_scene - after.contact_scene
     return turn, float(np.linalg.norm(pregrasp)), float(np.linalg.norm(contact))
 
 
 def mirrored_grasp(grasp: GraspCandidate) -> GraspCandidate:
     """The grasp of the mirrored scene; the mirror also exchanges the fingers, which keeps it a rotation."""
-    pose = grasp.world_from_grasp
+    pose = grasp.scene_from_grasp
     mirror_image = SE3(MIRROR @ pose.rotation @ MIRROR, MIRROR @ pose.translation)
     return GraspCandidate(mirror_image, grasp.width_m, grasp.score, grasp.graspable)
 

@@ -25,8 +25,8 @@ from h2rh_env.captures.synthetic.generate import generate_capture
 from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3, look_at
 from h2rh_env.envs.handover import H2RHandoverEnv
-from h2rh_env.envs.initial_poses import sample_starts
-from h2rh_env.reconstruction.settings import OptimiseSettings
+from h2rh_env.envs.initial_poses import sample_initial_poses
+from h2rh_env.reconstruction.config import OptimiseConfig
 from h2rh_env.rendering.masks import observe, rgb_to_uint8
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.report.pictures import film, outlined
@@ -52,7 +52,7 @@ STEPS = (  # title, module, and what comes out of it, which the arrow carries
 
 def main() -> None:
     capture = generate_capture(SEED, OBJECT)
-    scene = build_scene(capture, voxel_m=0.0012, settings=OptimiseSettings(steps=400))
+    scene = build_scene(capture, voxel_m=0.0012, settings=OptimiseConfig(steps=400))
     pictures = [
         _cameras(capture), _splat(scene), _ways(scene, 1)[490:970, 480:1120], _ways(scene, 15)[140:1160, 40:1400],
         _demonstration(scene), None, _episode(scene), _rehearsal(scene),
@@ -132,7 +132,7 @@ def _cameras(capture: HandoverCapture) -> Picture:
 
 def _splat(scene: HandoverScene) -> Picture:
     """The scene from where no camera stood."""
-    grasp = scene.grasp.world_from_grasp
+    grasp = scene.grasp.scene_from_grasp
     eye = scene.object_centre - 0.42 * grasp.rotation[:, 2] + 0.12 * grasp.rotation[:, 0] + [0, 0, 0.14]
     view = make_rasteriser().render(scene.gaussians, D435I, look_at(eye, scene.object_centre))
     return np.where(view.alpha[..., None] > 0.5, rgb_to_uint8(view), 245).astype(np.uint8)
@@ -150,7 +150,7 @@ def _ways(scene: HandoverScene, starts: int) -> Picture:
 
 def _demonstration(scene: HandoverScene) -> Picture:
     """What the camera sees on one of those ways, hand and object outlined."""
-    (start,) = sample_starts(scene, np.random.default_rng(1), 1)
+    (start,) = sample_initial_poses(scene, np.random.default_rng(1), 1)
     poses: list[SE3] = ThreePhaseExpert().rollout(scene, start).poses
     chosen = [poses[k] for k in np.linspace(0, len(poses) - 1, 4).round().astype(int)]
     rgb, masks = observe(make_rasteriser(), [scene.gaussians] * 4, HAND_EYE_CAMERA, chosen)

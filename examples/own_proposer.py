@@ -18,9 +18,9 @@ SLICE_M = 0.01
 class AcrossTheLongAxis:
     """One method makes a proposer. A network of yours would be called in it."""
 
-    def propose(self, object_points_world, rng):
+    def propose(self, object_points_scene, rng):
         """Points (P, 3), m, to candidates, each with the width to close on (m) and a score in [0, 1]."""
-        points = object_points_world.astype(np.float64)
+        points = object_points_scene.astype(np.float64)
         centre = points.mean(axis=0)
         axis, across, _ = np.linalg.svd(points - centre, full_matrices=False)[2]
         across = np.array([across, np.cross(axis, across)])

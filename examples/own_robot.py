@@ -16,7 +16,7 @@ SHARE = 0.1  # of the remaining way that this arm makes in a tick of 4 ms
 
 
 class MyArm:
-    """Follows set points of the gripper's pose: metres, in the grasp frame of h2rh_env/core/gripper.py."""
+    """Follows setpoints of the gripper's pose: metres, in the grasp frame of h2rh_env/core/gripper.py."""
 
     def __init__(self, clock, world_from_gripper):
         self.clock, self.world_from_gripper, self.goal = clock, world_from_gripper, None
@@ -38,7 +38,7 @@ class MyArm:
     def stop(self):
         self.goal = None
 
-    def follows(self, way):
+    def can_follow(self, way):
         return all(self.is_reachable(pose) for pose in way)
 
     def is_reachable(self, world_from_gripper):
@@ -47,7 +47,7 @@ class MyArm:
     def is_allowed(self, world_from_gripper):
         return True  # ask your controller for its safety planes
 
-    def ease(self, world_from_gripper):
+    def speed_scale(self, world_from_gripper):
         return 1.0  # less near a singularity, 0 where the arm cannot be
 
     def _tick(self):

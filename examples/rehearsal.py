@@ -12,7 +12,7 @@ import numpy as np
 
 from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.handover_scene import load_scenes
 from h2rh_env.utils import cli
@@ -27,7 +27,7 @@ from real_robot.session import run_trial
 
 
 @dataclass(frozen=True)
-class Settings:
+class Config:
     """Who hands over what to whom."""
 
     policy: str = "expert"
@@ -38,9 +38,9 @@ class Settings:
     """Scene folder; the shipped scenes by default. The first is taken."""
 
 
-def main(settings: Settings) -> None:
+def main(settings: Config) -> None:
     scene = load_scenes(settings.scenes)[0]
-    (start,) = sample_starts(scene, np.random.default_rng(0), 1)
+    (start,) = sample_initial_poses(scene, np.random.default_rng(0), 1)
     clock = SimulatedClock()
     arm = load_plugin(settings.arm, "arm", RobotError)(clock, start)
     gripper = SimulatedGripper(clock, arm, scene)
@@ -54,4 +54,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Settings, __doc__)
+    cli.run(main, Config, __doc__)

@@ -17,7 +17,7 @@ from h2rh_env.utils import cli
 
 
 @dataclass(frozen=True)
-class Settings:
+class Config:
     """How long to learn, and where to save."""
 
     steps: int = 100_000
@@ -26,7 +26,7 @@ class Settings:
     """The model: a policy that evaluate.py and the robot take."""
 
 
-def main(settings: Settings) -> None:
+def main(settings: Config) -> None:
     env = gym.make("H2RHandover-v0", reward="shaped")
     rollout = min(settings.steps, 512)
     model = PPO("MultiInputPolicy", env, n_steps=rollout, batch_size=64, n_epochs=4, seed=0)
@@ -37,4 +37,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Settings, __doc__)
+    cli.run(main, Config, __doc__)

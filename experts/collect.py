@@ -1,4 +1,4 @@
-"""Rolls the expert out in scenes and writes what it saw and did as a data set of demonstrations.
+"""Rolls the expert out in scenes and writes what it saw and did as a dataset of demonstrations.
 
     python -m experts.collect scenes/train --out data/train
     python -m experts.collect scenes/train --out data/train --starts 30 --noise 0.5 --workers 8
@@ -28,7 +28,7 @@ from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3, rotation_angle, rotation_from_euler_xyz
 from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS
 from h2rh_env.datasets.minari import Demonstration, DemonstrationWriter, encode
-from h2rh_env.envs.initial_poses import STARTS, sample_starts
+from h2rh_env.envs.initial_poses import STARTS, sample_initial_poses
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
@@ -43,13 +43,13 @@ HOLD_JITTER_RAD = 0.04
 
 
 @dataclass(frozen=True)
-class CollectSettings:
+class CollectConfig:
     """What to collect."""
 
     scenes: Annotated[Path, tyro.conf.Positional]
     """A scene folder, or a folder of scene folders."""
     out: Path
-    """Folder of the data set."""
+    """Folder of the dataset."""
     starts: int = STARTS
     """Start poses for each scene (k of Sec. III-B)."""
     hold: int = 3
@@ -71,7 +71,7 @@ class CollectSettings:
 
 
 def demonstrate(
-    scene: HandoverScene, labeller: Labeller, world_from_start: SE3, rng: np.random.Generator,
+    scene: HandoverScene, labeller: Labeller, scene_from_start: SE3, rng: np.random.Generator,
     hold: int = 3, noise: float = 0.0,
 ) -> list[SE3] | None:  # fmt: skip
     """Poses (T) from a start to the pre-grasp pose and about it.
@@ -81,7 +81,7 @@ def demonstrate(
         rejected whole.
     """
     spread = rng.uniform(0, noise)
-    poses = [world_from_start]
+    poses = [scene_from_start]
     while True:
         camera_from_next_camera, at_pregrasp = decode_action(labeller.expert.action_at(scene, poses[-1]))
         if at_pregrasp:
@@ -89,7 +89,7 @@ def demonstrate(
         if len(poses) > MAX_EPISODE_STEPS:
             return None
         noise_here = 0.0 if labeller.arrived(scene, poses[-1]) else spread
-        poses.append(poses[-1] @ _disturbed(camera_from_next_camera, noise_here, rng))
+        poses.append(poses[-1] @ _corrupted(camera_from_next_camera, noise_here, rng))
     poses += [poses[-1] @ _random_motion(HOLD_JITTER_M, HOLD_JITTER_RAD, rng) for _ in range(hold)]
     if not (scene.clearance.distance(_positions(poses)) > CLEARANCE_M).all():
         return None
@@ -100,7 +100,7 @@ def _positions(poses: list[SE3]) -> npt.NDArray[np.float64]:
     return np.array([pose.translation for pose in poses])
 
 
-def _disturbed(camera_from_next_camera: SE3, spread: float, rng: np.random.Generator) -> SE3:
+def _corrupted(camera_from_next_camera: SE3, spread: float, rng: np.random.Generator) -> SE3:
     """The motion with noise in proportion to it, so that it fades where the expert's steps do."""
     length_m = float(np.linalg.norm(camera_from_next_camera.translation))
     angle_rad = rotation_angle(camera_from_next_camera.rotation)
@@ -145,9 +145,9 @@ def collect_few(tasks: Sequence[Task]) -> list[tuple[bytes, int] | None]:
 def _collect_one(task: Task) -> tuple[bytes, int] | None:
     scene = _load(task.scene)
     rng = np.random.default_rng(task.seed)
-    (world_from_start,) = sample_starts(scene, rng, 1)
+    (scene_from_start,) = sample_initial_poses(scene, rng, 1)
     labeller = Labeller()
-    poses = demonstrate(scene, labeller, world_from_start, rng, task.hold, task.noise)
+    poses = demonstrate(scene, labeller, scene_from_start, rng, task.hold, task.noise)
     if poses is None:
         return None
     actions, goals = zip(*(labeller(scene, pose) for pose in poses), strict=True)
@@ -156,7 +156,7 @@ def _collect_one(task: Task) -> tuple[bytes, int] | None:
         rgb=rgb,
         masks=masks,
         actions=np.stack(actions),
-        world_from_camera=np.stack([pose.matrix for pose in poses]),
+        scene_from_camera=np.stack([pose.matrix for pose in poses]),
         camera_from_goal=np.stack([goal.matrix for goal in goals]),
         clearance_m=scene.clearance.distance(_positions(poses)),
         scene=scene.name,
@@ -166,7 +166,7 @@ def _collect_one(task: Task) -> tuple[bytes, int] | None:
     return encode(episode), len(episode)
 
 
-def collect(settings: CollectSettings) -> DemonstrationWriter:
+def collect(settings: CollectConfig) -> DemonstrationWriter:
     """Collects what is still missing in `settings.out`, with a progress bar."""
     folders = scene_folders(settings.scenes)
     tasks = [
@@ -195,7 +195,7 @@ def collect(settings: CollectSettings) -> DemonstrationWriter:
     return writer
 
 
-def main(settings: CollectSettings) -> None:
+def main(settings: CollectConfig) -> None:
     writer = collect(settings)
     print(
         f"{settings.out}: {writer.episodes} demonstrations, {writer.steps} frames, {writer.dropped} dropped"
@@ -203,4 +203,4 @@ def main(settings: CollectSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, CollectSettings, __doc__)
+    cli.run(main, CollectConfig, __doc__)

@@ -32,18 +32,18 @@ class Labeller:
     arrived_rad: float = ARRIVED_RAD
     expert: ThreePhaseExpert = field(default_factory=ThreePhaseExpert)
 
-    def __call__(self, scene: HandoverScene, world_from_camera: SE3) -> tuple[npt.NDArray[np.float32], SE3]:
+    def __call__(self, scene: HandoverScene, scene_from_camera: SE3) -> tuple[npt.NDArray[np.float32], SE3]:
         """An action (7,) with Cls as its grasp score, and the pre-grasp pose as `camera_from_goal`."""
-        camera_from_next_camera, _ = self.expert.plan_step(scene, world_from_camera)
-        goal = self.expert.goal(scene, world_from_camera)
-        arrived = self._is_at(world_from_camera, goal)
+        camera_from_next_camera, _ = self.expert.plan_step(scene, scene_from_camera)
+        goal = self.expert.goal(scene, scene_from_camera)
+        arrived = self._is_at(scene_from_camera, goal)
         action = encode_action(camera_from_next_camera, float(arrived))
-        return action, world_from_camera.inverse() @ goal
+        return action, scene_from_camera.inverse() @ goal
 
-    def arrived(self, scene: HandoverScene, world_from_camera: SE3) -> bool:
+    def arrived(self, scene: HandoverScene, scene_from_camera: SE3) -> bool:
         """Cls."""
-        return self._is_at(world_from_camera, self.expert.goal(scene, world_from_camera))
+        return self._is_at(scene_from_camera, self.expert.goal(scene, scene_from_camera))
 
-    def _is_at(self, world_from_camera: SE3, goal: SE3) -> bool:
-        distance, angle = remaining(world_from_camera, goal)
+    def _is_at(self, scene_from_camera: SE3, goal: SE3) -> bool:
+        distance, angle = remaining(scene_from_camera, goal)
         return distance <= self.arrived_m and angle <= self.arrived_rad

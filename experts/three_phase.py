@@ -39,7 +39,7 @@ class Rollout:
     """An expert's episode.
 
     Attributes:
-        poses: T + 1 of `world_from_camera`, the start first. actions: (T, 7) float32; the last one declares.
+        poses: T + 1 of `scene_from_camera`, the start first. actions: (T, 7) float32; the last one declares.
         phases: T, of each action. declared: whether it came so far.
     """
 
@@ -88,9 +88,9 @@ class ThreePhaseExpert:
         """Forgets the last episode; there is no chance in this policy."""
         self._state = None
 
-    def observe_state(self, scene: HandoverScene, world_from_camera: SE3) -> None:
+    def observe_state(self, scene: HandoverScene, scene_from_camera: SE3) -> None:
         """Shows what `act` will act on; called before each."""
-        self._state = scene, world_from_camera
+        self._state = scene, scene_from_camera
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The action (7,) at the pose last shown; the observation is not looked at.
@@ -100,60 +100,60 @@ class ThreePhaseExpert:
         """
         if self._state is None:
             raise PolicyError(
-                "the expert needs the scene: call observe_state(scene, world_from_camera) before act"
+                "the expert needs the scene: call observe_state(scene, scene_from_camera) before act"
             )
         return self.action_at(*self._state)
 
-    def action_at(self, scene: HandoverScene, world_from_camera: SE3) -> npt.NDArray[np.float32]:
+    def action_at(self, scene: HandoverScene, scene_from_camera: SE3) -> npt.NDArray[np.float32]:
         """The label of a pose: an action (7,) with Cls (0 or 1) as its grasp score."""
-        camera_from_next_camera, at_pregrasp = self.plan_step(scene, world_from_camera)
+        camera_from_next_camera, at_pregrasp = self.plan_step(scene, scene_from_camera)
         return encode_action(camera_from_next_camera, float(at_pregrasp))
 
-    def plan_step(self, scene: HandoverScene, world_from_camera: SE3) -> tuple[SE3, bool]:
+    def plan_step(self, scene: HandoverScene, scene_from_camera: SE3) -> tuple[SE3, bool]:
         """The next motion `camera_from_next_camera` from any pose, and whether that pose is the pre-grasp pose."""
-        goal = self.goal(scene, world_from_camera)
-        phase = self._phase(scene, world_from_camera, goal)
+        goal = self.goal(scene, scene_from_camera)
+        phase = self._phase(scene, scene_from_camera, goal)
         if phase is Phase.DECLARE:
             return SE3.identity(), True
         if phase is Phase.SETTLE:
-            target = advance(world_from_camera, goal, self.max_step_m, self.max_step_rad)
+            target = advance(scene_from_camera, goal, self.max_step_m, self.max_step_rad)
         elif phase is Phase.TURN:
-            target = self._aimed(scene, world_from_camera, world_from_camera.translation)
+            target = self._aimed(scene, scene_from_camera, scene_from_camera.translation)
         elif phase is Phase.APPROACH:
-            target = self._approach(scene, world_from_camera, goal.translation)
+            target = self._approach(scene, scene_from_camera, goal.translation)
         else:
-            target = self._approach(scene, world_from_camera, self._way_round(scene, world_from_camera, goal))
-        return world_from_camera.inverse() @ target, False
+            target = self._approach(scene, scene_from_camera, self._way_round(scene, scene_from_camera, goal))
+        return scene_from_camera.inverse() @ target, False
 
-    def phase_at(self, scene: HandoverScene, world_from_camera: SE3) -> Phase:
+    def phase_at(self, scene: HandoverScene, scene_from_camera: SE3) -> Phase:
         """Which phase a pose belongs to."""
-        return self._phase(scene, world_from_camera, self.goal(scene, world_from_camera))
+        return self._phase(scene, scene_from_camera, self.goal(scene, scene_from_camera))
 
-    def _phase(self, scene: HandoverScene, world_from_camera: SE3, goal: SE3) -> Phase:
-        position = world_from_camera.translation
-        distance, angle = remaining(world_from_camera, goal)
+    def _phase(self, scene: HandoverScene, scene_from_camera: SE3, goal: SE3) -> Phase:
+        position = scene_from_camera.translation
+        distance, angle = remaining(scene_from_camera, goal)
         if distance <= self.tolerance_m and angle <= self.tolerance_rad:
             return Phase.DECLARE
         if not scene.clearance.keeps(position, goal.translation, self.clearance_m):
             return Phase.AVOID
-        sights = np.stack([scene.object_centre, scene.grasp.contact_world]) - position
-        off_centre, off_contact = angle_between(world_from_camera.rotation[:, 2], sights)
+        sights = np.stack([scene.object_centre, scene.grasp.contact_scene]) - position
+        off_centre, off_contact = angle_between(scene_from_camera.rotation[:, 2], sights)
         if distance >= self.settle_within_m:
             return Phase.TURN if off_centre > self.centred_rad else Phase.APPROACH
         return Phase.TURN if min(off_centre, off_contact) > self.in_view_rad else Phase.SETTLE
 
-    def goal(self, scene: HandoverScene, world_from_camera: SE3) -> SE3:
+    def goal(self, scene: HandoverScene, scene_from_camera: SE3) -> SE3:
         """The pre-grasp pose (Eq. 7) of the camera, by the half turn of the gripper that turns the camera least."""
         pregrasp = scene.grasp.pregrasp(self.standoff_m)
         offset = self.gripper_from_camera or SE3.identity()
         goals = [pregrasp @ offset, half_turned(pregrasp) @ offset]
-        return min(goals, key=lambda goal: remaining(world_from_camera, goal)[1])
+        return min(goals, key=lambda goal: remaining(scene_from_camera, goal)[1])
 
     def rollout(
-        self, scene: HandoverScene, world_from_camera: SE3, max_steps: int = MAX_EPISODE_STEPS
+        self, scene: HandoverScene, scene_from_camera: SE3, max_steps: int = MAX_EPISODE_STEPS
     ) -> Rollout:
         """Acts from a start until it declares, as the environment would move it, without rendering anything."""
-        poses, phases, declared = [world_from_camera], [], False
+        poses, phases, declared = [scene_from_camera], [], False
         actions: list[npt.NDArray[np.float32]] = []
         while len(actions) < max_steps and not declared:
             phases.append(self.phase_at(scene, poses[-1]))
@@ -164,29 +164,29 @@ class ThreePhaseExpert:
                 poses.append(poses[-1] @ camera_from_next_camera)
         return Rollout(poses, np.array(actions, np.float32).reshape(-1, 7), phases, declared)
 
-    def _aimed(self, scene: HandoverScene, world_from_camera: SE3, position: Array) -> SE3:
+    def _aimed(self, scene: HandoverScene, scene_from_camera: SE3, position: Array) -> SE3:
         """At another position, turned towards the object (Eq. 12) as far as one step allows."""
         direction = scene.object_centre - position
-        rotation = world_from_camera.rotation
+        rotation = scene_from_camera.rotation
         if angle_between(rotation[:, 2], direction) > self.aim_within_rad:
             rotation = aim(rotation, direction)
         return advance(
-            SE3(world_from_camera.rotation, position), SE3(rotation, position), 1.0, self.max_step_rad
+            SE3(scene_from_camera.rotation, position), SE3(rotation, position), 1.0, self.max_step_rad
         )
 
-    def _approach(self, scene: HandoverScene, world_from_camera: SE3, waypoint: Array) -> SE3:
+    def _approach(self, scene: HandoverScene, scene_from_camera: SE3, waypoint: Array) -> SE3:
         """A straight step (Eq. 9), shortened where the camera could not keep up with turning towards the object."""
-        start = world_from_camera.translation
+        start = scene_from_camera.translation
         way = waypoint - start
         step = way * min(1.0, self.max_step_m / max(float(np.linalg.norm(way)), 1e-12))
-        turn = float(angle_between(world_from_camera.rotation[:, 2], scene.object_centre - start - step))
+        turn = float(angle_between(scene_from_camera.rotation[:, 2], scene.object_centre - start - step))
         step = step * min(1.0, self.max_step_rad / max(turn, 1e-12))
-        return self._aimed(scene, world_from_camera, start + step)
+        return self._aimed(scene, scene_from_camera, start + step)
 
-    def _way_round(self, scene: HandoverScene, world_from_camera: SE3, goal: SE3) -> Array:
+    def _way_round(self, scene: HandoverScene, scene_from_camera: SE3, goal: SE3) -> Array:
         """A position one step off that leads round the object towards the goal, or away from what is too near."""
-        start, centre = world_from_camera.translation, scene.object_centre
-        away = _unit(start - scene.clearance.nearest(start), -world_from_camera.rotation[:, 2])
+        start, centre = scene_from_camera.translation, scene.object_centre
+        away = _unit(start - scene.clearance.nearest(start), -scene_from_camera.rotation[:, 2])
         out = _unit(start - centre, away)
         to_goal = goal.translation - centre
         sideways = _unit(to_goal - out * (out @ to_goal), np.cross(out, WORLD_UP) + 1e-3)

@@ -30,8 +30,8 @@ from .grasps.antipodal import AntipodalProposer
 from .grasps.base import GraspProposer
 from .grasps.proposers import GraspSource, propose
 from .grasps.selection import count_faults, reasons, select_grasp
+from .reconstruction.config import METHODS, OptimiseConfig
 from .reconstruction.initialise import initialise
-from .reconstruction.settings import METHODS, OptimiseSettings
 from .rendering.select import make_rasteriser
 from .scenes.gaussians import GaussianScene
 from .scenes.handover_scene import HandoverScene
@@ -90,7 +90,7 @@ def build_scene(
     voxel_m: float = 0.002,
     max_gaussians: int = 30_000,
     step: Callable[[str], None] = lambda _: None,
-    settings: OptimiseSettings | None = None,
+    settings: OptimiseConfig | None = None,
     progress: Callable[[int, float, float], None] = lambda *_: None,
     checkpoint_file: Path | None = None,
     proposer: GraspProposer | None = None,
@@ -149,7 +149,7 @@ def main(config: BuildConfig) -> None:
 
 
 def _build_one(config: BuildConfig, path: Path) -> None:
-    settings = _settings(config, default_steps=OptimiseSettings().steps)
+    settings = _settings(config, default_steps=OptimiseConfig().steps)
     capture = load_capture(path, config.frame)
     proposer = config.grasp_source.proposer(capture)
     quality = _hold_out(config, capture, settings) if config.holdout else None
@@ -174,7 +174,7 @@ def _build_one(config: BuildConfig, path: Path) -> None:
     print(_line(scene, config.out))
 
 
-def _settings(config: BuildConfig, default_steps: int) -> OptimiseSettings:
+def _settings(config: BuildConfig, default_steps: int) -> OptimiseConfig:
     steps = default_steps if config.steps is None else config.steps
     return replace(
         METHODS[config.method],
@@ -183,7 +183,7 @@ def _settings(config: BuildConfig, default_steps: int) -> OptimiseSettings:
     )  # fmt: skip
 
 
-def _voxel_m(config: BuildConfig, settings: OptimiseSettings) -> float:
+def _voxel_m(config: BuildConfig, settings: OptimiseConfig) -> float:
     """Images show more detail than depth, so Gaussians that will learn from them lie closer."""
     if config.voxel_m is not None:
         return config.voxel_m
@@ -191,7 +191,7 @@ def _voxel_m(config: BuildConfig, settings: OptimiseSettings) -> float:
 
 
 def _hold_out(
-    config: BuildConfig, capture: HandoverCapture, settings: OptimiseSettings
+    config: BuildConfig, capture: HandoverCapture, settings: OptimiseConfig
 ) -> list[dict[str, Any]]:
     """Measures on left-out cameras, prints the table and writes the report."""
     from .reconstruction import holdout

@@ -35,7 +35,7 @@ from .networks.base import HandoverNetwork
 from .networks.checkpoints import CONFIG, WEIGHTS, load_checkpoint, read_config
 from .networks.inputs import described
 from .onnx_policy import ANSWER, FORMAT, INPUTS, KEY, OnnxPolicy
-from .tracking.depth import OwnFollower
+from .tracking.depth import OwnTracker
 
 TOLERANCE = 1e-3  # m, or of a rotation's columns, or of an action; far below what matters to a step
 
@@ -138,7 +138,7 @@ def _read(network: HandoverNetwork, seed: int) -> tuple[Tensor, Tensor]:
         row, column = rng.uniform(0.3, 0.7, 2) * (height, width)
         masks[..., label][np.hypot(rows - row, columns - column) < rng.uniform(12, 30)] = 255
     rgb = rng.integers(0, 256, (height, width, 3), np.uint8) * masks.any(axis=2, keepdims=True)
-    return network.read([OwnFollower().see(rgb, masks)])
+    return network.read([OwnTracker().see(rgb, masks)])
 
 
 def main(config: ExportConfig) -> None:

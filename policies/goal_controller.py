@@ -20,7 +20,7 @@ from h2rh_env.core.motion_limits import (
 )
 from h2rh_env.core.task import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, STANDOFF_M
 
-from .tracking.depth import Sighting
+from .tracking.depth import Track
 
 CAUTION_M = 0.015
 GAP_M = (0.385, 0.405)  # from a goal to the object's nearest point; the band allows 0.35 to 0.45 m
@@ -31,20 +31,20 @@ PATIENT_FRAMES, MOST_PATIENCE = 18, 4.0
 STEPS_BACK_M = np.arange(-0.03, 0.161, 0.005)
 
 
-def act_on(camera_from_goal: Array, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
+def act_on(camera_from_goal: Array, tracks: Sequence[Track]) -> npt.NDArray[np.float32]:
     """Actions (B, 7) from goals (B, 3, 4) before the cameras of what was sighted."""
-    goals = cautious(camera_from_goal, sightings)
-    growth = [patience(seen) for seen in sightings]
-    now = np.stack([seen.camera_from_frame for seen in sightings])
+    goals = cautious(camera_from_goal, tracks)
+    growth = [patience(seen) for seen in tracks]
+    now = np.stack([seen.camera_from_frame for seen in tracks])
     turn, shift = now[:, :3, :3], now[:, :3, 3]
     goals = turn @ goals
     goals[:, :, 3] += shift
-    middles = np.stack([seen.sight * seen.distance_m for seen in sightings])
+    middles = np.stack([seen.sight * seen.distance_m for seen in tracks])
     towards = np.einsum("bij,bj->bi", turn, middles) + shift
     return step_towards(goals, towards / np.linalg.norm(towards, axis=1, keepdims=True), growth)
 
 
-def cautious(camera_from_goal: Array, sightings: Sequence[Sighting]) -> Array:
+def cautious(camera_from_goal: Array, tracks: Sequence[Track]) -> Array:
     """Goals (B, 3, 4) set back along their approach.
 
     One who errs by centimetres had better stay short of the hand: by `CAUTION_M`, or by what it takes to be within
@@ -52,12 +52,12 @@ def cautious(camera_from_goal: Array, sightings: Sequence[Sighting]) -> Array:
     of the hand.
     """
     behind = camera_from_goal.copy()
-    for goal, seen in zip(behind, sightings, strict=True):
+    for goal, seen in zip(behind, tracks, strict=True):
         goal[:, 3] -= _step_back_m(goal, seen) * goal[:, 2]
     return behind
 
 
-def _step_back_m(goal: Array, seen: Sighting) -> float:
+def _step_back_m(goal: Array, seen: Track) -> float:
     if not len(seen.object_points):
         return CAUTION_M
     apart = seen.object_points - goal[:, 3]
@@ -75,7 +75,7 @@ def _step_back_m(goal: Array, seen: Sighting) -> float:
     return float(allowed[np.argmax(np.minimum(free, HAND_GAP_M))])
 
 
-def patience(seen: Sighting) -> float:
+def patience(seen: Track) -> float:
     """By how much the tolerance of declaring has grown: late in an episode, where the pose at hand would do too; less
     than 1 at its beginning."""
     if seen.frames < HASTY_FRAMES:

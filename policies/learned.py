@@ -15,7 +15,7 @@ from h2rh_env.utils import files
 
 from .networks.base import HandoverNetwork
 from .networks.checkpoints import CONFIG, WEIGHTS, load_checkpoint
-from .tracking.depth import OwnFollower
+from .tracking.depth import OwnTracker
 
 
 class HandoverPolicy:
@@ -40,19 +40,19 @@ class HandoverPolicy:
 
     def reset(self, seed: int) -> None:
         """Forgets the last episode."""
-        self._follower = OwnFollower()
+        self._tracker = OwnTracker()
 
     def moved(self, camera_from_next_camera: SE3) -> None:
         """Tells what motion was made after the last action, where it was not that action's."""
-        self._follower.moved(camera_from_next_camera)
+        self._tracker.moved(camera_from_next_camera)
 
     @torch.inference_mode()
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The next action (7,) of the episode."""
         rgb, masks = (np.ascontiguousarray(observation[key]) for key in ("rgb", "masks"))
-        seen = self._follower.see(rgb, masks)
+        seen = self._tracker.see(rgb, masks)
         images, geometry = self._network.read([seen])
         actions = self._network.act(images.float() / 255, geometry, [seen])
         action: npt.NDArray[np.float32] = np.clip(actions[0], self._low, self._high)
-        self._follower.acted(action)
+        self._tracker.acted(action)
         return action

@@ -16,7 +16,7 @@ from h2rh_env.utils import files
 
 from .goal_controller import act_on
 from .networks.inputs import reading_of
-from .tracking.depth import OwnFollower
+from .tracking.depth import OwnTracker
 
 FORMAT = "h2rh-onnx-2"
 KEY = "h2rh"
@@ -63,20 +63,20 @@ class OnnxPolicy:
 
     def reset(self, seed: int) -> None:
         """Forgets the last episode."""
-        self._follower = OwnFollower()
+        self._tracker = OwnTracker()
 
     def moved(self, camera_from_next_camera: SE3) -> None:
         """Tells what motion was made after the last action, where it was not that action's."""
-        self._follower.moved(camera_from_next_camera)
+        self._tracker.moved(camera_from_next_camera)
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
-        seen = self._follower.see(*(np.ascontiguousarray(observation[key]) for key in ("rgb", "masks")))
+        seen = self._tracker.see(*(np.ascontiguousarray(observation[key]) for key in ("rgb", "masks")))
         images, geometry = self._reading(seen)
         answer = self.answer(images[None], geometry[None])
         if self._predicts_goal:
             answer = act_on(answer.astype(np.float64), [seen])
         action: npt.NDArray[np.float32] = np.clip(answer[0], self._low, self._high)
-        self._follower.acted(action)
+        self._tracker.acted(action)
         return action
 
     def answer(

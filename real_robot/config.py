@@ -30,7 +30,7 @@ class RobotConfig:
     budget_s: float = 30.0
     """A trial that has not declared by then is over (Sec. IV-A)."""
     control_period_s: float = 0.008
-    """Time between set points: 125 Hz, a UR5's rate."""
+    """Time between setpoints: 125 Hz, a UR5's rate."""
 
     tcp_height_m: float = 0.058
     """From the flange to the gripper frame's origin along z, as the pendant's TCP must have it: 0.163 m to the pads
@@ -67,7 +67,7 @@ class RobotConfig:
     max_turn_rad: float = math.sqrt(3) * MAX_STEP_ROTATION_RAD
     """Largest turn of one action."""
     following_error_m: float = 0.04
-    """The arm may lag this far behind its set point; more is a fault."""
+    """The arm may lag this far behind its setpoint; more is a fault."""
 
     state_age_s: float = 0.05
     """An arm state older than this stops the trial."""

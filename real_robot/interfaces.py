@@ -110,7 +110,7 @@ class _Device(Protocol):
 
 
 class Arm(_Device, Protocol):
-    """Follows set points. A set point that is not renewed within the arm's watchdog stops it."""
+    """Follows setpoints. A setpoint that is not renewed within the arm's watchdog stops it."""
 
     def state(self) -> RobotState:
         """The newest measurement; an old one if no newer came."""
@@ -118,18 +118,18 @@ class Arm(_Device, Protocol):
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         """Whether joints exist for this pose, on the branch the arm is on and away from singularities."""
 
-    def follows(self, way: Sequence[SE3]) -> bool:
+    def can_follow(self, way: Sequence[SE3]) -> bool:
         """Whether the arm can go from where it is through all of these poses, near one another, as `is_reachable`,
         and without crawling past a singularity that it isn't already near."""
 
-    def ease(self, world_from_gripper: SE3) -> float:
+    def speed_scale(self, world_from_gripper: SE3) -> float:
         """Part of the allowed speed at this pose: 1, less near a singularity, 0 where the arm can't be."""
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:
         """Whether the controller's own safety limits allow this pose; asked at rest, as it may take a while."""
 
     def servo(self, world_from_gripper: SE3) -> None:
-        """Takes the next set point; returns at once."""
+        """Takes the next setpoint; returns at once."""
 
     def stop(self) -> None:
         """Halts. Safe to call at any time, more than once."""
@@ -170,7 +170,7 @@ class Segmenter(_Device, Protocol):
 class Devices:
     """All that a session is handed; `source` names them in the record: "emulator" or "robot".
 
-    `may_move` is asked before every set point that would move the arm on: false while a hold-to-run key is released.
+    `may_move` is asked before every setpoint that would move the arm on: false while a hold-to-run key is released.
     """
 
     arm: Arm

@@ -17,7 +17,7 @@ from h2rh_env.core.policy import Policy
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .config import RobotConfig
-from .control.grasp_execution import Taking
+from .control.grasp_execution import GraspExecution
 from .control.loop import ControlLoop, TrialStopped
 from .control.outcome import Outcome, TrialResult
 from .interfaces import Devices
@@ -133,7 +133,7 @@ class _Session:
         self._loop.begin()
         if not self._reach():
             return Outcome.NOT_DECLARED, f"no score reached {self._config.score_threshold} in time"
-        return Taking(self._devices, self._config, self._loop, self._say).run()
+        return GraspExecution(self._devices, self._config, self._loop, self._say).run()
 
     def result(self, outcome: Outcome, reason: str, policy_name: str, seed: int) -> TrialResult:
         record = EpisodeRecord(
@@ -141,7 +141,7 @@ class _Session:
             scene_hash=self._scene.scene_hash if self._scene else "",
             policy=policy_name,
             seed=seed,
-            world_from_gripper=np.stack([pose.matrix for pose in [*self._looks, self._end]]),
+            scene_from_gripper=np.stack([pose.matrix for pose in [*self._looks, self._end]]),
             actions=np.reshape(np.array(self._actions, np.float32), (-1, 7)),
             declared=self._reach_s is not None,
             end_object_mask=self._end_mask,

@@ -62,7 +62,7 @@ def test_the_proposer_has_a_grasp_that_is_safe_for_the_hand():
     chosen = select_grasp(candidates, scene.object_points, scene.hand_points)
     assert chosen.graspable
     for candidate in candidates[::50]:
-        SE3.from_matrix(candidate.world_from_grasp.matrix)  # a rotation, or it raises
+        SE3.from_matrix(candidate.scene_from_grasp.matrix)  # a rotation, or it raises
 
 
 def test_the_capture_is_sound_and_metric(tmp_path):

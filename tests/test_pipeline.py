@@ -15,7 +15,7 @@ from h2rh_env.captures.synthetic.generate import generate_capture
 from h2rh_env.captures.write_dexycb import write_dexycb
 from h2rh_env.core.labels import Label
 from h2rh_env.scenes.handover_scene import HandoverScene
-from policies.training.behaviour_cloning import FitSettings
+from policies.training.behaviour_cloning import FitConfig
 from real_robot import __main__ as robot
 
 
@@ -47,13 +47,13 @@ def test_building_again_gives_the_same_scene(capture_folder, scene_folder, tmp_p
 def test_nearby_grid_spacing_moves_the_grasp_little(capture_folder, scene_folder):
     coarse = build.build_scene(load_capture(capture_folder), voxel_m=0.0025).grasp
     fine = HandoverScene.load(scene_folder).grasp
-    assert np.linalg.norm(coarse.contact_world - fine.contact_world) < 0.03
+    assert np.linalg.norm(coarse.contact_scene - fine.contact_scene) < 0.03
 
 
 def test_demonstrations_train_a_policy_that_is_evaluated_and_rehearsed(scene_folder, tmp_path, capsys):
-    collect.main(collect.CollectSettings(scene_folder, tmp_path / "data", starts=3, workers=1))
-    settings = train.TrainSettings(tmp_path / "data", tmp_path / "policy", validation=0.0)
-    train.main(replace(settings, fit=FitSettings(epochs=2)))
+    collect.main(collect.CollectConfig(scene_folder, tmp_path / "data", starts=3, workers=1))
+    settings = train.TrainConfig(tmp_path / "data", tmp_path / "policy", validation=0.0)
+    train.main(replace(settings, fit=FitConfig(epochs=2)))
     policy = str(tmp_path / "policy")
     evaluate.main(
         evaluate.EvaluateConfig((policy, "expert"), scene_folder, starts=2, out=tmp_path / "report")

@@ -40,7 +40,7 @@ Axes3D = Any  # mplot3d is not typed
 
 
 @dataclass(frozen=True)
-class FigureSettings:
+class FigureConfig:
     """What to draw."""
 
     scene: Annotated[Path, tyro.conf.Positional]
@@ -75,12 +75,12 @@ def draw(
     figure = Figure(figsize=(9, 8), dpi=160, facecolor="white")
     axes: Axes3D = figure.add_axes((0.0, 0.0, 1.0, 1.0), projection="3d", computed_zorder=False)
     _draw_points(axes, scene)
-    _draw_gripper(axes, scene.grasp.world_from_grasp, ROBOTIQ_2F85)
+    _draw_gripper(axes, scene.grasp.scene_from_grasp, ROBOTIQ_2F85)
     for way in ways:
         _draw_way(axes, np.array([pose.translation for pose in way]))
         _draw_frame(axes, way[0], START_AXIS_M, 1.0)
     _draw_frame(axes, scene.grasp.pregrasp(), GOAL_AXIS_M, 2.2)
-    advance = np.stack([scene.grasp.pregrasp().translation, scene.grasp.contact_world])
+    advance = np.stack([scene.grasp.pregrasp().translation, scene.grasp.contact_scene])
     axes.plot(*advance.T, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=2.5)
     azimuth = _best_azimuth(scene, poses) if azimuth_deg is None else azimuth_deg
     _frame_view(axes, np.concatenate([_positions(ways), scene.object_points, scene.hand_points]))
@@ -98,12 +98,12 @@ def _draw_points(axes: Axes3D, scene: HandoverScene) -> None:
     axes.scatter(*gaussians.means[shown].T, c=colours, s=2.0, linewidths=0, depthshade=False, zorder=1)
 
 
-def _draw_gripper(axes: Axes3D, world_from_grasp: SE3, gripper: GripperGeometry) -> None:
+def _draw_gripper(axes: Axes3D, scene_from_grasp: SE3, gripper: GripperGeometry) -> None:
     for low, high in gripper.boxes():
         corners = np.array(
             [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
         )
-        faces = world_from_grasp.apply(corners)[FACES]
+        faces = scene_from_grasp.apply(corners)[FACES]
         axes.add_collection3d(
             Poly3DCollection(faces, facecolor="#ffd23f55", edgecolor="#8a6d00c0", linewidths=0.7, zorder=2)
         )
@@ -118,16 +118,16 @@ def _draw_way(axes: Axes3D, positions: Array) -> None:
     axes.scatter(*positions.T, c=WAY(fractions), s=11, linewidths=0, depthshade=False, zorder=4)
 
 
-def _draw_frame(axes: Axes3D, world_from_frame: SE3, length_m: float, width: float) -> None:
-    ends = world_from_frame.apply(length_m * np.eye(3))
-    origin = world_from_frame.translation
+def _draw_frame(axes: Axes3D, scene_from_frame: SE3, length_m: float, width: float) -> None:
+    ends = scene_from_frame.apply(length_m * np.eye(3))
+    origin = scene_from_frame.translation
     segments = [[origin, end] for end in ends]
     axes.add_collection3d(Line3DCollection(segments, colors=AXES, linewidths=width, zorder=5))
 
 
 def _best_azimuth(scene: HandoverScene, starts: list[SE3]) -> float:
     """Beside the approach, on the side of most starts, so that ways neither hide the hand nor end on."""
-    approach = scene.grasp.world_from_grasp.rotation[:2, 2]
+    approach = scene.grasp.scene_from_grasp.rotation[:2, 2]
     side = np.array([-approach[1], approach[0]])
     offsets = np.array([pose.translation for pose in starts])[:, :2] - scene.object_centre[:2]
     if (offsets @ side).mean() < 0:
@@ -175,7 +175,7 @@ def _draw_key(figure: Figure, scene: HandoverScene, starts: int) -> None:
     figure.text(0.27, 0.035, "pre-grasp", fontsize=9.5, color=INK, va="center", ha="right")
 
 
-def main(settings: FigureSettings) -> None:
+def main(settings: FigureConfig) -> None:
     """Draws and saves."""
     mpl.rcParams["font.family"] = "DejaVu Sans"
     scene = HandoverScene.load(settings.scene)
@@ -186,4 +186,4 @@ def main(settings: FigureSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, FigureSettings, __doc__)
+    cli.run(main, FigureConfig, __doc__)

@@ -46,7 +46,7 @@ PHASE_COLOURS = {
 
 
 @dataclass(frozen=True)
-class PreviewSettings:
+class PreviewConfig:
     """What to show."""
 
     data: Annotated[Path, tyro.conf.Positional]
@@ -116,11 +116,11 @@ def _draw_caption(
     pen.text((size[0] - 12, size[1] - 27), told, fill=INK, font_size=17, anchor="ra")
 
 
-def frames(settings: PreviewSettings) -> Iterator[Image.Image]:
+def frames(settings: PreviewConfig) -> Iterator[Image.Image]:
     """The video's pictures.
 
     Raises:
-        DatasetError: no data set, an empty one, or one of other scenes.
+        DatasetError: no dataset, an empty one, or one of other scenes.
     """
     summary = describe(settings.data)
     if not summary.episodes:
@@ -135,7 +135,7 @@ def frames(settings: PreviewSettings) -> Iterator[Image.Image]:
             yield draw(demonstration, step, phase, camera)
 
 
-def main(settings: PreviewSettings) -> None:
+def main(settings: PreviewConfig) -> None:
     """Writes the video."""
     summary = describe(settings.data)
     with VideoWriter(settings.out, SCALE * summary.width, SCALE * summary.height, settings.fps) as video:
@@ -145,4 +145,4 @@ def main(settings: PreviewSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, PreviewSettings, __doc__)
+    cli.run(main, PreviewConfig, __doc__)

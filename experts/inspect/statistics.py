@@ -1,4 +1,4 @@
-"""Statistics of a data set of demonstrations: how long, how near, how often labelled, and in which phases.
+"""Statistics of a dataset of demonstrations: how long, how near, how often labelled, and in which phases.
 
     python -m experts.inspect.statistics data/train
     python -m experts.inspect.statistics data/train --scenes scenes/train
@@ -34,7 +34,7 @@ PERCENTILES = (0, 5, 50, 95, 100)
 
 
 @dataclass(frozen=True)
-class StatisticsSettings:
+class StatisticsConfig:
     """What to look at."""
 
     data: Annotated[Path, tyro.conf.Positional]
@@ -73,13 +73,13 @@ class DemonstrationStatistics:
 def statistics(
     folder: Path | str, scenes: Sequence[HandoverScene] = (), expert: ThreePhaseExpert | None = None
 ) -> DemonstrationStatistics:
-    """Reads a data set once.
+    """Reads a dataset once.
 
     Args:
         scenes: where it comes from, to count phases; expert: whose phases.
 
     Raises:
-        DatasetError: no data set, an empty one, or one of other scenes.
+        DatasetError: no dataset, an empty one, or one of other scenes.
     """
     by_name = {scene.name: scene for scene in scenes}
     phases: Counter[Phase] = Counter()
@@ -119,11 +119,11 @@ def phases_of(
 ) -> list[Phase]:
     """The expert's phase at each frame."""
     expert = expert or ThreePhaseExpert()
-    return [expert.phase_at(scene, SE3.from_matrix(pose)) for pose in demonstration.world_from_camera]
+    return [expert.phase_at(scene, SE3.from_matrix(pose)) for pose in demonstration.scene_from_camera]
 
 
 def _row(demonstration: Demonstration) -> tuple[float, ...]:
-    poses = demonstration.world_from_camera
+    poses = demonstration.scene_from_camera
     arrived = demonstration.actions[:, 6] >= GRASP_SCORE_THRESHOLD
     steps = int(arrived.argmax()) if arrived.any() else len(demonstration)
     way = poses[: steps + 1]
@@ -158,7 +158,7 @@ def table(found: DemonstrationStatistics) -> Table:
     return view
 
 
-def main(settings: StatisticsSettings) -> None:
+def main(settings: StatisticsConfig) -> None:
     """Prints."""
     found = statistics(settings.data, load_scenes(settings.scenes) if settings.scenes else ())
     frames = int(found.frames.sum())
@@ -174,4 +174,4 @@ def main(settings: StatisticsSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, StatisticsSettings, __doc__)
+    cli.run(main, StatisticsConfig, __doc__)

@@ -18,7 +18,7 @@ from ..core.policy import Observation, Policy
 from ..core.task import MAX_EPISODE_STEPS
 from ..envs.handover import H2RHandoverEnv
 from ..envs.metrics import EpisodeScore, score
-from ..perturbations.conditions import AS_RENDERED, Condition, Disturbance
+from ..perturbations.conditions import AS_RENDERED, Condition, Corruption
 from ..scenes.handover_scene import HandoverScene
 from ..utils.parallel import Cluster, map_tasks
 
@@ -54,19 +54,19 @@ def run_episode(
     Returns:
         The record; its actions are those that were executed.
     """
-    disturbance = Disturbance(condition, seed)
-    env.gripper_from_camera = disturbance.gripper_from_camera or SE3.identity()
+    corruption = Corruption(condition, seed)
+    env.gripper_from_camera = corruption.gripper_from_camera or SE3.identity()
     observation, _ = env.reset(seed=seed, options={"scene": scene})
     policy.reset(seed)
     step_seconds: list[float] = []
     for _ in range(MAX_EPISODE_STEPS):
         if getattr(policy, "privileged", False):
-            policy.observe_state(env.scene, env.world_from_camera)  # type: ignore[attr-defined]
-        seen = disturbance.seen(observation)
+            policy.observe_state(env.scene, env.scene_from_camera)  # type: ignore[attr-defined]
+        seen = corruption.seen(observation)
         began = time.perf_counter()
         action = policy.act(seen)
         step_seconds.append(time.perf_counter() - began)
-        observation, _, terminated, _, _ = env.step(disturbance.executed(action))
+        observation, _, terminated, _, _ = env.step(corruption.executed(action))
         if terminated:
             break
     return env.record(name, seed, step_seconds)
@@ -75,15 +75,15 @@ def run_episode(
 def replay(env: H2RHandoverEnv, episode: Episode) -> Iterator[Observation]:
     """What the policy saw, from the start to the end, by doing again what was done; no policy is needed."""
     record = episode.record
-    disturbance = Disturbance(episode.condition, record.seed)
-    env.gripper_from_camera = disturbance.gripper_from_camera or SE3.identity()
+    corruption = Corruption(episode.condition, record.seed)
+    env.gripper_from_camera = corruption.gripper_from_camera or SE3.identity()
     observation, _ = env.reset(seed=record.seed, options={"scene": record.scene})
-    yield disturbance.seen(observation)
+    yield corruption.seen(observation)
     for action in record.actions:
         observation, _, terminated, _, _ = env.step(action)
         if terminated:
             return
-        yield disturbance.seen(observation)
+        yield corruption.seen(observation)
 
 
 @dataclass(frozen=True)

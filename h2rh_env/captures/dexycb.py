@@ -198,7 +198,7 @@ def _labels(path: Path, object_id: int) -> npt.NDArray[np.uint8]:
         raise CaptureError(f"{path} is missing; every camera needs a segmentation") from None
     except KeyError:
         raise CaptureError(
-            f"{path} has no array 'seg'; expected the labels of the data set's authors"
+            f"{path} has no array 'seg'; expected the labels of the dataset's authors"
         ) from None
     except (
         OSError,

@@ -18,7 +18,7 @@ class EpisodeRecord:
         scene: name of the handover scene; scene_hash: SHA-256 of its files.
         policy: the policy's name.
         seed: of the environment's reset.
-        world_from_gripper: (T + 1, 4, 4), the start first, the declared pose (or the last) at the end.
+        scene_from_gripper: (T + 1, 4, 4), the start first, the declared pose (or the last) at the end.
         actions: (T, 7) as the policy gave them. An action whose score declares is not executed as a motion.
         declared: whether the policy declared the pre-grasp pose in time.
         end_object_mask: (H, W) bool, the object as seen from the last pose.
@@ -30,7 +30,7 @@ class EpisodeRecord:
     scene_hash: str
     policy: str
     seed: int
-    world_from_gripper: Array
+    scene_from_gripper: Array
     actions: npt.NDArray[np.float32]
     declared: bool
     end_object_mask: npt.NDArray[np.bool_]
@@ -38,5 +38,5 @@ class EpisodeRecord:
     source: str = "simulation"
 
     @property
-    def end_world_from_gripper(self) -> SE3:
-        return SE3.from_matrix(self.world_from_gripper[-1])
+    def end_scene_from_gripper(self) -> SE3:
+        return SE3.from_matrix(self.scene_from_gripper[-1])

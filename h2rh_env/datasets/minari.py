@@ -1,12 +1,12 @@
-"""Demonstrations: the expert's episodes as a Minari data set; the schema is written and read here only.
+"""Demonstrations: the expert's episodes as a Minari dataset; the schema is written and read here only.
 
-A data set is a folder that plain Minari reads (`minari.MinariDataset(folder)`):
+A dataset is a folder that plain Minari reads (`minari.MinariDataset(folder)`):
 
     metadata.json          Minari's; under "h2rh" schema, provenance and how many trajectories were dropped
     main_data.hdf5         one link per episode, and while it is written some to episodes to come
     episodes/000000.hdf5   one episode each, deflated
 
-Each append moves whole files into place, the count in metadata.json last. So a data set whose writer was killed at
+Each append moves whole files into place, the count in metadata.json last. So a dataset whose writer was killed at
 any moment is readable, and lacks at most the episode that was being written.
 """
 
@@ -33,6 +33,12 @@ from ..utils import files
 SCHEMA = "h2rh-demonstrations-1"
 METADATA, INDEX, EPISODES = "metadata.json", "main_data.hdf5", "episodes"
 MAX_STEPS = 1000
+# Names of the schema, and ours: the schema calls the scene's frame the world.
+INFOS = {
+    "world_from_camera": "scene_from_camera",
+    "camera_from_goal": "camera_from_goal",
+    "clearance_m": "clearance_m",
+}
 FIRST_LINKS = 64
 
 
@@ -44,8 +50,8 @@ class Demonstration:
         rgb: (T, H, W, 3) uint8, what the camera saw before each action.
         masks: (T, H, W, 2) uint8 in {0, 255}, object and hand.
         actions: (T, 7) float32, the expert's answer there: motion, and Cls as the grasp score. The motion that
-            was executed may differ by injected noise; `world_from_camera` tells.
-        world_from_camera: (T, 4, 4) float64. camera_from_goal: (T, 4, 4) float64, the pre-grasp pose from there.
+            was executed may differ by injected noise; `scene_from_camera` tells.
+        scene_from_camera: (T, 4, 4) float64. camera_from_goal: (T, 4, 4) float64, the pre-grasp pose from there.
         clearance_m: (T,) float64, to hand and object.
         scene, scene_hash: where it happened.
         seed: names the episode's randomness in its collection.
@@ -54,7 +60,7 @@ class Demonstration:
     rgb: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.uint8]
     actions: npt.NDArray[np.float32]
-    world_from_camera: Array
+    scene_from_camera: Array
     camera_from_goal: Array
     clearance_m: Array
     scene: str
@@ -88,16 +94,16 @@ def encode(demonstration: Demonstration) -> bytes:
         episode["rewards"] = np.zeros(steps)
         episode["terminations"] = declared
         episode["truncations"] = ended & ~declared
-        for name in ("world_from_camera", "camera_from_goal", "clearance_m"):
+        for key, name in INFOS.items():
             values = getattr(demonstration, name)
-            episode[f"infos/{name}"] = np.concatenate([values, values[-1:]])
+            episode[f"infos/{key}"] = np.concatenate([values, values[-1:]])
     return buffer.getvalue()
 
 
 class DemonstrationWriter:
-    """Appends episodes to a data set, which is valid after every one.
+    """Appends episodes to a dataset, which is valid after every one.
 
-    A folder that holds a data set of the same provenance is continued.
+    A folder that holds a dataset of the same provenance is continued.
     """
 
     def __init__(self, folder: Path | str, camera: PinholeCamera, provenance: dict[str, Any]) -> None:
@@ -140,7 +146,7 @@ class DemonstrationWriter:
         files.write_json(self.folder / METADATA, self._metadata)
 
     def finish(self) -> None:
-        """Takes away the links to episodes that did not come; without it a data set is as readable."""
+        """Takes away the links to episodes that did not come; without it a dataset is as readable."""
         self._link(self.episodes)
 
     def _link(self, episodes: int) -> None:
@@ -155,7 +161,7 @@ class DemonstrationWriter:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a data set says of itself, without reading its frames."""
+    """What a dataset says of itself, without reading its frames."""
 
     episodes: int
     steps: int
@@ -166,7 +172,7 @@ class DatasetSummary:
 
 
 def describe(folder: Path | str) -> DatasetSummary:
-    """Raises: DatasetError: not a data set of this schema."""
+    """Raises: DatasetError: not a dataset of this schema."""
     metadata = _read_metadata(Path(folder))
     height, width, _ = _storage(Path(folder)).observation_space["rgb"].shape
     h2rh = metadata["h2rh"]
@@ -198,7 +204,7 @@ def read_demonstrations(folder: Path | str) -> Iterator[Demonstration]:
                 rgb=episode["observations"]["rgb"][:-1],
                 masks=episode["observations"]["masks"][:-1],
                 actions=episode["actions"],
-                world_from_camera=episode["infos"]["world_from_camera"][:-1],
+                scene_from_camera=episode["infos"]["world_from_camera"][:-1],
                 camera_from_goal=episode["infos"]["camera_from_goal"][:-1],
                 clearance_m=episode["infos"]["clearance_m"][:-1],
                 scene=str(attributes["options"]["scene"]),
@@ -212,7 +218,7 @@ def read_demonstrations(folder: Path | str) -> Iterator[Demonstration]:
 
 
 def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> None:
-    """An empty data set, whole or not at all."""
+    """An empty dataset, whole or not at all."""
     import gymnasium as gym
     import minari
     from minari.dataset.minari_storage import MinariStorage
@@ -238,7 +244,7 @@ def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> 
 
 
 def _index(episodes: int) -> bytes:
-    """The bytes of main_data.hdf5: relative links, so that a data set can be moved."""
+    """The bytes of main_data.hdf5: relative links, so that a dataset can be moved."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=True) as file:
         for number in range(episodes):
@@ -258,7 +264,7 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"{folder}/{METADATA} is malformed ({error!r}); collect the data set again"
+            f"{folder}/{METADATA} is malformed ({error!r}); collect the dataset again"
         ) from None
 
 
@@ -268,7 +274,7 @@ def _storage(folder: Path) -> Any:
     try:
         return MinariStorage.read(folder)
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise DatasetError(f"{folder} is not a Minari data set ({error})") from None
+        raise DatasetError(f"{folder} is not a Minari dataset ({error})") from None
 
 
 def _check_headers(folder: Path, number: int, image: tuple[int, int]) -> None:
@@ -276,7 +282,7 @@ def _check_headers(folder: Path, number: int, image: tuple[int, int]) -> None:
     with h5py.File(folder / INDEX, "r") as file:
         link = file.get(f"episode_{number}", getlink=True)
         if isinstance(link, h5py.ExternalLink) and link.filename != f"{EPISODES}/{number:06d}.hdf5":
-            raise ValueError(f"it links to {link.filename!r}, outside of the data set")
+            raise ValueError(f"it links to {link.filename!r}, outside of the dataset")
         episode = file[f"episode_{number}"]
         steps = episode["actions"].shape[0]
         if not 0 < steps <= MAX_STEPS:

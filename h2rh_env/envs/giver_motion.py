@@ -1,8 +1,8 @@
-"""A giver who moves: hand and object carried together along a smooth way, drawn by chance or recorded.
+"""A giver who moves: hand and object carried together along a smooth path, drawn by chance or recorded.
 
-The scene itself stays still. Its frame, the *world*, is carried through the *room* in which the camera is moved:
-`room_from_camera = room_from_world @ world_from_camera`. Seen from the world, the camera drifts the other way; so
-rendering, clearance, expert and metrics work as they do with a giver who stands.
+The *scene* is the frame that the giver carries along, the *world* is inertial, and the camera is moved in the world:
+`world_from_camera = world_from_scene @ scene_from_camera`. Seen from the scene, the camera drifts the other way; so
+rendering, clearance, expert and metrics work as they do with a giver who stands still.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class GiverMotion:
     """Where hand and object have been carried, step by step; after the last one they stay.
 
     Attributes:
-        offsets_room: (T, 3) of the object's centre, m, from where it was at first.
-        turns_room: (T, 3) rotation vectors about the object's centre, rad.
+        offsets_world: (T, 3) of the object's centre, m, from where it was at first.
+        rotvecs_world: (T, 3) rotation vectors about the object's centre, rad.
     """
 
-    offsets_room: Array
-    turns_room: Array
+    offsets_world: Array
+    rotvecs_world: Array
 
-    def room_from_world(self, centre_world: Array, step: int) -> SE3:
-        """The scene's frame in the room after so many steps; the identity at first.
+    def world_from_scene(self, centre_scene: Array, step: int) -> SE3:
+        """The scene's frame in the world after so many steps; the identity at first.
 
         Args:
-            centre_world: (3,) of the object.
+            centre_scene: (3,) of the object.
         """
-        step = min(step, len(self.offsets_room) - 1)
+        step = min(step, len(self.offsets_world) - 1)
         rotation = self._rotations[step]
-        return SE3(rotation, centre_world + self.offsets_room[step] - rotation @ centre_world)
+        return SE3(rotation, centre_scene + self.offsets_world[step] - rotation @ centre_scene)
 
     @cached_property
     def _rotations(self) -> Array:
-        return Rotation.from_rotvec(self.turns_room).as_matrix()
+        return Rotation.from_rotvec(self.rotvecs_world).as_matrix()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +58,8 @@ class MovingGiver:
     Attributes:
         max_speed_mps: bound of the object's centre's speed, m/s.
         max_turn_radps: bound of the turning about it, rad/s.
-        recorded: motions to draw from instead: poses (T, 4, 4) of hand or object in a room's frame, every 0.1 s, as a
-            tracker gives them. Each is replayed about the scene's object from its first pose on.
+        recorded: motions to draw from instead: poses (T, 4, 4) of hand or object in an inertial frame, every 0.1 s,
+            as a tracker gives them. Each is replayed about the scene's object from its first pose on.
 
     Raises:
         ValueError: a recorded motion that is malformed, or faster than the bounds.
@@ -112,9 +112,9 @@ def _relative(poses: npt.ArrayLike) -> GiverMotion:
 
 def peak_speeds(motion: GiverMotion) -> tuple[float, float]:
     """The greatest speed, m/s, and turning, rad/s, between two steps; zero for a single one."""
-    rotations = Rotation.from_rotvec(motion.turns_room)
+    rotations = Rotation.from_rotvec(motion.rotvecs_world)
     if len(rotations) < 2:
         return 0.0, 0.0
-    speeds = np.linalg.norm(np.diff(motion.offsets_room, axis=0), axis=1)
+    speeds = np.linalg.norm(np.diff(motion.offsets_world, axis=0), axis=1)
     turns = (rotations[1:] * rotations[:-1].inv()).magnitude()
     return float(speeds.max()) / STEP_S, float(turns.max()) / STEP_S

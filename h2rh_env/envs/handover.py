@@ -63,8 +63,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     Terminated when the score reaches 0.7. Truncated after 30 steps (by the `TimeLimit` wrapper of `gym.make`).
 
     ## Info
-    `scene`, `world_from_camera` (4, 4), `clearance_m` to hand and object; at termination `is_success` and
-    `first_failure`. With a giver who moves, `room_from_world` (4, 4): poses are given in the scene's frame, the
+    `scene`, `scene_from_camera` (4, 4), `clearance_m` to hand and object; at termination `is_success` and
+    `first_failure`. With a giver who moves, `world_from_scene` (4, 4): poses are given in the scene's frame, the
     world, and this tells where the giver has carried it.
 
     ## Arguments
@@ -81,7 +81,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
       as if the giver then held still.
     * `render_mode`: None or "rgb_array" (the camera's image, for `RecordVideo`).
 
-    `reset(options={"scene": name, "world_from_camera": (4, 4)})` sets the scene, the start pose, or both.
+    `reset(options={"scene": name, "scene_from_camera": (4, 4)})` sets the scene, the start pose, or both.
 
     ## Saving and sharing
     `get_state()` is a JSON value with everything but scene and pixels; `set_state(state)` goes on from there, in this
@@ -136,17 +136,17 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         return self._state.scene
 
     @property
-    def world_from_camera(self) -> SE3:
-        return self._state.world_from_camera
+    def scene_from_camera(self) -> SE3:
+        return self._state.scene_from_camera
 
     @property
-    def world_from_gripper(self) -> SE3:
-        return self._state.world_from_gripper
+    def scene_from_gripper(self) -> SE3:
+        return self._state.scene_from_gripper
 
     @property
-    def room_from_world(self) -> SE3:
+    def world_from_scene(self) -> SE3:
         """Where the giver has carried the scene's frame."""
-        return self._state.room_from_world
+        return self._state.world_from_scene
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -53,7 +53,7 @@ class StartStatistics:
         return StartStatistics(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
-def sample_starts(
+def sample_initial_poses(
     scene: HandoverScene,
     rng: np.random.Generator,
     count: int,
@@ -64,7 +64,7 @@ def sample_starts(
     clearance_m: float = CLEARANCE_M,
     standoff_m: float = STANDOFF_M,
 ) -> list[SE3]:
-    """Start poses `world_from_gripper`, as many as asked for. See `StartSampler` for the arguments.
+    """Start poses `scene_from_gripper`, as many as asked for. See `StartSampler` for the arguments.
 
     Raises:
         SceneError: the scene admits hardly any start; the message counts why.
@@ -119,7 +119,7 @@ class StartSampler:
 
     def draw(self, rng: np.random.Generator, tries: int) -> tuple[Array, Array, StartStatistics]:
         """Rotations (A, 3, 3) and positions (A, 3), m, of the starts accepted among so many tries."""
-        grasp = self.scene.grasp.world_from_grasp
+        grasp = self.scene.grasp.scene_from_grasp
         positions = grasp.translation + self.radius_m * uniform_directions(rng, tries)
         jitter = rng.uniform(-self.jitter_rad, self.jitter_rad, (tries, 2))
         rotations = upright_rotation(self.scene.object_centre - positions) @ _jitter_rotations(jitter)
@@ -134,16 +134,16 @@ class StartSampler:
         )
         return rotations[clear], positions[clear], statistics
 
-    def is_opposite_hand(self, positions_world: Array) -> npt.NDArray[np.bool_]:
+    def is_opposite_hand(self, positions_scene: Array) -> npt.NDArray[np.bool_]:
         """Eq. 4 for positions (N, 3), m; true everywhere in a scene without a hand."""
         to_hand = self.scene.hand_centre - self.scene.object_centre
         if not np.linalg.norm(to_hand):
-            return np.ones(len(positions_world), bool)
-        return angle_between(positions_world - self.scene.object_centre, to_hand) > self.min_angle_to_hand_rad
+            return np.ones(len(positions_scene), bool)
+        return angle_between(positions_scene - self.scene.object_centre, to_hand) > self.min_angle_to_hand_rad
 
     def is_turned_to_grasp(self, rotations: Array) -> npt.NDArray[np.bool_]:
         """Eq. 6 for rotations (N, 3, 3) world from camera: z_i . z_f >= cos(theta_max)."""
-        return rotations[:, :, 2] @ self.scene.grasp.world_from_grasp.rotation[:, 2] >= np.cos(
+        return rotations[:, :, 2] @ self.scene.grasp.scene_from_grasp.rotation[:, 2] >= np.cos(
             self.max_angle_to_grasp_rad
         )
 
@@ -154,7 +154,7 @@ def _jitter_rotations(angles_rad: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class StartSettings:
+class InitialPoseConfig:
     """Whose starts to count."""
 
     scenes: Annotated[Path | None, tyro.conf.Positional] = None
@@ -169,7 +169,7 @@ class StartSettings:
             raise SceneError(f"--starts is {self.starts}; it must be at least 1")
 
 
-def main(settings: StartSettings) -> None:
+def main(settings: InitialPoseConfig) -> None:
     """Prints how many tries each scene took, and what was wrong with the others."""
     view = Table(
         "scene", "tried", "accepted", "beside hand (Eq. 4)", "turned away (Eq. 6)", "too near (Eq. 14)"
@@ -190,4 +190,4 @@ def _shares(found: StartStatistics) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.run(main, StartSettings, __doc__)
+    cli.run(main, InitialPoseConfig, __doc__)

@@ -62,8 +62,8 @@ def score(record: EpisodeRecord, scene: HandoverScene, with_graspable: bool = Tr
 
     Args: with_graspable: whether to ask that too, which takes a third of the time.
     """
-    end = record.end_world_from_gripper
-    positions = record.world_from_gripper[:, :3, 3]
+    end = record.end_scene_from_gripper
+    positions = record.scene_from_gripper[:, :3, 3]
     distance = float(scene.object_clearance.distance(end.translation))
     offset = centre_offset(record.end_object_mask)
     clearance = float(scene.clearance.distance(positions).min())
@@ -107,17 +107,17 @@ def centre_offset(mask: npt.NDArray[np.bool_]) -> float:
 
 
 def closes_on(
-    object_points_world: npt.ArrayLike, world_from_grasp: SE3, gripper: GripperGeometry = ROBOTIQ_2F85
+    object_points_scene: npt.ArrayLike, scene_from_grasp: SE3, gripper: GripperGeometry = ROBOTIQ_2F85
 ) -> bool:
     """Whether the open gripper at a grasp pose has object points (P, 3) between its fingers and none inside them."""
-    points_gripper = world_from_grasp.inverse().apply(object_points_world)
+    points_gripper = scene_from_grasp.inverse().apply(object_points_scene)
     between = between_fingers(points_gripper, gripper)
-    touched = swept_hits(object_points_world, world_from_grasp, 0.0, 0.0, gripper)
+    touched = swept_hits(object_points_scene, scene_from_grasp, 0.0, 0.0, gripper)
     return int(between.sum()) >= MIN_CLOSING_POINTS and not touched.any()
 
 
-def _advanced(world_from_gripper: SE3) -> SE3:
-    return world_from_gripper @ SE3(np.eye(3), np.array([0.0, 0.0, STANDOFF_M]))
+def _advanced(scene_from_gripper: SE3) -> SE3:
+    return scene_from_gripper @ SE3(np.eye(3), np.array([0.0, 0.0, STANDOFF_M]))
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ class SparseReward:
     """1 for a success as `h2rh_env.envs.metrics` defines it, else 0."""
 
     def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:
-        """Of a step from one pose `world_from_gripper` to another, `clearance_m` from hand and object."""
+        """Of a step from one pose `scene_from_gripper` to another, `clearance_m` from hand and object."""
         return 0.0
 
     def declared(self, scene: HandoverScene, at: SE3, success: bool) -> float:
-        """Of declaring the pre-grasp pose at a pose `world_from_gripper`."""
+        """Of declaring the pre-grasp pose at a pose `scene_from_gripper`."""
         return float(success)
 
 
@@ -57,11 +57,11 @@ class ShapedReward:
         """See `SparseReward.declared`."""
         return float(success) - self.shaping * self.potential(scene, at)
 
-    def potential(self, scene: HandoverScene, world_from_gripper: SE3) -> float:
+    def potential(self, scene: HandoverScene, scene_from_gripper: SE3) -> float:
         """Phi in [0, 1]: 1 at the pre-grasp pose with either half turn of the gripper."""
         pregrasp = scene.grasp.pregrasp()
-        distance = float(np.linalg.norm(world_from_gripper.translation - pregrasp.translation))
-        turned = world_from_gripper.rotation.T
+        distance = float(np.linalg.norm(scene_from_gripper.translation - pregrasp.translation))
+        turned = scene_from_gripper.rotation.T
         angle = min(rotation_angle(turned @ goal.rotation) for goal in (pregrasp, half_turned(pregrasp)))
         return float(np.exp(-distance / self.length_m - angle / self.angle_rad))
 

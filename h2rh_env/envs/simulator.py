@@ -19,7 +19,7 @@ from ..rendering.select import make_rasteriser
 from ..scenes.gaussians import GaussianScene
 from ..scenes.handover_scene import HandoverScene, load_scenes
 from .giver_motion import MovingGiver
-from .initial_poses import sample_starts
+from .initial_poses import sample_initial_poses
 from .metrics import score
 from .reward import Reward, make_reward
 from .state import EpisodeState
@@ -68,17 +68,17 @@ class World:
         """A new episode: its scene, its start, how its giver will move.
 
         Args:
-            options: may set the `scene` by name, and `world_from_camera`, an SE3 or (4, 4).
+            options: may set the `scene` by name, and `scene_from_camera`, an SE3 or (4, 4).
         """
         options = options or {}
         scene = self._choose_scene(rng, options.get("scene"))
-        start = options.get("world_from_camera")
+        start = options.get("scene_from_camera")
         if start is None:
-            world_from_camera = sample_starts(scene, rng, 1)[0] @ self.gripper_from_camera
+            scene_from_camera = sample_initial_poses(scene, rng, 1)[0] @ self.gripper_from_camera
         else:
-            world_from_camera = start if isinstance(start, SE3) else SE3.from_matrix(start)
+            scene_from_camera = start if isinstance(start, SE3) else SE3.from_matrix(start)
         giver = self._giver.draw(rng) if self._giver else None
-        return EpisodeState(scene, world_from_camera, self.gripper_from_camera.inverse(), giver)
+        return EpisodeState(scene, scene_from_camera, self.gripper_from_camera.inverse(), giver)
 
     def act(
         self, state: EpisodeState, action: npt.ArrayLike, camera_from_next_camera: SE3, grasp_score: float
@@ -101,16 +101,17 @@ class World:
         return self._reward.declared(state.scene, state.path[-1], outcome.success), info
 
     def info(self, state: EpisodeState) -> dict[str, Any]:
-        info = {
+        return {
             "scene": state.scene.name,
+            "scene_from_camera": state.scene_from_camera.matrix,
             "world_from_camera": state.world_from_camera.matrix,
+            "world_from_scene": state.world_from_scene.matrix,
             "clearance_m": state.clearance_m,
         }
-        return info if state.giver is None else info | {"room_from_world": state.room_from_world.matrix}
 
     def observe(self, states: Sequence[EpisodeState]) -> Observation:
         """What the cameras of episodes see, in one batch: each array as in `observation_space`, after (B,)."""
-        scenes, poses = [s.scene.gaussians for s in states], [s.world_from_camera for s in states]
+        scenes, poses = [s.scene.gaussians for s in states], [s.scene_from_camera for s in states]
         if self.background is not None or self.depth:
             return self._observe_all_channels(scenes, poses)
         rgb, masks = observe(self._rasteriser, scenes, self.camera, poses)
@@ -136,7 +137,7 @@ class World:
             if state is None:
                 resting.append(i)
                 return None
-            return state.scene.gaussians, state.world_from_camera
+            return state.scene.gaussians, state.scene_from_camera
 
         rgb, masks = draw(self.camera, order, view)
         observation: Observation = {"rgb": rgb, "masks": masks}

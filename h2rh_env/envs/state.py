@@ -15,7 +15,7 @@ from ..core.geometry import SE3, Array
 from ..scenes.handover_scene import HandoverScene
 from .giver_motion import GiverMotion
 
-FORMAT = "h2rh-state-1"
+FORMAT = "h2rh-state-2"
 
 
 @dataclass(eq=False)
@@ -25,12 +25,12 @@ class EpisodeState:
     Attributes:
         camera_from_gripper: the hand-eye offset's inverse.
         giver: how hand and object are carried; None if they stand still.
-        path: `world_from_gripper` of every pose so far. actions: those taken, (7,) each.
+        path: `scene_from_gripper` of every pose so far. actions: those taken, (7,) each.
         masks: (H, W, 2) uint8, as last seen.
     """
 
     scene: HandoverScene
-    world_from_camera: SE3
+    scene_from_camera: SE3
     camera_from_gripper: SE3
     giver: GiverMotion | None = None
     path: list[SE3] = field(default_factory=list)
@@ -40,18 +40,22 @@ class EpisodeState:
 
     def __post_init__(self) -> None:
         if not self.path:
-            self.path.append(self.world_from_gripper)
+            self.path.append(self.scene_from_gripper)
 
     @property
-    def world_from_gripper(self) -> SE3:
-        return self.world_from_camera @ self.camera_from_gripper
+    def scene_from_gripper(self) -> SE3:
+        return self.scene_from_camera @ self.camera_from_gripper
 
     @property
-    def room_from_world(self) -> SE3:
+    def world_from_scene(self) -> SE3:
         """Where the giver has carried the scene's frame; the identity if nobody moves."""
         if self.giver is None:
             return SE3.identity()
-        return self.giver.room_from_world(self.scene.object_centre, len(self.path) - 1)
+        return self.giver.world_from_scene(self.scene.object_centre, len(self.path) - 1)
+
+    @property
+    def world_from_camera(self) -> SE3:
+        return self.world_from_scene @ self.scene_from_camera
 
     @property
     def clearance_m(self) -> float:
@@ -59,16 +63,16 @@ class EpisodeState:
         return float(self.scene.clearance.distance(self.path[-1].translation))
 
     def move(self, camera_from_next_camera: SE3) -> None:
-        """The camera moves in the room, and the giver meanwhile."""
-        moved = self.world_from_camera @ camera_from_next_camera
+        """The camera moves in the world, and the giver meanwhile."""
+        moved = self.scene_from_camera @ camera_from_next_camera
         if self.giver is not None:
             before, after = (
-                self.giver.room_from_world(self.scene.object_centre, step)
+                self.giver.world_from_scene(self.scene.object_centre, step)
                 for step in (len(self.path) - 1, len(self.path))
             )
             moved = after.inverse() @ before @ moved
-        self.world_from_camera = moved
-        self.path.append(self.world_from_gripper)
+        self.scene_from_camera = moved
+        self.path.append(self.scene_from_gripper)
 
     def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
         """The episode so far, for metrics and reports."""
@@ -78,7 +82,7 @@ class EpisodeState:
             scene_hash=self.scene.scene_hash,
             policy=policy,
             seed=seed,
-            world_from_gripper=np.stack([pose.matrix for pose in self.path]),
+            scene_from_gripper=np.stack([pose.matrix for pose in self.path]),
             actions=np.array(self.actions, np.float32).reshape(-1, 7),
             declared=self.declared,
             end_object_mask=self.masks[..., 0] > 0,
@@ -92,11 +96,12 @@ class EpisodeState:
             "format": FORMAT,
             "scene": self.scene.name,
             "scene_hash": self.scene.scene_hash,
-            "world_from_camera": self.world_from_camera.matrix.tolist(),
+            "scene_from_camera": self.scene_from_camera.matrix.tolist(),
             "path": [pose.matrix.tolist() for pose in self.path],
             "actions": [action.tolist() for action in self.actions],
             "declared": self.declared,
-            "giver": giver and {"offsets": giver.offsets_room.tolist(), "turns": giver.turns_room.tolist()},
+            "giver": giver
+            and {"offsets": giver.offsets_world.tolist(), "rotvecs": giver.rotvecs_world.tolist()},
         }
 
     @classmethod
@@ -121,9 +126,9 @@ class EpisodeState:
             giver = value["giver"]
             return cls(
                 scene=found[0],
-                world_from_camera=SE3.from_matrix(value["world_from_camera"]),
+                scene_from_camera=SE3.from_matrix(value["scene_from_camera"]),
                 camera_from_gripper=camera_from_gripper,
-                giver=giver and GiverMotion(_rows(giver["offsets"], 3), _rows(giver["turns"], 3)),
+                giver=giver and GiverMotion(_rows(giver["offsets"], 3), _rows(giver["rotvecs"], 3)),
                 path=[SE3.from_matrix(pose) for pose in value["path"]],
                 actions=[*_rows(value["actions"], 7).astype(np.float32)],
                 declared=bool(value["declared"]),

@@ -41,14 +41,14 @@ class AntipodalProposer:
     retreats_m: tuple[float, ...] = (0.0, 0.012)
 
     def propose(
-        self, object_points_world: npt.NDArray[np.float32], rng: np.random.Generator
+        self, object_points_scene: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> list[GraspCandidate]:
         """Grasps on the object given by points (P, 3), m; none where nothing fits between the fingers.
 
         Raises:
             GraspError: fewer than 100 points, or points that are not finite.
         """
-        surface = Surface.from_points(object_points_world)
+        surface = Surface.from_points(object_points_scene)
         seeds = rng.permutation(len(surface.points))[: self.seeds]
         axes, middles = self._pairs(surface, np.sort(seeds))
         candidates: list[GraspCandidate] = []

@@ -18,34 +18,34 @@ class GraspCandidate:
     """A pose of the grasp frame (see `h2rh_env.core.gripper`) to take the object with.
 
     Attributes:
-        world_from_grasp: G.
+        scene_from_grasp: G.
         width_m: of what the fingers close on, m.
         score: higher is better, in [0, 1].
         graspable: whether the gripper can close on it; False marks the best safe approach
             where no grasp fits: an object too wide, or too little of it free of the hand.
     """
 
-    world_from_grasp: SE3
+    scene_from_grasp: SE3
     width_m: float
     score: float
     graspable: bool = True
 
     def pregrasp(self, standoff_m: float = STANDOFF_M) -> SE3:
         """T_pre = T_GS - s n (Eq. 7), with the grasp's rotation."""
-        rotation = self.world_from_grasp.rotation
-        return SE3(rotation, self.world_from_grasp.translation - standoff_m * rotation[:, 2])
+        rotation = self.scene_from_grasp.rotation
+        return SE3(rotation, self.scene_from_grasp.translation - standoff_m * rotation[:, 2])
 
     @property
-    def contact_world(self) -> npt.NDArray[np.float64]:
+    def contact_scene(self) -> npt.NDArray[np.float64]:
         """(3,) midpoint of the fingertips, m."""
-        return self.world_from_grasp.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
+        return self.scene_from_grasp.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
 
 
 class GraspProposer(Protocol):
     """Proposes grasps on an object, blind to the hand; `selection` chooses among them."""
 
     def propose(
-        self, object_points_world: npt.NDArray[np.float32], rng: np.random.Generator
+        self, object_points_scene: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> list[GraspCandidate]:
         """Grasps on the object given by points (P, 3), m; best need not come first.
 

@@ -19,7 +19,7 @@ from .antipodal import AntipodalProposer
 from .base import GraspCandidate, GraspProposer
 from .readers import Format, GraspFile, read_grasps
 
-METHODS = {"propose": "propose(object_points_world, rng) -> list[GraspCandidate]"}
+METHODS = {"propose": "propose(object_points_scene, rng) -> list[GraspCandidate]"}
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class GraspSource:
     grasp_format: Format | None = None
     """What wrote that file. docs/grasps.md tells each layout and frame."""
     grasp_camera: str | None = None
-    """The capture's camera in whose frame the file's grasps are. Default: the world's frame."""
+    """The capture's camera in whose frame the file's grasps are. Default: the scene's frame."""
     grasp_frame: Path | None = None
-    """JSON file of the 4x4 matrix world_from_source of any other frame that they are in, such as a mesh's."""
+    """JSON file of the 4x4 matrix scene_from_source of any other frame that they are in, such as a mesh's."""
     grasp_about_mean: bool = False
     """The file's grasps are about the mean of the object's points, as 6-DOF GraspNet's are (Eq. 2); the frame's axes
     count, its origin does not."""
@@ -72,9 +72,9 @@ class GraspSource:
             proposer: GraspProposer = make_plugin(self.grasps, "proposer of grasps", METHODS, GraspError)
             return proposer
         assert self.grasp_format is not None
-        path, world_from_source = Path(self.grasps), self._world_from_source(capture)
+        path, scene_from_source = Path(self.grasps), self._scene_from_source(capture)
         read_grasps(path, self.grasp_format)  # what is wrong with it is told before a scene is optimised
-        return GraspFile(path, self.grasp_format, world_from_source, self.grasp_about_mean)
+        return GraspFile(path, self.grasp_format, scene_from_source, self.grasp_about_mean)
 
     def provenance(self) -> dict[str, Any]:
         """JSON values that tell where the grasps came from; empty for the built-in sampler."""
@@ -83,7 +83,7 @@ class GraspSource:
         if not self.is_file:
             return {"grasps": {"proposer": self.grasps}}
         path = Path(self.grasps)
-        frame = self.grasp_frame and {"world_from_source": _read_frame(self.grasp_frame).matrix.tolist()}
+        frame = self.grasp_frame and {"scene_from_source": _read_frame(self.grasp_frame).matrix.tolist()}
         return {
             "grasps": {
                 "file": path.name, "sha256": files.sha256_of(path), "format": self.grasp_format,
@@ -91,7 +91,7 @@ class GraspSource:
             }
         }  # fmt: skip
 
-    def _world_from_source(self, capture: HandoverCapture) -> SE3:
+    def _scene_from_source(self, capture: HandoverCapture) -> SE3:
         if self.grasp_frame is not None:
             return _read_frame(self.grasp_frame)
         if self.grasp_camera is None:
@@ -104,7 +104,7 @@ class GraspSource:
 
 
 def propose(
-    proposer: GraspProposer, object_points_world: npt.NDArray[np.float32], seed: int
+    proposer: GraspProposer, object_points_scene: npt.NDArray[np.float32], seed: int
 ) -> list[GraspCandidate]:
     """What anyone's proposer proposes, checked.
 
@@ -112,14 +112,14 @@ def propose(
         GraspError: something that is no `GraspCandidate`, is not finite, or scores outside of [0, 1].
     """
     name = type(proposer).__name__
-    candidates = proposer.propose(object_points_world, np.random.default_rng(seed))
+    candidates = proposer.propose(object_points_scene, np.random.default_rng(seed))
     for number, candidate in enumerate(candidates):
         if not isinstance(candidate, GraspCandidate):
             kind = type(candidate).__name__
             raise GraspError(f"{name} proposes a {kind} as grasp {number}; expected a GraspCandidate")
-        if not (np.isfinite(candidate.world_from_grasp.matrix).all() and 0 <= candidate.score <= 1):
+        if not (np.isfinite(candidate.scene_from_grasp.matrix).all() and 0 <= candidate.score <= 1):
             raise GraspError(
-                f"{name}: grasp {number} has score {candidate.score} at {candidate.world_from_grasp.translation}; "
+                f"{name}: grasp {number} has score {candidate.score} at {candidate.scene_from_grasp.translation}; "
                 "expected a score in [0, 1] and a finite pose"
             )
     return candidates
@@ -130,5 +130,5 @@ def _read_frame(path: Path) -> SE3:
         return SE3.from_matrix(np.array(json.loads(path.read_text()), np.float64))
     except (OSError, ValueError, TypeError) as error:
         raise GraspError(
-            f"{path} is no frame ({error}); expected a JSON list of 4 rows of 4 numbers, world_from_source"
+            f"{path} is no frame ({error}); expected a JSON list of 4 rows of 4 numbers, scene_from_source"
         ) from None

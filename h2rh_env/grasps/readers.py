@@ -63,7 +63,7 @@ class GraspFile:
 
     Attributes:
         path, format: see the table above.
-        world_from_source: of the frame that the file's grasps are in: the camera's, or the object mesh's.
+        scene_from_source: of the frame that the file's grasps are in: the camera's, or the object mesh's.
         about_mean: the grasps are about the mean of the object's points, which GraspNet takes away before it looks;
             Eq. 2 adds it again: G_GS = G_o + Mean_o. Of the source only the axes count then.
         min_score: grasps that score less are left out.
@@ -71,27 +71,27 @@ class GraspFile:
 
     path: Path
     format: Format
-    world_from_source: SE3 | None = None
+    scene_from_source: SE3 | None = None
     about_mean: bool = False
     min_score: float = 0.0
 
     def propose(
-        self, object_points_world: npt.NDArray[np.float32], rng: np.random.Generator
+        self, object_points_scene: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> list[GraspCandidate]:
         """The file's grasps, whatever the points but for their mean.
 
         Raises:
             GraspError: as `read_grasps`; no grasp scores enough; or none is anywhere near the object.
         """
-        points = np.asarray(object_points_world, np.float64)
-        world_from_source = self.world_from_source or SE3.identity()
+        points = np.asarray(object_points_scene, np.float64)
+        scene_from_source = self.scene_from_source or SE3.identity()
         if self.about_mean:
-            world_from_source = SE3(world_from_source.rotation, points.mean(axis=0))
-        read = read_grasps(self.path, self.format, world_from_source)
+            scene_from_source = SE3(scene_from_source.rotation, points.mean(axis=0))
+        read = read_grasps(self.path, self.format, scene_from_source)
         candidates = [candidate for candidate in read if candidate.score >= self.min_score]
         if not candidates:
             raise GraspError(f"{self.path} has {len(read)} grasps, none that scores {self.min_score} or more")
-        contacts = np.array([candidate.contact_world for candidate in candidates])
+        contacts = np.array([candidate.contact_scene for candidate in candidates])
         apart_m = float(cKDTree(points).query(contacts)[0].min())
         if apart_m > FAR_M:
             raise GraspError(
@@ -103,13 +103,13 @@ class GraspFile:
 
 
 def read_grasps(
-    path: Path | str, format: Format, world_from_source: SE3 | None = None
+    path: Path | str, format: Format, scene_from_source: SE3 | None = None
 ) -> list[GraspCandidate]:
     """The grasps in a file, in its order, their camera upright.
 
     Args:
         format: see the table above.
-        world_from_source: of the frame that the file's grasps are in; the identity by default.
+        scene_from_source: of the frame that the file's grasps are in; the identity by default.
 
     Raises:
         GraspError: an unknown format, or a file that is missing, malformed, too large or pickled.
@@ -130,7 +130,7 @@ def read_grasps(
                 f"convert it: {UNPICKLE.replace('{path}', str(path))}"
             ) from None
         raise GraspError(f"{path} cannot be read as {format} grasps ({error})") from None
-    return _candidates(found, world_from_source or SE3.identity(), path)
+    return _candidates(found, scene_from_source or SE3.identity(), path)
 
 
 def _acronym(path: Path) -> _Found:
@@ -215,7 +215,7 @@ def _check_count(shape: tuple[int, ...]) -> None:
         raise ValueError(f"{shape[0]} grasps; at most {MAX_GRASPS} are read")
 
 
-def _candidates(found: _Found, world_from_source: SE3, path: Path) -> list[GraspCandidate]:
+def _candidates(found: _Found, scene_from_source: SE3, path: Path) -> list[GraspCandidate]:
     count = len(found.rotations)
     if len(found.scores) != count or len(found.widths_m) != count:
         raise GraspError(
@@ -227,7 +227,7 @@ def _candidates(found: _Found, world_from_source: SE3, path: Path) -> list[Grasp
         matrix[:3, :3] = found.rotations[i]
         matrix[:3, 3] = found.contacts[i] - FINGERTIP_DEPTH_M * found.rotations[i, :, 2]
         try:
-            pose = world_from_source @ SE3.from_matrix(matrix)
+            pose = scene_from_source @ SE3.from_matrix(matrix)
         except ValueError as error:
             raise GraspError(f"{path}: grasp {i} is {error}") from None
         score = float(np.clip(found.scores[i], 0, 1)) if np.isfinite(found.scores[i]) else 0.0

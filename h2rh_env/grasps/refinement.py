@@ -1,6 +1,6 @@
 """Refinement: from a safe grasp to the middle of the safe grasps around it.
 
-A grasp is worth w = exp(-cost) if it is safe and holds, else nothing. That jumps at every limit, and so would the
+A grasp is objective w = exp(-cost) if it is safe and holds, else nothing. That jumps at every limit, and so would the
 best grasp when the cloud changes by a hair. Its mean over small changes of the pose, S(g) = E_d[w(g + d)], does not:
 it is smooth in the pose and in the cloud. The refinement climbs S; a step of the climb is the mean of d weighed by w.
 """
@@ -24,7 +24,7 @@ BREADTHS = (1.5, 1.5, 1.25, 1.25, 1.0, 1.0, 1.0, 1.0)  # of the changes, in unit
 
 
 @dataclass(frozen=True)
-class Worth:
+class Objective:
     """S of grasps in one situation."""
 
     situation: Situation
@@ -38,9 +38,9 @@ class Worth:
         points, hand = self.situation.surface.points, self.situation.hand_thinned
         return judge(rotations, origins, points, hand, self.limits, self.closes, self.gripper)
 
-    def allows(self, world_from_grasp: SE3) -> bool:
+    def allows(self, scene_from_grasp: SE3) -> bool:
         """Whether a grasp has no fault on the whole clouds."""
-        rotation, origin = world_from_grasp.rotation[None], world_from_grasp.translation[None]
+        rotation, origin = scene_from_grasp.rotation[None], scene_from_grasp.translation[None]
         whole = self.situation.object_points, self.situation.hand_points
         return not judge(rotation, origin, *whole, self.limits, self.closes, self.gripper).faults[0]
 
@@ -55,16 +55,16 @@ class Worth:
                 rotations[good], origins[good], self.situation.surface, self.gripper
             ).score
             good &= scores > MIN_SCORE
-        worth = np.zeros(len(rotations))
+        objective = np.zeros(len(rotations))
         gaps = verdicts.hand_gap_m[good]
-        worth[good] = np.exp(
+        objective[good] = np.exp(
             -self.preferences.costs(rotations[good], contacts[good], scores[good], gaps, self.situation)
         )
-        return worth
+        return objective
 
-    def climb(self, world_from_grasp: SE3) -> SE3 | None:
-        """The grasp a few steps uphill on S; None where nothing about it is worth anything."""
-        pose = world_from_grasp
+    def climb(self, scene_from_grasp: SE3) -> SE3 | None:
+        """The grasp a few steps uphill on S; None where nothing about it is objective anything."""
+        pose = scene_from_grasp
         for breadth in BREADTHS:
             changes = breadth * CHANGES
             turns = Rotation.from_rotvec(changes[:, :3]).as_matrix()

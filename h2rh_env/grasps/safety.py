@@ -136,10 +136,10 @@ def _behind(limits: Limits) -> npt.NDArray[np.float32]:
     return np.array([0.0, 0.0, limits.standoff_m], np.float32)
 
 
-def _in_frames(points_world: Array, rotations: Array, origins: Array) -> npt.NDArray[np.float32]:
+def _in_frames(points_scene: Array, rotations: Array, origins: Array) -> npt.NDArray[np.float32]:
     """Points (P, 3) in each grasp's frame, (N, P, 3); coordinates lie contiguous, for speed."""
     inverse = rotations.transpose(0, 2, 1)
-    shifted = inverse.astype(np.float32) @ (points_world - origins.mean(axis=0)).astype(np.float32).T
+    shifted = inverse.astype(np.float32) @ (points_scene - origins.mean(axis=0)).astype(np.float32).T
     offsets = (inverse @ (origins - origins.mean(axis=0))[:, :, None]).astype(np.float32)
     return (shifted - offsets).transpose(0, 2, 1)
 

@@ -17,10 +17,10 @@ from ..core.geometry import SE3
 from ..core.gripper import ROBOTIQ_2F85, GripperGeometry, upright_half_turn
 from .base import GraspCandidate
 from .closing import closing_of
-from .crowd import Crowd
+from .density import Density
 from .fallback import approach_poses
 from .preferences import Preferences, Situation
-from .refinement import Worth
+from .refinement import Objective
 from .safety import FAULTS, Limits
 
 MODES = 6  # crowds that are climbed in turn, until one leads to a grasp
@@ -52,13 +52,13 @@ def select_grasp(
     situation = Situation.of(object_points, hand_points)
     told: list[str] = []
     for closes, tried in ((True, "grasps"), (False, "approaches")):
-        worth = Worth(situation, limits, preferences, gripper, closes)
+        objective = Objective(situation, limits, preferences, gripper, closes)
         proposed = (
             list(candidates) if closes else approach_poses(situation.surface.points, situation.free_centre)
         )
-        crowd, faults = _safe_ones(proposed, worth)
-        for choice in _choices(crowd, worth):
-            if worth.allows(choice.world_from_grasp):
+        crowd, faults = _safe_ones(proposed, objective)
+        for choice in _choices(crowd, objective):
+            if objective.allows(choice.scene_from_grasp):
                 return choice
         told.append(f"of {len(faults)} {tried} tried, {reasons(_counted(faults))}")
     raise GraspError(f"no safe approach to the object: {'; '.join(told)}")
@@ -72,10 +72,10 @@ def count_faults(
     limits: Limits | None = None,
 ) -> dict[str, int]:
     """Which fault how many grasps have first, as `select_grasp` sees them before it looks closely."""
-    worth = Worth(
+    objective = Objective(
         Situation.of(object_points, hand_points), limits or Limits(), Preferences(), gripper, closes=True
     )
-    return _counted(_safe_ones(list(candidates), worth)[1])
+    return _counted(_safe_ones(list(candidates), objective)[1])
 
 
 def _counted(faults: npt.NDArray[np.int64]) -> dict[str, int]:
@@ -89,33 +89,37 @@ def reasons(faults: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in faults.items()) or "none to judge"
 
 
-def _safe_ones(candidates: list[GraspCandidate], worth: Worth) -> tuple[Crowd, npt.NDArray[np.int64]]:
+def _safe_ones(
+    candidates: list[GraspCandidate], objective: Objective
+) -> tuple[Density, npt.NDArray[np.int64]]:
     """The candidates that are safe on the thinned clouds, and everyone's faults."""
-    rotations = np.array([c.world_from_grasp.rotation for c in candidates]).reshape(-1, 3, 3)
-    origins = np.array([c.world_from_grasp.translation for c in candidates]).reshape(-1, 3)
-    contacts = np.array([c.contact_world for c in candidates]).reshape(-1, 3)
+    rotations = np.array([c.scene_from_grasp.rotation for c in candidates]).reshape(-1, 3, 3)
+    origins = np.array([c.scene_from_grasp.translation for c in candidates]).reshape(-1, 3)
+    contacts = np.array([c.contact_scene for c in candidates]).reshape(-1, 3)
     scores = np.array([c.score for c in candidates])
-    verdicts = worth.judged(rotations, origins)
+    verdicts = objective.judged(rotations, origins)
     safe = verdicts.faults == 0
-    costs = worth.preferences.costs(
-        rotations[safe], contacts[safe], scores[safe], verdicts.hand_gap_m[safe], worth.situation
+    costs = objective.preferences.costs(
+        rotations[safe], contacts[safe], scores[safe], verdicts.hand_gap_m[safe], objective.situation
     )
-    return Crowd.of(rotations[safe], contacts[safe], costs), verdicts.faults
+    return Density.of(rotations[safe], contacts[safe], costs), verdicts.faults
 
 
-def _choices(crowd: Crowd, worth: Worth) -> Iterator[GraspCandidate]:
+def _choices(crowd: Density, objective: Objective) -> Iterator[GraspCandidate]:
     """What the crowd's modes lead to, the most crowded first, then single grasps, cheapest first."""
-    tops = (worth.climb(pose) for pose in crowd.modes(MODES))
+    tops = (objective.climb(pose) for pose in crowd.modes(MODES))
     for pose in chain(tops, crowd.poses(SINGLES)):
-        choice = None if pose is None else _grasp_at(pose, worth)
-        if choice is not None and (choice.score > 0 or not worth.closes):
+        choice = None if pose is None else _grasp_at(pose, objective)
+        if choice is not None and (choice.score > 0 or not objective.closes):
             yield choice
 
 
-def _grasp_at(pose: SE3, worth: Worth) -> GraspCandidate:
+def _grasp_at(pose: SE3, objective: Objective) -> GraspCandidate:
     """A pose as a candidate, its fingers centred on what they close on."""
-    if not worth.closes:
+    if not objective.closes:
         return GraspCandidate(upright_half_turn(pose), 0.0, 0.0, graspable=False)
-    closing = closing_of(pose.rotation[None], pose.translation[None], worth.situation.surface, worth.gripper)
+    closing = closing_of(
+        pose.rotation[None], pose.translation[None], objective.situation.surface, objective.gripper
+    )
     centred = SE3(pose.rotation, pose.translation + closing.middle_m[0] * pose.rotation[:, 0])
     return GraspCandidate(upright_half_turn(centred), float(closing.width_m[0]), float(closing.score[0]))

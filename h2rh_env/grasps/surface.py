@@ -25,7 +25,7 @@ class Surface:
     normals: Array
 
     @classmethod
-    def from_points(cls, points_world: npt.ArrayLike, max_points: int = 1600) -> Surface:
+    def from_points(cls, points_scene: npt.ArrayLike, max_points: int = 1600) -> Surface:
         """Thins a cloud (P, 3), m, to at most about `max_points` and estimates normals.
 
         A normal is the least axis of the nearest points; it points away from the object's bulk, which is right
@@ -34,7 +34,7 @@ class Surface:
         Raises:
             GraspError: fewer than 100 points, or points that are not finite.
         """
-        cloud = np.asarray(points_world, np.float64).reshape(-1, 3)
+        cloud = np.asarray(points_scene, np.float64).reshape(-1, 3)
         if len(cloud) < MIN_POINTS or not np.isfinite(cloud).all():
             finite = int(np.isfinite(cloud).all(axis=1).sum())
             raise GraspError(

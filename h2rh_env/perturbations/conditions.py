@@ -35,7 +35,7 @@ def all_conditions(strengths: tuple[float, ...] = STRENGTHS) -> tuple[Condition,
     return (AS_RENDERED, *(Condition(name, strength) for name in PERTURBATIONS for strength in strengths))
 
 
-class Disturbance:
+class Corruption:
     """A condition in one episode: changes what the policy sees and what becomes of its actions."""
 
     def __init__(self, condition: Condition, seed: int) -> None:

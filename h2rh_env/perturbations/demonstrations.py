@@ -12,7 +12,7 @@ from ..datasets.minari import Demonstration
 from .images import LateObservations, augment, hand_eye_offset
 
 
-def disturbed(
+def corrupted(
     demonstration: Demonstration, rng: np.random.Generator, strength: float = 1.0, chance: float = 0.3
 ) -> Demonstration:
     """A demonstration in which poses and motions are those that the robot believes.
@@ -49,6 +49,6 @@ def _calibrated(demonstration: Demonstration, believed_from_camera: SE3) -> Demo
     return replace(
         demonstration,
         actions=np.stack(actions),
-        world_from_camera=demonstration.world_from_camera @ back.matrix,
+        scene_from_camera=demonstration.scene_from_camera @ back.matrix,
         camera_from_goal=believed_from_camera.matrix @ demonstration.camera_from_goal @ back.matrix,
     )

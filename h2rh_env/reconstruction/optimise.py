@@ -23,10 +23,10 @@ from ..rendering.gradients.render import RenderedTensors
 from ..rendering.select import make_renderer
 from ..scenes.gaussians import GaussianScene
 from . import checkpoint, fsgs
+from .config import OptimiseConfig
 from .depth_scale import metric
 from .losses import photometric_loss
 from .rig import RigCorrection
-from .settings import OptimiseSettings
 from .targets import Target, targets_of
 
 RATES = {  # of Adam at the first step; means in m
@@ -48,7 +48,7 @@ Progress = Callable[[int, float, float], None]
 def optimise(
     scene: GaussianScene,
     capture: HandoverCapture,
-    settings: OptimiseSettings,
+    settings: OptimiseConfig,
     progress: Progress = lambda *_: None,
     checkpoint_file: Path | None = None,
 ) -> GaussianScene:
@@ -71,7 +71,7 @@ def optimise(
 
 
 def _run(
-    optimisation: Optimisation, settings: OptimiseSettings, progress: Progress, file: Path | None
+    optimisation: Optimisation, settings: OptimiseConfig, progress: Progress, file: Path | None
 ) -> GaussianScene:
     begin = optimisation.restore(*checkpoint.read(file, optimisation.key)) if file else 0
     for step in range(begin, settings.steps):
@@ -89,7 +89,7 @@ def _run(
 class Optimisation:
     """The state of a run: parameters, what cameras get wrong, and Adam's moments."""
 
-    def __init__(self, scene: GaussianScene, capture: HandoverCapture, settings: OptimiseSettings) -> None:
+    def __init__(self, scene: GaussianScene, capture: HandoverCapture, settings: OptimiseConfig) -> None:
         self.settings = settings
         self.key = checkpoint.key_of(scene, json.dumps(asdict(settings)))
         self._order = spatial_order(np.asarray(scene.means)).astype(np.int64)

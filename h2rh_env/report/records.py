@@ -31,10 +31,10 @@ def write_records(path: Path, episodes: Sequence[Episode]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        poses=np.concatenate([r.world_from_gripper for r in records]),
+        poses=np.concatenate([r.scene_from_gripper for r in records]),
         actions=np.concatenate([r.actions for r in records]),
         step_seconds=np.concatenate([r.step_seconds for r in records]),
-        pose_counts=np.array([len(r.world_from_gripper) for r in records]),
+        pose_counts=np.array([len(r.scene_from_gripper) for r in records]),
         action_counts=np.array([len(r.actions) for r in records]),
         mask_size=np.array(records[0].end_object_mask.shape),
         end_masks=np.packbits(

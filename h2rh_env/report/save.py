@@ -89,8 +89,8 @@ def _episode_json(e: Episode) -> dict[str, Any]:
         }
         | asdict(e.score)
         | {
-            "world_from_start": e.record.world_from_gripper[0].tolist(),
-            "world_from_end": e.record.world_from_gripper[-1].tolist(),
+            "scene_from_start": e.record.scene_from_gripper[0].tolist(),
+            "scene_from_end": e.record.scene_from_gripper[-1].tolist(),
         }
     )
 

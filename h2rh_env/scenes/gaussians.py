@@ -18,7 +18,7 @@ SH_C0 = 0.28209479177387814
 
 @dataclass(frozen=True, eq=False)
 class GaussianScene:
-    """N Gaussians in the world frame.
+    """N Gaussians in the scene's frame.
 
     Attributes:
         means: (N, 3) float32, m.

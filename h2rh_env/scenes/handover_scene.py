@@ -120,7 +120,7 @@ class HandoverScene:
                 "name": self.name,
                 "object": self.object_name,
                 "grasp": {
-                    "world_from_grasp": self.grasp.world_from_grasp.matrix.tolist(),
+                    "world_from_grasp": self.grasp.scene_from_grasp.matrix.tolist(),
                     "width_m": self.grasp.width_m,
                     "score": self.grasp.score,
                     "graspable": self.grasp.graspable,

@@ -116,7 +116,7 @@ class EpisodePanel:
             self._move()
 
     def _path(self, name: str, episode: Episode, thickness: float) -> Any:
-        positions = episode.record.world_from_gripper[:, :3, 3]
+        positions = episode.record.scene_from_gripper[:, :3, 3]
         if len(positions) == 1:
             positions = np.repeat(positions, 2, axis=0)
         return self._server.scene.add_line_segments(
@@ -140,7 +140,7 @@ class EpisodePanel:
         with self._lock:
             for k, (episode, frames) in enumerate(zip(self._pair(), self._films, strict=True)):
                 step = min(int(self._step.value), len(frames) - 1)
-                pose = placed(SE3.from_matrix(episode.record.world_from_gripper[step]))
+                pose = placed(SE3.from_matrix(episode.record.scene_from_gripper[step]))
                 self._frusta[k].wxyz, self._frusta[k].position = pose["wxyz"], pose["position"]
                 self._frusta[k].image = frames[step]
                 self._pictures[k].image = frames[step]

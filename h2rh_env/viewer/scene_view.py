@@ -11,7 +11,7 @@ import viser
 
 from ..core.camera import HAND_EYE_CAMERA
 from ..core.geometry import SE3, look_at, rotation_from_wxyz
-from ..envs.initial_poses import sample_starts
+from ..envs.initial_poses import sample_initial_poses
 from ..grasps.antipodal import AntipodalProposer
 from ..rendering.base import Rasteriser
 from ..rendering.masks import observe
@@ -78,7 +78,7 @@ class SceneView:
 
     def look_from_afar(self) -> None:
         """Puts the browser's eye beside the approach, so that the way to the object is seen from the side."""
-        grasp = self.scene.grasp.world_from_grasp
+        grasp = self.scene.grasp.scene_from_grasp
         beside = np.cross(grasp.rotation[:, 2], [0, 0, 1.0])
         eye = self.scene.object_centre + 0.9 * beside - 0.75 * grasp.rotation[:, 2] + [0, 0, 0.5]
         pose = placed(look_at(eye, self.scene.object_centre))
@@ -111,7 +111,7 @@ class SceneView:
 
     def _draw_chosen_grasp(self) -> list[Any]:
         grasp = self.scene.grasp
-        pose = grasp.world_from_grasp
+        pose = grasp.scene_from_grasp
         way = np.stack([grasp.pregrasp().translation, pose.translation])[None]
         lines = np.concatenate([gripper_lines(pose, grasp.width_m + 0.01), way])
         return [self._server.scene.add_line_segments("/grasp", lines, GRASP, thickness=0.003)]
@@ -129,7 +129,7 @@ class SceneView:
         return [
             self._server.scene.add_line_segments(
                 f"/candidates/{i}",
-                np.concatenate([gripper_lines(c.world_from_grasp, c.width_m) for c in band]),
+                np.concatenate([gripper_lines(c.scene_from_grasp, c.width_m) for c in band]),
                 (int(red), int(green), int(blue)),
                 thickness=0.0012,
             )
@@ -138,7 +138,7 @@ class SceneView:
 
     def _draw_starts(self) -> list[Any]:
         handles = []
-        for i, start in enumerate(sample_starts(self.scene, np.random.default_rng(0), STARTS)):
+        for i, start in enumerate(sample_initial_poses(self.scene, np.random.default_rng(0), STARTS)):
             frustum = self._server.scene.add_camera_frustum(
                 f"/starts/{i}", **FIELD, scale=0.03, thickness=0.0012, color=EYE, **placed(start)
             )
@@ -146,10 +146,10 @@ class SceneView:
             handles.append(frustum)
         return handles
 
-    def _place_camera(self, world_from_camera: SE3, _event: object = None) -> None:
+    def _place_camera(self, scene_from_camera: SE3, _event: object = None) -> None:
         with self._lock:
             self._grip = self._server.scene.add_transform_controls(
-                "/eye", scale=0.06, line_width=1.5, **placed(world_from_camera)
+                "/eye", scale=0.06, line_width=1.5, **placed(scene_from_camera)
             )
             self._eye = self._server.scene.add_camera_frustum(
                 "/eye/frustum",

@@ -1,4 +1,4 @@
-"""Shapes: what is drawn beside a splat, as arrays in the world frame."""
+"""Shapes: what is drawn beside a splat, as arrays in the scene's frame."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def base_colours(gaussians: GaussianScene) -> npt.NDArray[np.float32]:
     return np.clip(0.5 + SH_C0 * gaussians.sh[:, 0], 0, 1).astype(np.float32)
 
 
-def gripper_lines(world_from_grasp: SE3, opening_m: float, gripper: GripperGeometry = ROBOTIQ_2F85) -> Array:
+def gripper_lines(scene_from_grasp: SE3, opening_m: float, gripper: GripperGeometry = ROBOTIQ_2F85) -> Array:
     """A gripper as four segments (4, 2, 3), m: two fingers, the palm, and the approach."""
     half, palm = opening_m / 2, gripper.palm_depth_m
     left, right = [-half, 0, palm], [half, 0, palm]
@@ -38,7 +38,7 @@ def gripper_lines(world_from_grasp: SE3, opening_m: float, gripper: GripperGeome
         [left, [-half, 0, FINGERTIP_DEPTH_M]], [right, [half, 0, FINGERTIP_DEPTH_M]],
         [left, right], [[0, 0, palm - 0.04], [0, 0, palm]],
     ]  # fmt: skip
-    return world_from_grasp.apply(np.array(segments))
+    return scene_from_grasp.apply(np.array(segments))
 
 
 def by_score(scores: Sequence[float]) -> Colours:
@@ -70,9 +70,9 @@ class Field(TypedDict):
     aspect: float
 
 
-def placed(world_from_thing: SE3) -> Place:
-    wxyz = Rotation.from_matrix(world_from_thing.rotation).as_quat(scalar_first=True)
-    return {"wxyz": wxyz, "position": world_from_thing.translation}
+def placed(scene_from_thing: SE3) -> Place:
+    wxyz = Rotation.from_matrix(scene_from_thing.rotation).as_quat(scalar_first=True)
+    return {"wxyz": wxyz, "position": scene_from_thing.translation}
 
 
 def field_of_view(camera: PinholeCamera) -> Field:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..tracking.depth import Sighting
+from ..tracking.depth import Track
 from .inputs import Reading
 
 SCORE = 6  # index of the grasp score in an action
@@ -32,11 +32,11 @@ class HandoverNetwork(nn.Module):
         """Of the numbers that are read, in a mirror."""
         return self.reading.signs
 
-    def read(self, sightings: Sequence[Sighting]) -> tuple[Tensor, Tensor]:
+    def read(self, tracks: Sequence[Track]) -> tuple[Tensor, Tensor]:
         """Images uint8 (B, C, h, w) and geometry float32 (B, G), see `Reading`."""
-        images = np.empty((len(sightings), self.reading.channels, *self.reading.size), np.uint8)
-        numbers = np.empty((len(sightings), len(self.reading.signs)), np.float32)
-        for i, seen in enumerate(sightings):
+        images = np.empty((len(tracks), self.reading.channels, *self.reading.size), np.uint8)
+        numbers = np.empty((len(tracks), len(self.reading.signs)), np.float32)
+        for i, seen in enumerate(tracks):
             images[i], numbers[i] = self.reading(seen)
         return torch.from_numpy(images), torch.from_numpy(numbers)
 
@@ -54,7 +54,7 @@ class HandoverNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def act(self, images: Tensor, geometry: Tensor, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
-        """Actions (B, 7), not yet clipped to the action space, by what `read` gave of sightings."""
+    def act(self, images: Tensor, geometry: Tensor, tracks: Sequence[Track]) -> npt.NDArray[np.float32]:
+        """Actions (B, 7), not yet clipped to the action space, by what `read` gave of tracks."""
         actions: npt.NDArray[np.float32] = self(images, geometry).numpy()
         return actions

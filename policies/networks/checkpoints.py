@@ -29,7 +29,7 @@ def save_checkpoint(
 
     Args:
         name: of the network in `NETWORKS`.
-        provenance: JSON values: data sets, settings, versions.
+        provenance: JSON values: datasets, settings, versions.
     """
     folder = Path(folder)
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}

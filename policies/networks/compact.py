@@ -15,7 +15,7 @@ from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import STANDOFF_M
 
 from ..goal_controller import act_on
-from ..tracking.depth import Sighting
+from ..tracking.depth import Track
 from ..tracking.keyframes import FOCAL
 from .base import HandoverNetwork
 from .inputs import CENTRE_SCALE, TYPICAL_SIDE, WIDTH, WINDOW_M, Window
@@ -107,8 +107,8 @@ class CompactNetwork(HandoverNetwork):
         """Direction (B, 3) of the window's middle in the camera's frame."""
         return _direction(geometry[:, :2] / CENTRE_SCALE)
 
-    def act(self, images: Tensor, geometry: Tensor, sightings: Sequence[Sighting]) -> npt.NDArray[np.float32]:
-        return act_on(self(images, geometry).double().numpy(), sightings)
+    def act(self, images: Tensor, geometry: Tensor, tracks: Sequence[Track]) -> npt.NDArray[np.float32]:
+        return act_on(self(images, geometry).double().numpy(), tracks)
 
     @staticmethod
     def _object_sight(geometry: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import PolicyError
 
-from ..tracking.depth import Sighting
+from ..tracking.depth import Track
 from ..tracking.keyframes import FOCAL
 from .numba_crop import cell_means, mask_sums
 
@@ -41,7 +41,7 @@ class Reading(Protocol):
     @property
     def size(self) -> tuple[int, int]: ...
 
-    def __call__(self, seen: Sighting) -> tuple[Images, Numbers]:
+    def __call__(self, seen: Track) -> tuple[Images, Numbers]:
         """Images uint8 (channels, *size), the first five rgb, object and hand; numbers float32 (len(signs),)."""
         ...
 
@@ -63,7 +63,7 @@ class Window:
     def size(self) -> tuple[int, int]:
         return self.side_px, self.side_px
 
-    def __call__(self, seen: Sighting) -> tuple[Images, Numbers]:
+    def __call__(self, seen: Track) -> tuple[Images, Numbers]:
         height, width = seen.masks.shape[:2]
         moments = mask_moments(seen.masks)
         _, x, y, xx, yy, _ = moments[2].tolist()
@@ -87,7 +87,7 @@ class WholeFrame:
     def size(self) -> tuple[int, int]:
         return self.height, self.width
 
-    def __call__(self, seen: Sighting) -> tuple[Images, Numbers]:
+    def __call__(self, seen: Track) -> tuple[Images, Numbers]:
         images = np.empty((self.channels + 1, *self.size), np.uint8)
         height, width = seen.masks.shape[:2]
         cell_means(seen.rgb, seen.masks, 0.0, 0.0, width, height, images)
@@ -128,7 +128,7 @@ def mask_moments(masks: Images) -> npt.NDArray[np.float64]:
     return np.where(mass[:, None] > 0, moments, 0.0)
 
 
-def _numbers(moments: npt.NDArray[np.float64], side: float, seen: Sighting) -> Numbers:
+def _numbers(moments: npt.NDArray[np.float64], side: float, seen: Track) -> Numbers:
     x, y = moments[2, 1:3].tolist()
     numbers = [x * CENTRE_SCALE, y * CENTRE_SCALE, math.log(side / TYPICAL_SIDE)]
     for area, mean_x, mean_y, xx, yy, xy in moments[:2].tolist():

@@ -43,7 +43,7 @@ IMAGES_KEPT = 4_000  # of a replay buffer that holds whole images: 0.75 GB, twic
 
 
 @dataclass(frozen=True)
-class ReinforceSettings:
+class ReinforceConfig:
     """What to learn, where, and from what."""
 
     out: Path = Path("runs/reinforced")
@@ -178,7 +178,7 @@ class _Curve(BaseCallback):
 
 
 def reinforce(
-    settings: ReinforceSettings, told: Callable[[int, float], None] = lambda steps, success: None
+    settings: ReinforceConfig, told: Callable[[int, float], None] = lambda steps, success: None
 ) -> list[Point]:
     """Learns, and writes model, curves and settings to `settings.out`, as far as they are, every 1024 steps.
 
@@ -211,7 +211,7 @@ def reinforce(
     return curve.points
 
 
-def _learner(settings: ReinforceSettings, env: Sb3VectorEnv) -> BaseAlgorithm:
+def _learner(settings: ReinforceConfig, env: Sb3VectorEnv) -> BaseAlgorithm:
     policy = "MlpPolicy" if settings.initial else "MultiInputPolicy"
     common: dict[str, Any] = {
         "learning_rate": settings.learning_rate,
@@ -268,7 +268,7 @@ def draw_curve(path: Path, points: Sequence[Point]) -> None:
     files.write_bytes(path, buffer.getvalue())
 
 
-def main(settings: ReinforceSettings) -> None:
+def main(settings: ReinforceConfig) -> None:
     torch.set_num_threads(1)  # networks are small, and the renderer has use for the other cores
     with cli.progress_bar() as bar:
         task = bar.add_task(settings.algo, total=settings.steps, note="")
@@ -277,4 +277,4 @@ def main(settings: ReinforceSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, ReinforceSettings, __doc__)
+    cli.run(main, ReinforceConfig, __doc__)

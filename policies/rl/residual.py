@@ -22,8 +22,8 @@ from h2rh_env.core.task import MAX_EPISODE_STEPS, STANDOFF_M
 
 from ..networks.base import HandoverNetwork
 from ..networks.checkpoints import load_checkpoint
-from ..tracking.depth import OwnFollower, Sighting
-from ..tracking.object_motion import SwayFollower, Swaying
+from ..tracking.depth import OwnTracker, Track
+from ..tracking.object_motion import MotionEstimate, MotionTracker
 
 STEP = slice(3, 7)  # of an action: translation and grasp score; turning hangs little on the distance
 SHARE = 4.0  # the most of the way from the checkpoint's action to the one it takes where the giver may move
@@ -40,20 +40,20 @@ Floats = npt.NDArray[np.float32]
 class _Episode:
     """What is remembered of one: what was followed, where the camera is, and the numbers of the last frames."""
 
-    follower: OwnFollower = field(default_factory=OwnFollower)
-    sway: SwayFollower = field(default_factory=SwayFollower)
+    tracker: OwnTracker = field(default_factory=OwnTracker)
+    sway: MotionTracker = field(default_factory=MotionTracker)
     start_from_camera: SE3 = field(default_factory=SE3.identity)
     recent: deque[Floats] = field(default_factory=lambda: deque(maxlen=max(BACK) + 1))
 
     def see(
         self, rgb: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8]
-    ) -> tuple[Sighting, Sighting, Swaying]:
+    ) -> tuple[Track, Track, MotionEstimate]:
         """What is seen if the object stands still, and if it moves, and how it does."""
-        seen = self.follower.see(rgb, masks)
+        seen = self.tracker.see(rgb, masks)
         return seen, *self.sway.follow(seen, self.start_from_camera.matrix)
 
     def acted(self, action: Floats) -> None:
-        self.follower.acted(action)
+        self.tracker.acted(action)
         self.start_from_camera = self.start_from_camera @ decode_action(action)[0]
 
     def changes(self, numbers: Floats) -> Floats:
@@ -143,7 +143,7 @@ class Residual:
         return actions
 
 
-def _distances(seen: Sighting) -> Floats:
+def _distances(seen: Track) -> Floats:
     """Of the middle of what is seen of the object, and of the nearest of it, near 1 and around 0."""
     nearest_m = np.linalg.norm(seen.object_points, axis=1).min(initial=seen.distance_m)
     logs = np.log(np.array([seen.distance_m, max(float(nearest_m), 0.05)]) / TYPICAL_M)
@@ -153,15 +153,15 @@ def _distances(seen: Sighting) -> Floats:
 NUMBERS = 9
 
 
-def _numbers(still: Sighting, moving: Sighting, swaying: Swaying) -> Floats:
+def _numbers(still: Track, moving: Track, motion: MotionEstimate) -> Floats:
     """How far distances are apart, how sure they are, how the object moves, how wide the way is, and the time."""
     free_m = float(sweep_gap(moving.hand_points, STANDOFF_M).min(initial=TYPICAL_GAP_M))
     numbers = [
         np.log(moving.distance_m / still.distance_m) / OFF_LOG,
-        np.log(moving.distance_m / swaying.distance_m) / OFF_LOG,
+        np.log(moving.distance_m / motion.distance_m) / OFF_LOG,
         np.log(moving.sigma / TYPICAL_SIGMA),
-        np.log(swaying.sigma / TYPICAL_SIGMA),
-        *(swaying.velocity / TYPICAL_MPS),
+        np.log(motion.sigma / TYPICAL_SIGMA),
+        *(motion.velocity / TYPICAL_MPS),
         min(free_m, TYPICAL_GAP_M) / TYPICAL_GAP_M,
         2 * still.frames / MAX_EPISODE_STEPS - 1,
     ]

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from h2rh_env.core.action import decode_action
 from h2rh_env.core.geometry import SE3, Array
 
-from .keyframes import HAND, OBJECT, Frame, Views, inverse, shrunk, sights
+from .keyframes import HAND, OBJECT, Frame, Keyframes, inverse, shrunk, sights
 from .mask_filter import specks, without
-from .surface_points import NOTHING, Relief, probabilities
+from .surface_points import NOTHING, SurfacePoints, probabilities
 
 SIDE_PER_SPREAD = 4.0  # of the window, so that it holds the object with a margin
 APART_M = (0.04, 0.12, 0.2)  # from the earlier places that frames are compared with
@@ -34,7 +34,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class Track:
     """What a frame shows, in the light of those before it.
 
     Attributes:
@@ -58,19 +58,19 @@ class Sighting:
     camera_from_frame: Array
 
 
-class Follower:
+class Tracker:
     """Follows one episode."""
 
     def __init__(self) -> None:
-        self._views = Views()
-        self._relief = Relief()
+        self._keyframes = Keyframes()
+        self._surface_points = SurfacePoints()
         self._raw: Frame | None = None
         self._point: Array | None = None
         self._sigma = START_SIGMA
 
     def see(
         self, rgb: Bytes, masks: Bytes, world_from_camera: Array, world_from_late: Array | None = None
-    ) -> Sighting:
+    ) -> Track:
         """The newest frame.
 
         Args:
@@ -81,12 +81,12 @@ class Follower:
         frame = raw = shrunk(rgb, masks)
         pose = self._taken_from(raw, world_from_camera, world_from_late)
         if self._raw is not None:
-            gone = specks(raw, self._raw, inverse(self._views.poses[-1]) @ pose, self._expected(pose))
+            gone = specks(raw, self._raw, inverse(self._keyframes.poses[-1]) @ pose, self._expected(pose))
             if gone is not None:
                 rgb, masks = without(rgb, masks, gone)
                 frame = shrunk(rgb, masks)
         self._raw = raw
-        self._views.add(frame, pose)
+        self._keyframes.add(frame, pose)
         surfaces, sight = (NOTHING, NOTHING), AHEAD
         window = window_about(frame)
         distance_m = self._expected(pose)
@@ -94,34 +94,34 @@ class Follower:
             sight = sights(window[:2], frame)
             distance_m, self._sigma = self._estimate(window, sight, distance_m)
             self._point = pose[:3, :3] @ (sight * distance_m) + pose[:3, 3]
-            surfaces = self._relief.see(self._views, window, distance_m)
+            surfaces = self._surface_points.see(self._keyframes, window, distance_m)
         now_from_then = inverse(world_from_camera) @ pose
-        frames = len(self._views)
-        return Sighting(rgb, masks, distance_m, self._sigma, sight, *surfaces, frames, now_from_then)
+        frames = len(self._keyframes)
+        return Track(rgb, masks, distance_m, self._sigma, sight, *surfaces, frames, now_from_then)
 
     def correct(self, poses: list[Array]) -> None:
         """Poses (4, 4) of the frames so far, found to be others; what was seen stays where it was before the last."""
         if not poses:
             return
-        shift = poses[-1][:3, 3] - self._views.poses[-1][:3, 3]
-        self._views.poses[:] = poses
+        shift = poses[-1][:3, 3] - self._keyframes.poses[-1][:3, 3]
+        self._keyframes.poses[:] = poses
         if self._point is not None:
             self._point = self._point + shift
-        self._relief.shift(shift)
+        self._surface_points.shift(shift)
 
     def _taken_from(self, frame: Frame, pose: Array, late_pose: Array | None) -> Array:
         """The one of two poses from which the frame agrees with the earlier ones."""
         window = window_about(frame)
-        if late_pose is None or window is None or not len(self._views):
+        if late_pose is None or window is None or not len(self._keyframes):
             return pose
-        earlier = list(range(max(0, len(self._views) - LATE_FRAMES), len(self._views)))
+        earlier = list(range(max(0, len(self._keyframes) - LATE_FRAMES), len(self._keyframes)))
         sight = sights(window[:2], frame)
         disagreement = []
         for tried in (pose, late_pose):
             logs = np.linspace(-1, 1, LATE_CANDIDATES) * REACH / 2 * self._sigma
             distances_m = self._expected(tried) * np.exp(logs)
             grid = spread_over(window, LATE_SAMPLES)
-            costs = self._views.disagreement(frame, tried, earlier, grid, sight, distances_m)
+            costs = self._keyframes.disagreement(frame, tried, earlier, grid, sight, distances_m)
             disagreement.append(float(costs.mean(axis=0).min()))
         now, late = disagreement
         return late_pose if late < LATE_SHARE * now - LATE_MARGIN else pose
@@ -133,7 +133,7 @@ class Follower:
 
     def _estimate(self, window: Frame, sight: Array, expected_m: float) -> tuple[float, float]:
         """Distance, m, and sigma."""
-        views = self._views
+        views = self._keyframes
         sigma = float(np.hypot(self._sigma, DRIFT)) if self._point is not None else START_SIGMA
         earlier = views.apart(APART_M)
         if not earlier:
@@ -147,16 +147,16 @@ class Follower:
         return float(np.exp(mean)), max(spread, LEAST_SIGMA)
 
 
-class OwnFollower:
+class OwnTracker:
     """Follows an episode of which the images and the actions are known."""
 
     def __init__(self) -> None:
-        self._follower = Follower()
+        self._tracker = Tracker()
         self._start_from_camera = self._start_from_last = SE3.identity()
 
-    def see(self, rgb: Bytes, masks: Bytes) -> Sighting:
+    def see(self, rgb: Bytes, masks: Bytes) -> Track:
         """What a frame shows that was taken where the last action led, or one action before if it came late."""
-        return self._follower.see(rgb, masks, self._start_from_camera.matrix, self._start_from_last.matrix)
+        return self._tracker.see(rgb, masks, self._start_from_camera.matrix, self._start_from_last.matrix)
 
     def acted(self, action: npt.ArrayLike) -> None:
         """Tells the action (7,) that follows what was seen."""
@@ -169,11 +169,11 @@ class OwnFollower:
         self._start_from_camera = self._start_from_last @ camera_from_next_camera
 
 
-def track(rgb: Bytes, masks: Bytes, world_from_camera: Array) -> list[Sighting]:
-    """The sightings of the frames (T, ...) of an episode in order, any of which may have come a step late."""
-    follower = Follower()
+def track_episode(rgb: Bytes, masks: Bytes, world_from_camera: Array) -> list[Track]:
+    """The tracks of the frames (T, ...) of an episode in order, any of which may have come a step late."""
+    tracker = Tracker()
     last = world_from_camera[[0, *range(len(rgb) - 1)]]
-    return [follower.see(*frame) for frame in zip(rgb, masks, world_from_camera, last, strict=True)]
+    return [tracker.see(*frame) for frame in zip(rgb, masks, world_from_camera, last, strict=True)]
 
 
 def spread_over(window: Frame, samples: int) -> Array:

@@ -1,4 +1,4 @@
-"""Views: the frames of an episode at half size, the poses they were taken from, and how well they agree."""
+"""Keyframes: the frames of an episode at half size, the poses they were taken from, and how well they agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Frame = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.floating]
 
 
-class Views:
+class Keyframes:
     """Frames (h, w, 4), at half size within a border of zeros, and `world_from_camera` (4, 4) of each."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Sway: how giver and object move, and how far away the object is in spite of it.
+"""ObjectMotion: how giver and object move, and how far away the object is in spite of it.
 
 The plane sweep of `ranging` takes it that the object stands still. Of one that moves, two frames tell how it moved
-before the camera in units of its distance; so with that distance, its way through the room is known. People do not
+before the camera in units of its distance; so with that distance, its way through the world is known. People do not
 jump: of all distances, that one is the likeliest at which the way is the smoothest, since the camera starts, turns
 and stops much more suddenly than hands do.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from h2rh_env.core.geometry import Array
 from h2rh_env.envs.giver_motion import STEP_S, WAVE_HZ
 
-from .depth import START_M, START_SIGMA, Follower, Sighting, spread_over, window_about
+from .depth import START_M, START_SIGMA, Track, Tracker, spread_over, window_about
 from .keyframes import Frame, focal_px, inverse, shrunk, sights
 from .numba_register import register
 
@@ -29,13 +29,13 @@ LEAST_M = 0.15
 
 
 @dataclass(frozen=True)
-class Swaying:
+class MotionEstimate:
     """What is known of a giver at a frame.
 
     Attributes:
         distance_m: to the middle of what is seen of the object; sigma: standard deviation of the logarithm.
         velocity: (3,), m/s, of the object in the frame's axes.
-        way: (T + 1, 3), m, from where the object was first seen to where it was in each frame since, in the room.
+        way: (T + 1, 3), m, from where the object was first seen to where it was in each frame since, in the world.
     """
 
     distance_m: float
@@ -44,7 +44,7 @@ class Swaying:
     way: Array
 
 
-class Sway:
+class ObjectMotion:
     """Follows one episode, of which every frame must be told, one step of time after the other.
 
     The unknowns are the distance at the first frame, and how far the object moved in each step. With them the
@@ -54,19 +54,19 @@ class Sway:
     def __init__(self) -> None:
         self._frame: Frame | None = None
         self._seen_at = 0  # the step of that frame
-        self._positions: list[Array] = []  # (3,) of the camera since the object was first seen, in the room
+        self._positions: list[Array] = []  # (3,) of the camera since the object was first seen, in the world
         self._first = np.zeros(3)  # direction to the object at first
-        self._pairs: list[tuple[int, int, Array, Array]] = []  # steps, sight and shift, in the room
+        self._pairs: list[tuple[int, int, Array, Array]] = []  # steps, sight and shift, in the world
         self._pose = np.eye(4)  # of that frame
-        self._last = Swaying(START_M, START_SIGMA, np.zeros(3), np.zeros((0, 3)))
+        self._last = MotionEstimate(START_M, START_SIGMA, np.zeros(3), np.zeros((0, 3)))
 
-    def see(self, seen: Sighting, room_from_camera: Array) -> Swaying:
+    def see(self, seen: Track, world_from_camera: Array) -> MotionEstimate:
         """The newest frame's.
 
         Args:
-            room_from_camera: (4, 4), of the camera now, in any frame that stays the same.
+            world_from_camera: (4, 4), of the camera now, in any frame that stays the same.
         """
-        pose, frame = room_from_camera @ seen.camera_from_frame, shrunk(seen.rgb, seen.masks)
+        pose, frame = world_from_camera @ seen.camera_from_frame, shrunk(seen.rgb, seen.masks)
         window = window_about(frame)
         if window is None and self._frame is None:
             return self._last
@@ -97,7 +97,7 @@ class Sway:
         )  # fmt: skip
         self._pairs.append((self._seen_at, step, pose[:3, :3] @ sight, self._pose[:3, :3] @ shift))
 
-    def _solved(self, pose: Array, swept_m: float) -> Swaying:
+    def _solved(self, pose: Array, swept_m: float) -> MotionEstimate:
         steps = len(self._positions) - 1
         rows, wanted, toward = self._equations(steps)
         belief, expected = _smoothness(steps)
@@ -116,13 +116,13 @@ class Sway:
             left = (flat @ unknown).reshape(wanted.shape) - wanted
             trust = 1 / (1 + ((left * toward).sum(axis=1) / (2 * distances[now] * ALONG)) ** 2)
             way = np.concatenate([np.zeros((1, 3)), np.cumsum(unknown[1:].reshape(-1, 3), axis=0)])
-            object_room = positions[0] + self._first * unknown[0] + way
-            distances = np.maximum(np.linalg.norm(object_room - positions, axis=1), LEAST_M)
-        sight = (object_room[-1] - positions[-1]) / distances[-1]
+            object_world = positions[0] + self._first * unknown[0] + way
+            distances = np.maximum(np.linalg.norm(object_world - positions, axis=1), LEAST_M)
+        sight = (object_world[-1] - positions[-1]) / distances[-1]
         how = np.concatenate([[sight @ self._first], np.tile(sight, steps)])
         sigma = float(np.sqrt(how @ np.linalg.solve(matrix, how))) / distances[-1]
         log, sigma = _together(np.log(distances[-1]), sigma, np.log(swept_m), SWEEP_SIGMA)
-        return Swaying(float(np.exp(log)), sigma, pose[:3, :3].T @ (way[-1] - way[-2]) / STEP_S, way)
+        return MotionEstimate(float(np.exp(log)), sigma, pose[:3, :3].T @ (way[-1] - way[-2]) / STEP_S, way)
 
     def _equations(self, steps: int) -> tuple[Array, Array, Array]:
         """Rows (K, 3, 1 + 3 steps) and right sides (K, 3) of the registrations, and their sights (K, 3)."""
@@ -140,7 +140,7 @@ class Sway:
         return rows, positions[now] - positions[then] - shift * along[:, None], toward
 
 
-class SwayFollower(Follower):
+class MotionTracker(Tracker):
     """Follows an episode in the frame that the giver carries along, where the object stands still.
 
     Poses are corrected by the way the object went, and earlier ones again with each frame, which tells more of it.
@@ -148,24 +148,24 @@ class SwayFollower(Follower):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sway = Sway()
-        self._room_poses: list[Array] = []
+        self._object_motion = ObjectMotion()
+        self._world_poses: list[Array] = []
 
-    def follow(self, seen: Sighting, room_from_camera: Array) -> tuple[Sighting, Swaying]:
-        """What another follower, who takes the object to stand still, has seen, and how it is if the object moves.
+    def follow(self, seen: Track, world_from_camera: Array) -> tuple[Track, MotionEstimate]:
+        """What another tracker, who takes the object to stand still, has seen, and how it is if the object moves.
 
         Args:
-            room_from_camera: (4, 4), of the camera now, in any frame that stays the same.
+            world_from_camera: (4, 4), of the camera now, in any frame that stays the same.
         """
-        swaying = self._sway.see(seen, room_from_camera)
-        self._room_poses.append(room_from_camera @ seen.camera_from_frame)
-        world_poses = [pose.copy() for pose in self._room_poses]
-        for pose, offset in zip(reversed(world_poses), swaying.way[::-1], strict=False):
+        motion = self._object_motion.see(seen, world_from_camera)
+        self._world_poses.append(world_from_camera @ seen.camera_from_frame)
+        scene_poses = [pose.copy() for pose in self._world_poses]
+        for pose, offset in zip(reversed(scene_poses), motion.way[::-1], strict=False):
             pose[:3, 3] -= offset
-        *earlier, world_from_camera = world_poses
+        *earlier, scene_from_camera = scene_poses
         self.correct(earlier)
-        again = self.see(seen.rgb, seen.masks, world_from_camera)
-        return replace(again, camera_from_frame=seen.camera_from_frame), swaying
+        again = self.see(seen.rgb, seen.masks, scene_from_camera)
+        return replace(again, camera_from_frame=seen.camera_from_frame), motion
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Relief: where in space the surfaces of object and hand are, coarsely, as far as the camera's motion tells."""
+"""SurfacePoints: where the surfaces of object and hand are in space, as far as the camera's motion tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from h2rh_env.core.geometry import Array
 
-from .keyframes import HAND, OBJECT, Floats, Frame, Views, inverse, places_of, sights
+from .keyframes import HAND, OBJECT, Floats, Frame, Keyframes, inverse, places_of, sights
 
 APART_M = (0.04, 0.08, 0.14)  # from the earlier places that frames are compared with
 POINTS, EVERY = 180, 4  # of each part; every fourth is swept, and the others learn of those beside them
@@ -22,13 +22,13 @@ FILLED = 0.5
 NOTHING = np.zeros((0, 3))
 
 
-class Relief:
+class SurfacePoints:
     """Follows one episode, and remembers what has left the picture, or was left out by a segmenter."""
 
     def __init__(self) -> None:
         self._world_points = {OBJECT: NOTHING, HAND: NOTHING}
 
-    def see(self, views: Views, window: Frame, distance_m: float) -> tuple[Array, Array]:
+    def see(self, views: Keyframes, window: Frame, distance_m: float) -> tuple[Array, Array]:
         """Points (K, 3) of the object, and of the hand, m, before the newest camera.
 
         Args:
@@ -49,7 +49,7 @@ class Relief:
         for part, points in self._world_points.items():
             self._world_points[part] = points + offset
 
-    def _surfaces(self, views: Views, window: Frame, distance_m: float) -> dict[int, Array]:
+    def _surfaces(self, views: Keyframes, window: Frame, distance_m: float) -> dict[int, Array]:
         frame, pose = views.frames[-1], views.poses[-1]
         earlier = views.apart(APART_M)
         if not earlier:

@@ -30,7 +30,7 @@ History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class FitConfig:
     """How to fit. Defaults are those of the shipped checkpoint."""
 
     epochs: int = 30
@@ -75,7 +75,7 @@ def fit(
     network: HandoverNetwork,
     frames: Frames,
     validation: Frames,
-    settings: FitSettings,
+    settings: FitConfig,
     folder: Path | str,
     each: Callable[[History], None] = lambda history: None,
 ) -> History:
@@ -113,7 +113,7 @@ def fit(
 
 
 @torch.inference_mode()
-def measure(network: HandoverNetwork, frames: Frames, settings: FitSettings) -> dict[str, float]:
+def measure(network: HandoverNetwork, frames: Frames, settings: FitConfig) -> dict[str, float]:
     """Mean loss terms over all frames, without augmentation."""
     network.eval()
     losses = []
@@ -124,7 +124,7 @@ def measure(network: HandoverNetwork, frames: Frames, settings: FitSettings) -> 
 
 
 def _loss(
-    network: HandoverNetwork, batch: Batch, settings: FitSettings, model: nn.Module | None = None
+    network: HandoverNetwork, batch: Batch, settings: FitConfig, model: nn.Module | None = None
 ) -> Terms:
     """Args: model: what answers for the network, itself by default."""
     images, geometry, actions, goals = batch
@@ -145,7 +145,7 @@ def _means(losses: list[Terms]) -> dict[str, float]:
 class _Run:
     """A network, its optimiser and the moving average of its weights."""
 
-    def __init__(self, network: HandoverNetwork, frames: Frames, settings: FitSettings) -> None:
+    def __init__(self, network: HandoverNetwork, frames: Frames, settings: FitConfig) -> None:
         network.to(settings.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.frames, self.settings = network, frames, settings
         shared = processes.count() > 1

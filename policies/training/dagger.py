@@ -14,7 +14,7 @@ from rich.progress import Progress
 from h2rh_env.benchmark.evaluation import episode_seed
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3
-from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.envs.metrics import summarise
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
@@ -22,7 +22,7 @@ from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..networks.base import HandoverNetwork
 from . import distributed as processes
-from .behaviour_cloning import FitSettings, History, fit
+from .behaviour_cloning import FitConfig, History, fit
 from .dataset import Frames, concatenate, read_frames, save_frames
 from .rollouts import Images, Label, roll_out
 
@@ -64,7 +64,7 @@ class SceneRollouts:
         for index, scene in enumerate(self._scenes):
             for start in range(count):
                 start_seed = episode_seed(seed, index, start)
-                (pose,) = sample_starts(scene, np.random.default_rng(start_seed), 1)
+                (pose,) = sample_initial_poses(scene, np.random.default_rng(start_seed), 1)
                 starts.append((scene, pose, start_seed))
         return starts
 
@@ -74,7 +74,7 @@ class SceneRollouts:
 
 def one_round(
     network: HandoverNetwork, frames: Frames, validation: Frames, rollouts: SceneRollouts, label: Label,
-    starts: int, settings: FitSettings, folder: Path, bar: Progress, each: Callable[[History], None],
+    starts: int, settings: FitConfig, folder: Path, bar: Progress, each: Callable[[History], None],
 ) -> tuple[Frames, History]:  # fmt: skip
     """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
 
@@ -95,7 +95,7 @@ def fit_with_bar(
     network: HandoverNetwork,
     frames: Frames,
     validation: Frames,
-    settings: FitSettings,
+    settings: FitConfig,
     folder: Path,
     bar: Progress,
     each: Callable[[History], None],

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from h2rh_env.core.errors import DatasetError
 from h2rh_env.datasets.minari import describe, read_demonstrations
-from h2rh_env.perturbations.demonstrations import disturbed
+from h2rh_env.perturbations.demonstrations import corrupted
 from h2rh_env.utils import files
 
 from ..networks.base import HandoverNetwork
-from ..tracking.depth import track
+from ..tracking.depth import track_episode
 from ..tracking.keyframes import inverse
 
 TENSORS = ("images", "geometry", "actions", "goals")
@@ -73,34 +73,34 @@ def load_frames(
     dataset: Path | str,
     network: HandoverNetwork,
     each: Callable[[int], None] = lambda frames: None,
-    disturbance: float = 0.0,
+    corruption: float = 0.0,
     seed: int = 0,
 ) -> Frames:
-    """Reads a data set and prepares every frame once.
+    """Reads a dataset and prepares every frame once.
 
     Args:
         each: called after each episode with its number of frames.
-        disturbance: strength, in [0, 1], of what cameras, segmenters and calibrations do, see `disturbed`.
-        seed: of the disturbances; the n-th episode's depend on seed and n alone.
+        corruption: strength, in [0, 1], of what cameras, segmenters and calibrations do, see `corrupted`.
+        seed: of the corruptions; the n-th episode's depend on seed and n alone.
 
     Raises:
-        DatasetError: the data set cannot be read or is empty.
+        DatasetError: the dataset cannot be read or is empty.
     """
     count = describe(dataset).steps
     if not count:
         raise DatasetError(f"{dataset} holds no episode; collect some first")
-    return _joined(_episodes(dataset, network, each, disturbance, seed), count)
+    return _joined(_episodes(dataset, network, each, corruption, seed), count)
 
 
 def _episodes(
-    dataset: Path | str, network: HandoverNetwork, each: Callable[[int], None], disturbance: float, seed: int
+    dataset: Path | str, network: HandoverNetwork, each: Callable[[int], None], corruption: float, seed: int
 ) -> Iterator[Frames]:
     for number, plain in enumerate(read_demonstrations(dataset)):
         rng = np.random.default_rng([seed, number])
-        demonstration = disturbed(plain, rng, disturbance) if disturbance else plain
-        sightings = track(demonstration.rgb, demonstration.masks, demonstration.world_from_camera)
-        images, geometry = network.read(sightings)
-        frame_from_camera = np.stack([inverse(seen.camera_from_frame) for seen in sightings])
+        demonstration = corrupted(plain, rng, corruption) if corruption else plain
+        tracks = track_episode(demonstration.rgb, demonstration.masks, demonstration.scene_from_camera)
+        images, geometry = network.read(tracks)
+        frame_from_camera = np.stack([inverse(seen.camera_from_frame) for seen in tracks])
         names = (demonstration.scene,) * len(demonstration)
         actions = torch.from_numpy(np.float32(demonstration.actions))
         goals = torch.from_numpy(

@@ -18,7 +18,7 @@ from h2rh_env.envs.metrics import EpisodeScore, score
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..networks.base import HandoverNetwork
-from ..tracking.depth import Follower
+from ..tracking.depth import Tracker
 from .dataset import Frames, concatenate
 
 Images = npt.NDArray[np.uint8]
@@ -32,8 +32,8 @@ HELD_FRAMES = 3  # a declared episode is labelled until the expert too has calle
 class _Episode:
     scene: HandoverScene
     seed: int
-    world_from_camera: SE3
-    follower: Follower = field(default_factory=Follower)
+    scene_from_camera: SE3
+    tracker: Tracker = field(default_factory=Tracker)
     path: list[npt.NDArray[np.float64]] = field(default_factory=list)
     actions: list[npt.NDArray[np.float32]] = field(default_factory=list)
     end_mask: npt.NDArray[np.bool_] | None = None
@@ -50,7 +50,7 @@ def roll_out(
     each: Callable[[int], None] = lambda episodes: None,
     together: int = 128,
 ) -> tuple[list[EpisodeScore], Frames | None]:
-    """Episodes of at most 30 steps from each start (scene, world_from_camera, seed).
+    """Episodes of at most 30 steps from each start (scene, scene_from_camera, seed).
 
     Args:
         observe: renders rgb (B, H, W, 3) and masks (B, H, W, 2) of scenes from poses.
@@ -82,9 +82,9 @@ def _run(
     parts: list[Frames] = []
     alive = episodes
     while alive:
-        rgb, masks = observe([e.scene for e in alive], [e.world_from_camera for e in alive])
+        rgb, masks = observe([e.scene for e in alive], [e.scene_from_camera for e in alive])
         views = zip(alive, rgb, masks, strict=True)
-        seen = [e.follower.see(frame, mask, e.world_from_camera.matrix) for e, frame, mask in views]
+        seen = [e.tracker.see(frame, mask, e.scene_from_camera.matrix) for e, frame, mask in views]
         images, geometry = network.read(seen)
         actions = np.clip(
             network.act(images.float() / 255, geometry, seen),
@@ -92,7 +92,7 @@ def _run(
             limits.high,
         )
         if label:
-            answers, goals = zip(*(label(e.scene, e.world_from_camera) for e in alive), strict=True)
+            answers, goals = zip(*(label(e.scene, e.scene_from_camera) for e in alive), strict=True)
             labels = torch.from_numpy(np.stack(answers))
             poses = torch.from_numpy(np.stack([goal.matrix[:3] for goal in goals]).astype(np.float32))
             parts.append(Frames(images, geometry, labels, poses, tuple(e.scene.name for e in alive)))
@@ -108,12 +108,12 @@ def _advance(episode: _Episode, action: npt.NDArray[np.float32], mask: npt.NDArr
     """Records what counts for the score until the network declares; moves in any case."""
     motion, grasp_score = decode_action(action)
     if not episode.declared and episode.steps <= MAX_EPISODE_STEPS:
-        episode.path.append(episode.world_from_camera.matrix)
+        episode.path.append(episode.scene_from_camera.matrix)
         episode.end_mask = mask
         if episode.steps < MAX_EPISODE_STEPS:
             episode.actions.append(action)
             episode.declared = grasp_score >= GRASP_SCORE_THRESHOLD
-    episode.world_from_camera = episode.world_from_camera @ motion
+    episode.scene_from_camera = episode.scene_from_camera @ motion
     episode.steps += 1
 
 
@@ -123,7 +123,7 @@ def _goes_on(episode: _Episode, labelled: bool) -> bool:
         return False
     if not labelled:
         return not episode.declared
-    position = episode.world_from_camera.translation
+    position = episode.scene_from_camera.translation
     near = float(episode.scene.clearance.distance(position)) <= CLEARANCE_M
     return not near and (episode.held < HELD_FRAMES or not episode.declared)
 

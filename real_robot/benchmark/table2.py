@@ -34,7 +34,7 @@ from ..session import Outcome, run_trial
 
 POLICIES = ("learned", "ibvs-mask")
 GIVERS = 4
-ROOM_M = 1.0  # a rehearsal's work space reaches this far from the object; a scene knows of no table
+ROOM_M = 1.0  # a rehearsal's workspace reaches this far from the object; a scene knows of no table
 PAPER_NAMES = {"learned": "the paper's policy", "ibvs-mask": "the paper's IBVS-MASK"}
 PAPER: dict[str, dict[str, tuple[float, float, float]]] = {
     "learned": {
@@ -85,7 +85,7 @@ class Trial:
 
 
 def rehearsal_config(config: RobotConfig, scene: HandoverScene) -> RobotConfig:
-    """With a work space about the scene's object."""
+    """With a workspace about the scene's object."""
     low, high = scene.object_centre - ROOM_M, scene.object_centre + ROOM_M
     return replace(
         config,
@@ -121,7 +121,7 @@ def table2(
         devices: the simulated devices are used by default; the emulator's run in real time.
         segmenter: of the emulator's images; "labels" sees the true masks.
         logs: folder of the trials' logs; out: folder that `save` writes to after each trial.
-        config: the default one where there is none; its work space is put about each object.
+        config: the default one where there is none; its workspace is put about each object.
 
     Raises:
         RobotError: a log in the folder is of another seed, no scene of these objects can be taken, or there is no

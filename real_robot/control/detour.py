@@ -16,7 +16,7 @@ from h2rh_env.core.geometry import SE3, Array, between
 TILTS_RAD = np.radians([10, 20, 30, 40, 50, 60])
 MOST_LEAST_RAD = np.radians(40)
 DIRECTIONS = 12
-LEAST_EASE = 0.3  # where the way ends; on the way it may be less
+LEAST_SPEED_SCALE = 0.3  # where the way ends; on the way it may be less
 PARTS = (0.25, 0.5, 0.75, 1.0)  # of the way, which are asked about
 
 
@@ -24,15 +24,15 @@ def way_round(
     here: SE3,
     goal: SE3,
     pivot_world: Array,
-    ease: Callable[[SE3], float],
-    follows: Callable[[Sequence[SE3]], bool],
+    speed_scale: Callable[[SE3], float],
+    can_follow: Callable[[Sequence[SE3]], bool],
     least_rad: float = 0.0,
 ) -> SE3 | None:
     """The goal turned about a point (3,) by the least angle at which the arm reaches it, and all of the way there.
 
     Args:
         here, goal: `world_from_gripper`.
-        ease, follows: of the arm; see `interfaces.Arm`.
+        speed_scale, can_follow: of the arm; see `interfaces.Arm`.
         least_rad: turns by at least this, where smaller ones led nowhere.
 
     Returns:
@@ -45,7 +45,7 @@ def way_round(
         turned.sort(key=lambda pose: float(np.linalg.norm(pose.translation - here.translation)))
         for pose in turned:
             way = [between(here, pose, part) for part in PARTS]
-            if ease(pose) >= LEAST_EASE and follows(way):
+            if speed_scale(pose) >= LEAST_SPEED_SCALE and can_follow(way):
                 return pose
     return None
 

@@ -53,7 +53,7 @@ def aligned(
     hand_points: Array,
     standoff_m: float,
     clearance_m: float,
-    follows: Callable[[Sequence[SE3]], bool],
+    can_follow: Callable[[Sequence[SE3]], bool],
 ) -> Generator[None, None, Advance | None]:
     """The advance that closes on the object with the least turn and step aside; None where no one does.
 
@@ -64,7 +64,7 @@ def aligned(
         world_from_pregrasp: as the policy declared it.
         object_points: (P, 3), m, and hand_points (Q, 3), in the world, as measured.
         standoff_m: of the pre-grasp pose from the grasp; clearance_m: of the gripper's origin from the hand.
-        follows: of the arm; asked about the way from there to the end of the advance.
+        can_follow: of the arm; asked about the way from there to the end of the advance.
     """
     hand = Clearance(hand_points)
 
@@ -73,7 +73,7 @@ def aligned(
         return (
             float(hand.distance(end.translation)) >= clearance_m + gap_m
             and not swept_hits(hand_points, begin, advance.length_m, SWEEP_MARGIN_M + gap_m).any()
-            and follows(_way(world_from_pregrasp, advance))
+            and can_follow(_way(world_from_pregrasp, advance))
         )
 
     for ring in _rings(world_from_pregrasp, standoff_m):

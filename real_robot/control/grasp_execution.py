@@ -1,4 +1,4 @@
-"""Taking the object, once a pre-grasp pose was declared: advance, close, confirm, wait for the giver, back out."""
+"""Grasp execution: from a declared pre-grasp pose, advance, close, confirm, wait for the giver, back out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .loop import ControlLoop, TrialStopped
 from .outcome import Outcome
 
 
-class Taking:
-    """From the pre-grasp pose on, by set points of the session's own loop; `say` is handed a line for each step."""
+class GraspExecution:
+    """From the pre-grasp pose on, by setpoints of the session's own loop; `say` is handed a line for each step."""
 
     def __init__(
         self, devices: Devices, config: RobotConfig, loop: ControlLoop, say: Callable[[str], None]

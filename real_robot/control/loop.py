@@ -36,7 +36,7 @@ class TrialStopped(Exception):
 
 
 class ControlLoop:
-    """Moves the arm by guarded set points and keeps what was seen meanwhile.
+    """Moves the arm by guarded setpoints and keeps what was seen meanwhile.
 
     Attributes:
         keep_off_object: whether the clearance holds for the object too; false while grasping.
@@ -106,7 +106,7 @@ class ControlLoop:
         pivot = np.median(self._object.points, axis=0) if len(self._object.points) else goal.translation
         arm, least_rad = self._devices.arm, self._ways_round // 2 * WIDER_RAD
         self._ways_round += 1
-        found = way_round(here, goal, pivot, arm.ease, arm.follows, least_rad)
+        found = way_round(here, goal, pivot, arm.speed_scale, arm.can_follow, least_rad)
         if found is None:
             return Decision(Verdict.HOLD, f"{OUT_OF_REACH}, nor a way round")
         asked = Recording(self._surroundings())
@@ -114,16 +114,16 @@ class ControlLoop:
         return self._decided("way round", decision, goal=found, answers=asked.answers)
 
     def aligned(self) -> Advance:
-        """The straight advance from near the set point that closes on the object as it was measured.
+        """The straight advance from near the setpoint that closes on the object as it was measured.
 
-        It is the set point's own where no such advance is found, or none is wanted.
+        It is the setpoint's own where no such advance is found, or none is wanted.
         """
         declared, standoff_m = self.setpoint, self._config.standoff_m
         if not self._config.align_grasp:
             return Advance(declared, standoff_m)
         search = aligned(
             declared, self._object.points, self._hand.points, standoff_m, self._config.clearance_m,
-            self._devices.arm.follows,
+            self._devices.arm.can_follow,
         )  # fmt: skip
         found = _finished(search, lambda: self.tick(None))
         self._log.write("aligned", declared=declared, pregrasp=found and found.world_from_pregrasp)

@@ -27,7 +27,7 @@ from ..segmentation.base import LabelSegmenter
 
 TICK_S = 0.004
 LAG_S = 0.03  # of the servo
-MAX_SPEED_MPS = 1.5  # the controller's own limit: a set point that asks for more is a protective stop
+MAX_SPEED_MPS = 1.5  # the controller's own limit: a setpoint that asks for more is a protective stop
 MAX_ACCELERATION_MPS2 = 10.0
 MAX_TURN_RADPS = 3.0
 REACH_M = 1.6  # from the start; a scene knows no arm, so this stands for the joints' limits
@@ -60,7 +60,7 @@ class SimulatedClock:
 
 
 class SimulatedArm:
-    """Follows set points as a first-order servo with bounded acceleration; halts when they are not renewed.
+    """Follows setpoints as a first-order servo with bounded acceleration; halts when they are not renewed.
 
     Faults: `frozen` (states grow old), `jammed` (does not follow), `safety`.
     """
@@ -97,10 +97,10 @@ class SimulatedArm:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return float(np.linalg.norm(world_from_gripper.translation - self._start)) < REACH_M
 
-    def follows(self, way: Sequence[SE3]) -> bool:
+    def can_follow(self, way: Sequence[SE3]) -> bool:
         return all(self.is_reachable(pose) for pose in way)
 
-    def ease(self, world_from_gripper: SE3) -> float:
+    def speed_scale(self, world_from_gripper: SE3) -> float:
         return 1.0
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:

@@ -30,7 +30,7 @@ from .ur5_process import LONGEST_MESSAGE
 CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 20.0
 SLOW_CONDITION, STOP_CONDITION = 17.0, 30.0  # MoveIt Servo's defaults
-WORTHWHILE_EASE = 0.25  # on a way that isn't begun where it is less: 0.3 m once took 90 s
+WORTHWHILE_SPEED_SCALE = 0.25  # on a way that isn't begun where it is less: 0.3 m once took 90 s
 MAX_TURN_OF_JOINTS_RAD = 2.0  # a pose that needs more is on another branch, which a straight way cannot reach
 MAX_TURN_ON_WAY_RAD = (
     0.8  # from one pose of a way to the next; more is another branch, or a singularity between
@@ -123,29 +123,29 @@ class UR5Arm:
         return SE3.from_matrix(np.linalg.inv(flange) @ world_from_tcp(self._newest["pose"]).matrix)
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
-        return self._read_only or self.ease(world_from_gripper) > 0
+        return self._read_only or self.speed_scale(world_from_gripper) > 0
 
-    def follows(self, way: Sequence[SE3]) -> bool:
+    def can_follow(self, way: Sequence[SE3]) -> bool:
         if self._read_only:
             return True
         joints = np.array(self._newest["joints"])
         here = self._world_from_base @ world_from_tcp(self._newest["pose"])
-        least = min(WORTHWHILE_EASE, self._ease(here, joints))
+        least = min(WORTHWHILE_SPEED_SCALE, self._speed_scale(here, joints))
         for pose in way:
             following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
-            ease = 0.0 if following is None else self._ease(pose, following)
-            if following is None or ease == 0 or ease < least:
+            speed_scale = 0.0 if following is None else self._speed_scale(pose, following)
+            if following is None or speed_scale == 0 or speed_scale < least:
                 return False
             joints = following
         return True
 
-    def ease(self, world_from_gripper: SE3) -> float:
+    def speed_scale(self, world_from_gripper: SE3) -> float:
         """1 away from singularities, falling to 0 where the arm must not go, and 0 out of reach."""
         now = np.array(self._newest["joints"])
         joints = self._joints(world_from_gripper, now, MAX_TURN_OF_JOINTS_RAD)
-        return 0.0 if joints is None else self._ease(world_from_gripper, joints)
+        return 0.0 if joints is None else self._speed_scale(world_from_gripper, joints)
 
-    def _ease(self, world_from_gripper: SE3, joints: Array) -> float:
+    def _speed_scale(self, world_from_gripper: SE3, joints: Array) -> float:
         base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
         condition = condition_number(self._model(), joints, base_from_tcp)
         return min(1.0, max(0.0, (STOP_CONDITION - condition) / (STOP_CONDITION - SLOW_CONDITION)))

@@ -1,4 +1,4 @@
-"""The process that alone talks to the arm: set points in, states out, and a stop whenever anything is late.
+"""The process that alone talks to the arm: setpoints in, states out, and a stop whenever anything is late.
 
     python -m real_robot.drivers.ur5_process FD HOST PERIOD_S STATE_AGE_S READ_ONLY
 
@@ -22,9 +22,9 @@ WATCHDOG_PERIODS = (
     2.0  # the controller ends a program whose command register was not written for this many ages
 )
 LOOKAHEAD_S, GAIN = 0.03, 300.0  # the least look-ahead: how far the arm runs on is its speed times this
-REST_S = 0.04  # after which an arm that holds its set point has braked from 0.25 m/s to a tenth of that
+REST_S = 0.04  # after which an arm that holds its setpoint has braked from 0.25 m/s to a tenth of that
 STOP_RADPS2 = 25.0  # of what is left then; the controller takes up to 40
-MAX_JUMP_M = 0.005  # between set points; the guard's are 2 mm apart at most
+MAX_JUMP_M = 0.005  # between setpoints; the guard's are 2 mm apart at most
 LEAST_VERSIONS = {3: (3, 15), 5: (5, 10)}  # older controllers answer some questions with a stale True
 NORMAL_BITS, STOPPED_BITS = 0b11, 0b11111111100
 LONGEST_MESSAGE = 4096
@@ -95,9 +95,9 @@ class ServoLoop:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def stop(self) -> None:
-        """Comes to rest at the last set point, which is where the guard allowed it, then ends the servo.
+        """Comes to rest at the last setpoint, which is where the guard allowed it, then ends the servo.
 
-        Holding the set point brakes at once and never beyond it; braking the joints alone would overrun it.
+        Holding the setpoint brakes at once and never beyond it; braking the joints alone would overrun it.
         """
         if self._target is not None and time.monotonic() - self._stamp_s <= self._state_age_s:
             for _ in range(round(REST_S / self._period_s)):
@@ -135,21 +135,21 @@ class ServoLoop:
 
     def _aim(self, target: list[float]) -> None:
         if len(target) != 6 or not all(map(math.isfinite, target)):
-            raise Fault(f"a set point is not six finite numbers: {target}")
+            raise Fault(f"a setpoint is not six finite numbers: {target}")
         before = self._target or self._receive.getActualTCPPose()
         if math.dist(target[:3], before[:3]) > MAX_JUMP_M:
-            raise Fault(f"a set point {math.dist(target[:3], before[:3]):.3f} m from the one before")
+            raise Fault(f"a setpoint {math.dist(target[:3], before[:3]):.3f} m from the one before")
         self._target = target
 
     def _follow(self) -> None:
-        """Sends the newest set point once more: when no newer one comes, the arm comes to rest there."""
+        """Sends the newest setpoint once more: when no newer one comes, the arm comes to rest there."""
         if self._control is None:
             return
         if self._target is None:
             self._control.kickWatchdog()
         elif not self._control.servoL(self._target, 0.0, 0.0, self._period_s, LOOKAHEAD_S, GAIN):
             self._check_safety()
-            raise Fault("the controller refuses a set point; read the message on the pendant")
+            raise Fault("the controller refuses a setpoint; read the message on the pendant")
 
     def tell_state(self) -> None:
         """What was measured last, and when."""

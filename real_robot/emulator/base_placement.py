@@ -144,7 +144,7 @@ def _is_open(scene: HandoverScene, world_from_gripper: SE3) -> bool:
 
 
 def _grasp(scene: HandoverScene) -> SE3:
-    return scene.grasp.world_from_grasp
+    return scene.grasp.scene_from_grasp
 
 
 def _base(scene: HandoverScene, turn_rad: float, object_base: tuple[float, float, float]) -> SE3:

@@ -1,6 +1,6 @@
 """The motion guard: every pose that is sent to the arm leaves from here.
 
-An action becomes a goal, and a goal is judged anew at every set point, in this order: finite, work space, step,
+An action becomes a goal, and a goal is judged anew at every setpoint, in this order: finite, workspace, step,
 reachable, allowed by the controller; then age and state of the arm, speed and acceleration (less near a
 singularity), distance to the hand, reachable again.
 
@@ -9,7 +9,7 @@ One law bounds the speed v near anything that matters, with a the acceleration o
     v^2 <= min_i ( v_i^2 + 2 a max(0, d - d_i) )
 
 where d is a distance and v_i the speed allowed within d_i: the zones of the configuration, and v_i = 0 at the
-clearance d_min and at the walls of the work space. Distances shrink no faster than the arm moves, so braking
+clearance d_min and at the walls of the workspace. Distances shrink no faster than the arm moves, so braking
 with a keeps the law: a stop is always within reach, in whatever direction the arm moves.
 """
 
@@ -53,7 +53,7 @@ class Decision:
     Attributes:
         verdict: GO; HOLD, which brakes and waits; STOP, after which nothing is sent until a person re-arms.
         reason: why not GO, and what to do about it.
-        world_from_gripper: the goal admitted or the set point to send; None for a goal refused and on STOP.
+        world_from_gripper: the goal admitted or the setpoint to send; None for a goal refused and on STOP.
         score: of the action, where one was judged.
     """
 
@@ -78,7 +78,7 @@ class Surroundings(Protocol):
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         """Whether joints exist for the pose, near enough to the arm's own."""
 
-    def ease(self, world_from_gripper: SE3) -> float:
+    def speed_scale(self, world_from_gripper: SE3) -> float:
         """Part of the allowed speed that the arm takes there: less near a singularity."""
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:
@@ -86,7 +86,7 @@ class Surroundings(Protocol):
 
 
 class MotionGuard:
-    """Bounds motion; holds state: the last set point, its velocity, and a fault that stays once met."""
+    """Bounds motion; holds state: the last setpoint, its velocity, and a fault that stays once met."""
 
     def __init__(self, config: RobotConfig) -> None:
         self._config = config
@@ -101,16 +101,16 @@ class MotionGuard:
 
     @property
     def setpoint(self) -> SE3:
-        """The last set point sent, or the pose begun with."""
+        """The last setpoint sent, or the pose begun with."""
         return _pose(self._position.copy(), self._rotation)
 
     @property
     def at_rest(self) -> bool:
-        """Whether the last set point neither moved nor turned."""
+        """Whether the last setpoint neither moved nor turned."""
         return not self._velocity.any() and not self._turn.any()
 
     def has_arrived(self, goal: SE3) -> bool:
-        """Whether the last set point rests at a goal, to 0.1 mm and 1 mrad."""
+        """Whether the last setpoint rests at a goal, to 0.1 mm and 1 mrad."""
         off = self.setpoint.inverse() @ goal
         return (
             self.at_rest
@@ -120,12 +120,12 @@ class MotionGuard:
 
     @property
     def speed(self) -> float:
-        """Of the last set point, m/s."""
+        """Of the last setpoint, m/s."""
         return float(np.linalg.norm(self._velocity))
 
     @property
     def turn_speed(self) -> float:
-        """Of the last set point, rad/s."""
+        """Of the last setpoint, rad/s."""
         return float(np.linalg.norm(self._turn))
 
     def begin(self, world_from_gripper: SE3) -> Decision:
@@ -136,7 +136,7 @@ class MotionGuard:
         if not np.isfinite(world_from_gripper.matrix).all():
             return self._stop("the arm's pose is not finite; check its driver")
         if self._wall(world_from_gripper.translation) < 0:
-            return self._stop("the arm is outside the work space; move it inside by its pendant")
+            return self._stop("the arm is outside the workspace; move it inside by its pendant")
         self._position = world_from_gripper.translation.copy()
         self._rotation = Rotation.from_matrix(world_from_gripper.rotation)
         return Decision(Verdict.GO, world_from_gripper=world_from_gripper)
@@ -144,7 +144,7 @@ class MotionGuard:
     def admit_action(
         self, action: npt.ArrayLike, gripper_from_camera: SE3, surroundings: Surroundings
     ) -> Decision:
-        """Judges a policy's action (7,), given at the last set point, as a goal."""
+        """Judges a policy's action (7,), given at the last setpoint, as a goal."""
         if self.fault:
             return Decision(Verdict.STOP, self.fault)
         raw = np.asarray(action, np.float64)
@@ -176,7 +176,7 @@ class MotionGuard:
         if not np.isfinite(goal.matrix).all():
             return self._stop("a goal is not finite")
         if self._wall(goal.translation) < 0:
-            return Decision(Verdict.HOLD, "the goal is outside the work space")
+            return Decision(Verdict.HOLD, "the goal is outside the workspace")
         goal = self._within_step(goal)
         clearance = surroundings.clearance(goal.translation)
         if clearance < config.clearance_m and clearance < surroundings.clearance(self._position):
@@ -188,7 +188,7 @@ class MotionGuard:
     def advance(
         self, goal: SE3 | None, state: RobotState, surroundings: Surroundings, now_s: float, frame_s: float
     ) -> Decision:
-        """The next set point, one control period on, straight towards a goal; brakes for None.
+        """The next setpoint, one control period on, straight towards a goal; brakes for None.
 
         Args:
             state: the newest of the arm.
@@ -207,9 +207,9 @@ class MotionGuard:
         if now_s - frame_s > self._config.frame_hold_s:
             hold = f"the newest frame is {now_s - frame_s:.3f} s old"
         here = surroundings.clearance(self._position)
-        ease = surroundings.ease(self.setpoint)
+        speed_scale = surroundings.speed_scale(self.setpoint)
         velocity, turn = self._towards(
-            None if hold else goal, surroundings.distance(self._position), here, ease
+            None if hold else goal, surroundings.distance(self._position), here, speed_scale
         )
         there, _ = self._after(velocity, turn)
         limit = self._speed_limit(there, surroundings.distance(there), surroundings.clearance(there), here)
@@ -239,11 +239,11 @@ class MotionGuard:
         if not now_s - frame_s <= config.frame_abort_s:
             return f"the camera's frame is {now_s - frame_s:.3f} s old; check its cable"
         if not lag <= config.following_error_m:
-            return f"the arm is {lag:.3f} m from its set point; find what holds it"
+            return f"the arm is {lag:.3f} m from its setpoint; find what holds it"
         return ""
 
     def _wall(self, position: Array) -> float:
-        """Distance to the nearest wall of the work space, negative outside."""
+        """Distance to the nearest wall of the workspace, negative outside."""
         return float(min((position - self._low).min(), (self._high - position).min()))
 
     def _within_step(self, goal: SE3) -> SE3:
@@ -265,7 +265,7 @@ class MotionGuard:
     ) -> float:
         """The law of this module at a position (3,), with `slack_m` taken off every distance.
 
-        Where the clearance `here`, at the last set point, is too small already because the hand came, only
+        Where the clearance `here`, at the last setpoint, is too small already because the hand came, only
         positions of no less clearance may be moved to, and slowly.
         """
         c, twice_a = self._config, 2 * self._config.acceleration_mps2
@@ -284,7 +284,7 @@ class MotionGuard:
         )
 
     def _towards(
-        self, goal: SE3 | None, distance: float, clearance: float, ease: float
+        self, goal: SE3 | None, distance: float, clearance: float, speed_scale: float
     ) -> tuple[Array, Array]:
         """Velocity and angular velocity of the next period, both (3,), in the world frame."""
         if goal is None:
@@ -295,8 +295,8 @@ class MotionGuard:
         way = goal.translation - self._position
         rest = (Rotation.from_matrix(goal.rotation) * self._rotation.inv()).as_rotvec()
         return self._changed(
-            _arriving(way, ease * limit, TRACKING * c.acceleration_mps2, dt),
-            _arriving(rest, ease * c.turn_speed_radps, TRACKING * c.turn_acceleration_radps2, dt),
+            _arriving(way, speed_scale * limit, TRACKING * c.acceleration_mps2, dt),
+            _arriving(rest, speed_scale * c.turn_speed_radps, TRACKING * c.turn_acceleration_radps2, dt),
         )
 
     def _braking(self) -> tuple[Array, Array]:

@@ -160,8 +160,8 @@ class SeenSurroundings:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._arm.is_reachable(world_from_gripper)
 
-    def ease(self, world_from_gripper: SE3) -> float:
-        return self._arm.ease(world_from_gripper)
+    def speed_scale(self, world_from_gripper: SE3) -> float:
+        return self._arm.speed_scale(world_from_gripper)
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:
         return self._arm.is_allowed(world_from_gripper)

@@ -40,8 +40,8 @@ class Recording:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._kept(self._surroundings.is_reachable(world_from_gripper))
 
-    def ease(self, world_from_gripper: SE3) -> float:
-        return self._kept(self._surroundings.ease(world_from_gripper))
+    def speed_scale(self, world_from_gripper: SE3) -> float:
+        return self._kept(self._surroundings.speed_scale(world_from_gripper))
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:
         return self._kept(self._surroundings.is_allowed(world_from_gripper))
@@ -69,7 +69,7 @@ class _Recorded:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return bool(self._answers.popleft())
 
-    def ease(self, world_from_gripper: SE3) -> float:
+    def speed_scale(self, world_from_gripper: SE3) -> float:
         return self._number()
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:

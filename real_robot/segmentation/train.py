@@ -40,7 +40,7 @@ MIDDLE_OFF_M = 0.03  # by which the first net misjudges how far what is held is
 
 @dataclass(frozen=True)
 class Train:
-    """Taking pictures, training and measuring, each within a budget of processor time."""
+    """GraspExecution pictures, training and measuring, each within a budget of processor time."""
 
     take_minutes: float = 0.0
     """Processor time for pictures, added to those in the folder; another seed takes others."""

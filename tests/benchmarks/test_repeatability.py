@@ -32,10 +32,10 @@ def test_a_turn_about_the_contact_is_a_jump_of_that_angle_whichever_finger_is_le
     turn = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis)).as_matrix()
     contact_from_turned = SE3(np.eye(3), np.array([0, 0, 0.105]))
     pose = (
-        before.world_from_grasp @ contact_from_turned @ SE3(turn, np.zeros(3)) @ contact_from_turned.inverse()
+        before.scene_from_grasp @ contact_from_turned @ SE3(turn, np.zeros(3)) @ contact_from_turned.inverse()
     )
     for after in (pose, half_turned(pose)):
-        turned, _, contact_m = jump(before, replace(before, world_from_grasp=after))
+        turned, _, contact_m = jump(before, replace(before, scene_from_grasp=after))
         assert turned == pytest.approx(angle, abs=1e-6)
         assert contact_m == pytest.approx(0, abs=1e-12)
 
@@ -44,7 +44,7 @@ def test_a_turn_about_the_contact_is_a_jump_of_that_angle_whichever_finger_is_le
 def test_mirroring_twice_is_nothing_and_the_contact_is_mirrored(seed):
     grasp = grasp_of(np.random.default_rng(seed))
     once = mirrored_grasp(grasp)
-    np.testing.assert_allclose(once.contact_world, MIRROR @ grasp.contact_world, atol=1e-12)
+    np.testing.assert_allclose(once.contact_scene, MIRROR @ grasp.contact_scene, atol=1e-12)
     assert jump(grasp, mirrored_grasp(once)) == pytest.approx((0, 0, 0), abs=1e-6)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experts.collect import CollectSettings, collect, demonstrate
+from experts.collect import CollectConfig, collect, demonstrate
 from experts.labels import Labeller
 from experts.trajectory import remaining
 from h2rh_env.core.action import decode_action
@@ -12,7 +12,7 @@ from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.task import CLEARANCE_M, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
 from h2rh_env.datasets.minari import describe, read_demonstrations
-from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 
@@ -23,12 +23,12 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, tiny_scene: HandoverScene) 
     return folder
 
 
-def settings(scenes: Path, out: Path, **changes: int | float) -> CollectSettings:
-    return CollectSettings(scenes, out, **({"starts": 3, "noise": 0.5, "workers": 1} | changes))
+def settings(scenes: Path, out: Path, **changes: int | float) -> CollectConfig:
+    return CollectConfig(scenes, out, **({"starts": 3, "noise": 0.5, "workers": 1} | changes))
 
 
 def start(scene: HandoverScene, seed: int = 0) -> SE3:
-    return sample_starts(scene, np.random.default_rng(seed), 1)[0]
+    return sample_initial_poses(scene, np.random.default_rng(seed), 1)[0]
 
 
 def test_without_noise_each_pose_is_where_the_label_before_it_led(tiny_scene: HandoverScene) -> None:

@@ -17,7 +17,7 @@ from h2rh_env.core.gripper import half_turned
 from h2rh_env.core.policy import Policy
 from h2rh_env.core.spaces import action_space
 from h2rh_env.core.task import MAX_EPISODE_STEPS
-from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.envs.metrics import closes_on
 
 EXPERT = ThreePhaseExpert()
@@ -26,7 +26,7 @@ some = settings(max_examples=25, deadline=None)
 
 
 def start_of(scene, seed: int) -> SE3:
-    return sample_starts(scene, np.random.default_rng(seed), 1)[0]
+    return sample_initial_poses(scene, np.random.default_rng(seed), 1)[0]
 
 
 def anywhere(scene, seed: int) -> SE3:

@@ -8,7 +8,7 @@ from h2rh_env.core.geometry import SE3, look_at, rotation_angle, rotation_from_e
 from h2rh_env.core.gripper import half_turned
 from h2rh_env.core.motion_limits import STEP_M, STEP_RAD
 from h2rh_env.core.task import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
-from h2rh_env.envs.initial_poses import sample_starts
+from h2rh_env.envs.initial_poses import sample_initial_poses
 from policies.goal_controller import step_towards
 
 CONTACT = np.array([0.0, 0.0, 0.405])
@@ -55,7 +55,7 @@ def test_at_the_goal_nothing_is_left_to_do() -> None:
 
 def test_knowing_the_true_goal_it_acts_as_the_expert_does(tiny_scene) -> None:
     expert = ThreePhaseExpert()
-    for world_from_camera in sample_starts(tiny_scene, np.random.default_rng(0), 10):
+    for world_from_camera in sample_initial_poses(tiny_scene, np.random.default_rng(0), 10):
         for pose in expert.rollout(tiny_scene, world_from_camera).poses[:-1]:
             camera_from_world = pose.inverse()
             goal = camera_from_world @ expert.goal(tiny_scene, pose)

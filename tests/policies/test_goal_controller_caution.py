@@ -21,17 +21,17 @@ from policies.goal_controller import (
     cautious,
     patience,
 )
-from policies.tracking.depth import AHEAD, Sighting
+from policies.tracking.depth import AHEAD, Track
 from policies.tracking.surface_points import NOTHING
 
 
 def seen(
     object_points: np.ndarray, hand_points: np.ndarray = NOTHING, frames: int = 10, late: SE3 | None = None
-) -> Sighting:
-    """A sighting; `late` is the frame's camera before the camera now."""
+) -> Track:
+    """A track_; `late` is the frame's camera before the camera now."""
     nothing = np.zeros((168, 224, 3), np.uint8)
     camera_from_frame = (late or SE3.identity()).matrix
-    return Sighting(
+    return Track(
         nothing, nothing[..., :2], 0.5, 0.03, AHEAD, object_points, hand_points, frames, camera_from_frame
     )
 

@@ -101,7 +101,7 @@ def test_a_can_is_taken_from_a_hand(finished, scene):
     assert judged.graspable
     assert result.reach_s < 10
     assert result.record.source == "emulator"
-    assert len(result.record.world_from_gripper) == len(result.record.actions) + 1
+    assert len(result.record.scene_from_gripper) == len(result.record.actions) + 1
     assert devices.gripper.state().opening_m == pytest.approx(0.06, abs=0.004)
     assert devices.arm.stops > 0
     assert devices.gripper.stops > 0
@@ -109,7 +109,7 @@ def test_a_can_is_taken_from_a_hand(finished, scene):
 
 def test_without_alignment_the_advance_is_straight_as_declared(scene, start, rasteriser, homing, tmp_path):
     aside = SE3(np.eye(3), np.array([0.01, 0.0, 0.0]))
-    grasp = replace(scene.grasp, world_from_grasp=scene.grasp.world_from_grasp @ aside)
+    grasp = replace(scene.grasp, world_from_grasp=scene.grasp.scene_from_grasp @ aside)
 
     def off_m(align_grasp):
         log = tmp_path / f"{align_grasp}.jsonl"
@@ -119,7 +119,7 @@ def test_without_alignment_the_advance_is_straight_as_declared(scene, start, ras
         assert result.outcome is Outcome.HANDED_OVER, result.reason
         assert replay(log).differing_lines == ()
         (closed,) = [pose_of(entry["pose"]) for entry in read_log(log) if entry["kind"] == "closes"]
-        declared = SE3.from_matrix(result.record.world_from_gripper[-1])
+        declared = SE3.from_matrix(result.record.scene_from_gripper[-1])
         return np.linalg.norm(declared.inverse().apply(closed.translation) - [0.0, 0.0, config.standoff_m])
 
     assert off_m(False) < 2e-3
@@ -189,7 +189,7 @@ def test_a_log_is_never_overwritten(trial, log):
     ("attribute", "value", "word"),
     [
         ("frozen", True, "state is"),
-        ("jammed", True, "from its set point"),
+        ("jammed", True, "from its setpoint"),
         ("safety", Safety.PROTECTIVE_STOP, "protective stop"),
         ("safety", Safety.EMERGENCY_STOP, "emergency stop"),
     ],
@@ -263,7 +263,7 @@ def test_a_hand_in_the_advance_is_not_advanced_on(crowded_scene, start, rasteris
     assert result.outcome is Outcome.BLOCKED
     assert "gripper's way" in result.reason
     assert not score(result.record, crowded_scene).safe
-    final = result.record.world_from_gripper[-1][:3, 3]
+    final = result.record.scene_from_gripper[-1][:3, 3]
     assert np.linalg.norm(devices.arm.state().world_from_gripper.translation - final) < 0.01
 
 
@@ -273,7 +273,7 @@ def test_nothing_grasped_opens_and_retreats(trial, devices, attribute, value):
     result = trial()
     assert result.outcome is Outcome.NO_GRASP
     assert devices.gripper.state().opening_m == pytest.approx(OPEN_M)
-    final = result.record.world_from_gripper[-1][:3, 3]
+    final = result.record.scene_from_gripper[-1][:3, 3]
     assert np.linalg.norm(devices.arm.world_from_gripper.translation - final) < 0.01
 
 
@@ -356,7 +356,7 @@ def test_a_policy_that_remembers_is_told_how_the_camera_moved(trial, homing):
     motions = []
     homing.moved = motions.append
     result = trial(homing)
-    looks = [SE3.from_matrix(pose) for pose in result.record.world_from_gripper[: len(result.record.actions)]]
+    looks = [SE3.from_matrix(pose) for pose in result.record.scene_from_gripper[: len(result.record.actions)]]
     expected = [before.inverse() @ after for before, after in pairwise(looks)]
     assert len(motions) == len(expected) > 3
     for told, true in zip(motions, expected, strict=True):
@@ -367,10 +367,10 @@ def test_a_pocket_out_of_reach_is_gone_round_and_replays(scene, start, homing, r
     devices = simulated_devices(scene, start, rasteriser)
     pocket = (start.translation + scene.grasp.pregrasp().translation) / 2
 
-    def ease(pose):
+    def speed_scale(pose):
         return float(np.linalg.norm(pose.translation - pocket) > 0.03)
 
-    devices.arm.ease, devices.arm.is_reachable = ease, lambda pose: ease(pose) > 0
+    devices.arm.speed_scale, devices.arm.is_reachable = speed_scale, lambda pose: speed_scale(pose) > 0
     result = run_trial(homing, "homing", devices, CONFIG, log, scene=scene)
     assert result.outcome is Outcome.HANDED_OVER, result.reason
     assert any(entry["kind"] == "way round" and entry["verdict"] == "go" for entry in read_log(log))
@@ -383,13 +383,13 @@ def test_the_controller_is_asked_about_a_way_round_too(scene, start, homing, ras
     way = scene.grasp.pregrasp().translation - start.translation
     pocket = start.translation + way / 2
 
-    def ease(pose):
+    def speed_scale(pose):
         return float(np.linalg.norm(pose.translation - pocket) > 0.03)
 
     def off_the_line_m(pose):
         return np.linalg.norm(np.cross(pose.translation - start.translation, way)) / np.linalg.norm(way)
 
-    devices.arm.ease, devices.arm.is_reachable = ease, lambda pose: ease(pose) > 0
+    devices.arm.speed_scale, devices.arm.is_reachable = speed_scale, lambda pose: speed_scale(pose) > 0
     devices.arm.is_allowed = lambda pose: off_the_line_m(pose) < 0.005
     result = run_trial(homing, "homing", devices, CONFIG, log, scene=scene)
     assert result.outcome is Outcome.STOPPED

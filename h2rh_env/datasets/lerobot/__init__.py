@@ -1,1 +1,1 @@
-"""Demonstrations as a LeRobot data set of format v3.0 (extra `lerobot`)."""
+"""Demonstrations as a LeRobot dataset of format v3.0 (extra `lerobot`)."""

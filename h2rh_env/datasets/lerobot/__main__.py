@@ -1,4 +1,4 @@
-"""Exports demonstrations as a LeRobot data set of format v3.0; `h2rh_env/datasets/lerobot/export.py` shows its files.
+"""Exports demonstrations as a LeRobot dataset of format v3.0; `h2rh_env/datasets/lerobot/export.py` shows its files.
 
     python -m h2rh_env.datasets.lerobot data/train --out data/train-lerobot
 
@@ -20,13 +20,13 @@ from .export import VERSION, export
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ExportConfig:
     """What to export, and where to."""
 
     data: Annotated[Path, tyro.conf.Positional]
     """Folder of the demonstrations."""
     out: Path
-    """Folder of the LeRobot data set; must not exist."""
+    """Folder of the LeRobot dataset; must not exist."""
     fps: int = 10
     """Frames a second at which the videos play."""
 
@@ -35,10 +35,10 @@ class ExportSettings:
             raise DatasetError(f"--fps is {self.fps}; it must be at least 1")
 
 
-def main(settings: ExportSettings) -> None:
+def main(settings: ExportConfig) -> None:
     export(settings.data, settings.out, settings.fps)
-    print(f"{settings.out}: a LeRobot {VERSION} data set of {describe(settings.data).episodes} episodes")
+    print(f"{settings.out}: a LeRobot {VERSION} dataset of {describe(settings.data).episodes} episodes")
 
 
 if __name__ == "__main__":
-    cli.run(main, ExportSettings, __doc__)
+    cli.run(main, ExportConfig, __doc__)

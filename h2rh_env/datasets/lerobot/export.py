@@ -41,7 +41,7 @@ CODING = {RGB: ["-crf", "18"], MASKS: ["-qp", "0"]}
 
 
 def export(data: Path, out: Path, fps: int) -> None:
-    """Writes the data set, whole or not at all.
+    """Writes the dataset, whole or not at all.
 
     Raises:
         DatasetError: the demonstrations cannot be read, there are none, or `out` exists.
@@ -122,7 +122,7 @@ def _columns(demonstration: Demonstration, episode: int, start: int, fps: int) -
     steps = len(demonstration)
     frames = np.arange(steps)
     return {
-        "observation.state": _pose(demonstration.world_from_camera),
+        "observation.state": _pose(demonstration.scene_from_camera),
         "action": demonstration.actions,
         "camera_from_goal": _pose(demonstration.camera_from_goal),
         "clearance_m": demonstration.clearance_m.astype(np.float32),

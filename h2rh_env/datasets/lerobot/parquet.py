@@ -1,4 +1,4 @@
-"""The parquet tables of a LeRobot data set: frames, episodes, tasks."""
+"""The parquet tables of a LeRobot dataset: frames, episodes, tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics of a data set's columns and images, as LeRobot normalises by them."""
+"""Statistics of a dataset's columns and images, as LeRobot normalises by them."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from experts.collect import CollectSettings, collect
+from experts.collect import CollectConfig, collect
 from experts.inspect import figure, preview
-from experts.inspect.statistics import StatisticsSettings, phases_of, statistics
+from experts.inspect.statistics import StatisticsConfig, phases_of, statistics
 from experts.inspect.statistics import main as print_statistics
 from experts.three_phase import Phase
 from h2rh_env.core.camera import HAND_EYE_CAMERA
@@ -22,7 +22,7 @@ from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
 def collected(tmp_path_factory: pytest.TempPathFactory, tiny_scene: HandoverScene) -> Path:
     folder = tmp_path_factory.mktemp("looking")
     tiny_scene.save(folder / "scenes" / "tiny")
-    collect(CollectSettings(folder / "scenes", folder / "data", starts=4, workers=1))
+    collect(CollectConfig(folder / "scenes", folder / "data", starts=4, workers=1))
     return folder
 
 
@@ -37,14 +37,14 @@ def test_statistics_are_those_of_the_episodes(collected):
         arrived = int(np.argmax(episode.actions[:, 6]))
         assert found.steps[i] == arrived
         assert found.clearance_m[i] == episode.clearance_m.min() > 0.1
-        ends = episode.world_from_camera[[0, arrived], :3, 3]
+        ends = episode.scene_from_camera[[0, arrived], :3, 3]
         assert found.length_m[i] >= np.linalg.norm(ends[1] - ends[0]) - 1e-9
         assert found.turn_rad[i] <= 0.12 * arrived + 1e-6
         assert found.object_share[i] == pytest.approx((episode.masks[..., 0] > 0).mean())
 
 
 def test_the_command_prints_balance_and_phases(collected, capsys):
-    print_statistics(StatisticsSettings(collected / "data", collected / "scenes"))
+    print_statistics(StatisticsConfig(collected / "data", collected / "scenes"))
     told = capsys.readouterr().out
     assert f"{describe(collected / 'data').steps} frames" in told
     assert "Cls = 1 in" in told
@@ -64,7 +64,7 @@ def test_phases_need_the_scenes_that_the_data_come_from(collected, tmp_path, tin
 
 
 def test_the_preview_shows_every_frame_of_the_episodes_picked(collected):
-    settings = preview.PreviewSettings(
+    settings = preview.PreviewConfig(
         collected / "data", collected / "scenes", collected / "preview.mp4", episodes=2
     )
     preview.main(settings)
@@ -80,7 +80,7 @@ def test_the_axes_meet_where_the_fingers_will_close(collected):
     phases = phases_of(episode, scene)
     for step in (0, len(episode) // 2):
         picture = np.asarray(preview.draw(episode, step, phases[step], HAND_EYE_CAMERA)).astype(int)
-        contact = SE3.from_matrix(episode.world_from_camera[step]).inverse().apply(scene.grasp.contact_world)
+        contact = SE3.from_matrix(episode.scene_from_camera[step]).inverse().apply(scene.grasp.contact_scene)
         u = preview.SCALE * (HAND_EYE_CAMERA.fx * contact[0] / contact[2] + HAND_EYE_CAMERA.cx)
         v = preview.SCALE * (HAND_EYE_CAMERA.fy * contact[1] / contact[2] + HAND_EYE_CAMERA.cy)
         assert np.abs(picture[round(v), round(u)] - preview.INK).max() < 5
@@ -89,7 +89,7 @@ def test_the_axes_meet_where_the_fingers_will_close(collected):
 
 
 def test_the_figure_has_a_way_from_dark_red_to_yellow_for_every_start(collected, tmp_path):
-    settings = figure.FigureSettings(collected / "scenes" / "tiny", tmp_path / "ways.png", starts=3)
+    settings = figure.FigureConfig(collected / "scenes" / "tiny", tmp_path / "ways.png", starts=3)
     figure.main(settings)
     picture = iio.imread(settings.out)[..., :3].astype(int)
     for colour in (figure.WAY(0.0), figure.WAY(1.0)):
@@ -97,6 +97,6 @@ def test_the_figure_has_a_way_from_dark_red_to_yellow_for_every_start(collected,
         assert (np.abs(picture - wanted).max(axis=2) < 40).sum() > 20
     assert picture.shape[0] > 1000
     with pytest.raises(SceneError, match="--starts is 0"):
-        figure.FigureSettings(settings.scene, starts=0)
+        figure.FigureConfig(settings.scene, starts=0)
     with pytest.raises(DatasetError, match="--fps is 0"):
-        preview.PreviewSettings(settings.scene, settings.scene, fps=0)
+        preview.PreviewConfig(settings.scene, settings.scene, fps=0)

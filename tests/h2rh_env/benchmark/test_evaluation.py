@@ -54,7 +54,7 @@ class Privileged(Declares):
     privileged = True
     shown = 0
 
-    def observe_state(self, scene, world_from_camera):
+    def observe_state(self, scene, scene_from_camera):
         self.shown += 1
 
 
@@ -64,7 +64,7 @@ def episodes(tiny_scene):
 
 
 def test_policies_get_the_same_starts_and_different_ones_differ(episodes):
-    first, second = ([e.record.world_from_gripper[0] for e in episodes[p]] for p in ("declares", "stands"))
+    first, second = ([e.record.scene_from_gripper[0] for e in episodes[p]] for p in ("declares", "stands"))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first[0], first[1])
 
@@ -103,7 +103,7 @@ def test_an_episode_does_not_depend_on_those_before_it(tiny_scene):
     forth = {s: run_episode(env, policy, "p", "tiny", s, Condition("hand_eye", 1.0)) for s in seeds}
     back = {s: run_episode(env, policy, "p", "tiny", s, Condition("hand_eye", 1.0)) for s in reversed(seeds)}
     for seed in seeds:
-        np.testing.assert_array_equal(forth[seed].world_from_gripper, back[seed].world_from_gripper)
+        np.testing.assert_array_equal(forth[seed].scene_from_gripper, back[seed].scene_from_gripper)
 
 
 def test_more_starts_or_seeds_keep_the_ones_there_were(tiny_scene):
@@ -111,7 +111,7 @@ def test_more_starts_or_seeds_keep_the_ones_there_were(tiny_scene):
     few = evaluate(policies, [tiny_scene], 1, 5)["declares"]
     many = evaluate(policies, [tiny_scene], 2, 4, seeds=2)["declares"]
     assert [e.seed for e in many] == [4, 4, 5, 5]
-    np.testing.assert_array_equal(many[2].record.world_from_gripper, few[0].record.world_from_gripper)
+    np.testing.assert_array_equal(many[2].record.scene_from_gripper, few[0].record.scene_from_gripper)
 
 
 @pytest.mark.parametrize("condition", [AS_RENDERED, Condition("hand_eye", 1.0), Condition("blobs", 0.6)])
@@ -128,7 +128,7 @@ def test_a_replay_shows_what_the_policy_saw(tiny_scene, condition):
     env, policy = H2RHandoverEnv(tiny_scene), Keeps()
     record = run_episode(env, policy, "keeps", "tiny", 7, condition)
     shown = list(replay(env, Episode(record, score(record, tiny_scene), 0, condition)))
-    assert len(shown) == len(policy.seen) == len(record.world_from_gripper)
+    assert len(shown) == len(policy.seen) == len(record.scene_from_gripper)
     for a, b in zip(shown, policy.seen, strict=True):
         np.testing.assert_array_equal(a["rgb"], b["rgb"])
 

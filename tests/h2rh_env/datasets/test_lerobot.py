@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import DatasetError, MissingPackageError, install_line
 from h2rh_env.datasets.lerobot import export as exporting
-from h2rh_env.datasets.lerobot.__main__ import ExportSettings
+from h2rh_env.datasets.lerobot.__main__ import ExportConfig
 from h2rh_env.datasets.lerobot.export import export
 from h2rh_env.datasets.lerobot.parquet import TASK
 from h2rh_env.datasets.lerobot.statistics import Statistics
@@ -153,7 +153,7 @@ def test_numbers_come_back(reader):
         np.testing.assert_array_equal(np.array(frames["action"], np.float32), written.actions)
         np.testing.assert_allclose(frames["clearance_m"], written.clearance_m, rtol=1e-6)
         for key, matrices in (
-            ("observation.state", written.world_from_camera),
+            ("observation.state", written.scene_from_camera),
             ("camera_from_goal", written.camera_from_goal),
         ):
             poses = np.array(frames[key])
@@ -221,7 +221,7 @@ def test_what_cannot_be_exported_is_told(exported, tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match="holds no episode"):
         export(tmp_path / "empty", tmp_path / "out", FPS)
     with pytest.raises(DatasetError, match="--fps is 0"):
-        ExportSettings(tmp_path / "empty", tmp_path / "out", fps=0)
+        ExportConfig(tmp_path / "empty", tmp_path / "out", fps=0)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(MissingPackageError, match=re.escape(install_line("lerobot"))):
         export(exported.parent / "data", tmp_path / "out", FPS)

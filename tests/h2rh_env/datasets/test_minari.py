@@ -33,7 +33,7 @@ def random_demonstration(seed: int, steps: int = 4) -> Demonstration:
         rgb=rng.integers(0, 256, (steps, CAMERA.height, CAMERA.width, 3), dtype=np.uint8),
         masks=rng.integers(0, 2, (steps, CAMERA.height, CAMERA.width, 2), dtype=np.uint8) * np.uint8(255),
         actions=actions,
-        world_from_camera=rng.normal(size=(steps, 4, 4)),
+        scene_from_camera=rng.normal(size=(steps, 4, 4)),
         camera_from_goal=rng.normal(size=(steps, 4, 4)),
         clearance_m=rng.uniform(0.1, 0.5, steps),
         scene=f"scene-{seed}",
@@ -53,7 +53,7 @@ def write(folder: Path, count: int) -> list[Demonstration]:
 def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     written = write(tmp_path / "data", 3)
     for before, after in zip(written, read_demonstrations(tmp_path / "data"), strict=True):
-        for name in ("rgb", "masks", "actions", "world_from_camera", "camera_from_goal", "clearance_m"):
+        for name in ("rgb", "masks", "actions", "scene_from_camera", "camera_from_goal", "clearance_m"):
             np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
         assert (before.scene, before.scene_hash, before.seed) == (after.scene, after.scene_hash, after.seed)
 
@@ -137,7 +137,7 @@ def killed_while_writing(folder: Path, after_s: float, creating: bool) -> int:
 
 
 def survived(folder: Path, kills: int, seed: int) -> int:
-    """Kills writers, ten in turn to each data set, checks what each leaves, and returns how many had appended."""
+    """Kills writers, ten in turn to each dataset, checks what each leaves, and returns how many had appended."""
     rng = np.random.default_rng(seed)
     before, appended = 0, 0
     for kill in range(kills):
@@ -188,7 +188,7 @@ def test_links_that_leave_the_data_set_are_refused(tmp_path: Path) -> None:
         file["episode_0"] = h5py.ExternalLink(
             str(tmp_path / "other" / "episodes" / "000000.hdf5"), "/episode"
         )
-    with pytest.raises(DatasetError, match="outside of the data set"):
+    with pytest.raises(DatasetError, match="outside of the dataset"):
         list(read_demonstrations(tmp_path / "data"))
 
 

@@ -24,46 +24,46 @@ def test_no_motion_exceeds_its_bounds_and_each_begins_at_rest(seed, speed, turn)
     fastest, fastest_turn = peak_speeds(motion)
     assert fastest <= speed + 1e-9
     assert fastest_turn <= turn + 1e-7
-    np.testing.assert_array_equal(motion.offsets_room[0], 0)
-    np.testing.assert_array_equal(motion.room_from_world(np.array([1.0, 2, 3]), 0).matrix, np.eye(4))
+    np.testing.assert_array_equal(motion.offsets_world[0], 0)
+    np.testing.assert_array_equal(motion.world_from_scene(np.array([1.0, 2, 3]), 0).matrix, np.eye(4))
 
 
 def test_motions_differ_and_do_move():
     rng = np.random.default_rng(0)
-    ends = np.array([MovingGiver().draw(rng).offsets_room[-1] for _ in range(50)])
+    ends = np.array([MovingGiver().draw(rng).offsets_world[-1] for _ in range(50)])
     assert np.median(np.linalg.norm(ends, axis=1)) > 0.02
 
 
 def test_hand_and_object_turn_about_the_objects_centre():
     motion = GiverMotion(np.array([[0.0, 0, 0], [0.01, 0, 0]]), np.array([[0.0, 0, 0], [0, 0, 0.1]]))
     centre = np.array([0.5, 0.3, 0.3])
-    np.testing.assert_allclose(motion.room_from_world(centre, 1).apply(centre), centre + [0.01, 0, 0])
+    np.testing.assert_allclose(motion.world_from_scene(centre, 1).apply(centre), centre + [0.01, 0, 0])
     np.testing.assert_array_equal(
-        motion.room_from_world(centre, 9).matrix, motion.room_from_world(centre, 1).matrix
+        motion.world_from_scene(centre, 9).matrix, motion.world_from_scene(centre, 1).matrix
     )
 
 
 def test_a_camera_at_rest_in_the_room_drifts_in_the_scene(tiny_scene):
     env = H2RHandoverEnv(tiny_scene, giver="moving")
     _, info = env.reset(seed=0)
-    room_from_camera = env.world_from_camera.matrix
+    world_from_camera = env.scene_from_camera.matrix
     drifted = []
     for _ in range(10):
         _, _, _, _, info = env.step(STILL)
         np.testing.assert_allclose(
-            info["room_from_world"] @ info["world_from_camera"], room_from_camera, atol=1e-12
+            info["world_from_scene"] @ info["scene_from_camera"], world_from_camera, atol=1e-12
         )
-        drifted.append(np.linalg.norm(info["world_from_camera"] - room_from_camera))
+        drifted.append(np.linalg.norm(info["scene_from_camera"] - world_from_camera))
     assert max(drifted) > 1e-3
 
 
 def test_an_action_moves_the_camera_in_the_room_in_its_own_frame(tiny_scene):
     env = H2RHandoverEnv(tiny_scene, giver="moving")
     env.reset(seed=0)
-    before = env.room_from_world @ env.world_from_camera
+    before = env.world_from_scene @ env.scene_from_camera
     motion = SE3(np.eye(3), np.array([0.01, -0.02, 0.03]))
     env.step(encode_action(motion, 0.0))
-    after = env.room_from_world @ env.world_from_camera
+    after = env.world_from_scene @ env.scene_from_camera
     np.testing.assert_allclose((before.inverse() @ after).matrix, motion.matrix, atol=1e-7)
 
 
@@ -75,7 +75,7 @@ def test_a_giver_with_no_speed_is_a_giver_who_stands(tiny_scene):
     step = encode_action(SE3(np.eye(3), np.array([0, 0.01, 0.05])), 0.0)
     for _ in range(3):
         np.testing.assert_allclose(
-            still.step(step)[4]["world_from_camera"], slow.step(step)[4]["world_from_camera"]
+            still.step(step)[4]["scene_from_camera"], slow.step(step)[4]["scene_from_camera"]
         )
 
 
@@ -85,7 +85,7 @@ def test_the_object_is_seen_where_the_giver_carried_it(tiny_scene):
     recorded[:, 0, 3] = 0.01 * np.arange(11)
     env = H2RHandoverEnv(tiny_scene, giver=MovingGiver(recorded=[recorded]))
     pregrasp = tiny_scene.grasp.pregrasp()
-    env.reset(seed=0, options={"world_from_camera": pregrasp.matrix})
+    env.reset(seed=0, options={"scene_from_camera": pregrasp.matrix})
     for _ in range(10):
         observation, *_ = env.step(STILL)
     rows, columns = np.nonzero(observation["masks"].max(axis=2))
@@ -102,8 +102,8 @@ def test_a_recorded_motion_is_replayed_from_its_first_pose(tiny_scene):
         turned = Rotation.from_euler("z", 0.01 * step).as_matrix()
         poses.append(SE3(turned, np.array([3.0, 1.0 + 0.005 * step, 2.0])).matrix)
     motion = MovingGiver(recorded=[poses]).draw(np.random.default_rng(0))
-    np.testing.assert_allclose(motion.offsets_room[-1], [0, 0.02, 0], atol=1e-12)
-    np.testing.assert_allclose(motion.turns_room[-1], [0, 0, 0.04], atol=1e-12)
+    np.testing.assert_allclose(motion.offsets_world[-1], [0, 0.02, 0], atol=1e-12)
+    np.testing.assert_allclose(motion.rotvecs_world[-1], [0, 0, 0.04], atol=1e-12)
     assert peak_speeds(motion) == pytest.approx((0.05, 0.1))
 
 
@@ -127,7 +127,7 @@ def test_the_expert_reaches_a_giver_who_moves(tiny_scene):
     for seed in range(20):
         env.reset(seed=seed)
         for _ in range(MAX_EPISODE_STEPS):
-            action = expert.action_at(env.scene, env.world_from_camera)
+            action = expert.action_at(env.scene, env.scene_from_camera)
             _, reward, terminated, _, info = env.step(action)
             if terminated:
                 break

@@ -47,12 +47,12 @@ def test_the_same_seed_gives_the_same_episode(env):
     def roll(seed):
         observation, info = env.reset(seed=seed)
         env.action_space.seed(seed)
-        out = [observation["rgb"], observation["masks"], info["world_from_camera"]]
+        out = [observation["rgb"], observation["masks"], info["scene_from_camera"]]
         for _ in range(4):
             action = env.action_space.sample()
             action[6] = 0
             observation, *_, info = env.step(action)
-            out += [observation["rgb"], observation["masks"], info["world_from_camera"]]
+            out += [observation["rgb"], observation["masks"], info["scene_from_camera"]]
         return out
 
     for a, b in zip(roll(5), roll(5), strict=True):
@@ -62,18 +62,18 @@ def test_the_same_seed_gives_the_same_episode(env):
 
 def test_an_action_moves_the_camera_in_its_own_frame(env):
     env.reset(seed=0)
-    before = env.world_from_camera
+    before = env.scene_from_camera
     motion = SE3(np.eye(3), np.array([0.01, -0.02, 0.03]))
     env.step(encode_action(motion, 0.0))
-    np.testing.assert_allclose((before.inverse() @ env.world_from_camera).matrix, motion.matrix, atol=1e-7)
+    np.testing.assert_allclose((before.inverse() @ env.scene_from_camera).matrix, motion.matrix, atol=1e-7)
 
 
 def test_the_action_that_declares_ends_the_episode_where_it_stands(env, tiny_scene):
     pregrasp = tiny_scene.grasp.pregrasp()
-    env.reset(seed=0, options={"world_from_camera": pregrasp.matrix})
+    env.reset(seed=0, options={"scene_from_camera": pregrasp.matrix})
     motion = SE3(np.eye(3), np.array([0, 0, 0.05]))
     _, reward, terminated, truncated, info = env.step(encode_action(motion, 0.7 + 1e-6))
-    np.testing.assert_allclose(env.world_from_camera.matrix, pregrasp.matrix)
+    np.testing.assert_allclose(env.scene_from_camera.matrix, pregrasp.matrix)
     assert (reward, terminated, truncated) == (1.0, True, False)
     assert info["is_success"]
 
@@ -96,14 +96,14 @@ def test_an_episode_is_truncated_after_thirty_steps(tiny_scene):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_action_that_is_not_finite_is_an_error_and_moves_nothing(env, bad):
     env.reset(seed=0)
-    before = env.world_from_camera.matrix
+    before = env.scene_from_camera.matrix
     with pytest.raises(ActionError, match="finite"):
         env.step(np.array([0, 0, bad, 0, 0, 0, 0]))
-    np.testing.assert_array_equal(env.world_from_camera.matrix, before)
+    np.testing.assert_array_equal(env.scene_from_camera.matrix, before)
 
 
 def test_masks_are_binary_disjoint_and_show_both(env, tiny_scene):
-    observation, _ = env.reset(seed=0, options={"world_from_camera": tiny_scene.grasp.pregrasp().matrix})
+    observation, _ = env.reset(seed=0, options={"scene_from_camera": tiny_scene.grasp.pregrasp().matrix})
     masks = observation["masks"]
     assert set(np.unique(masks)) == {0, 255}
     assert not (masks.min(axis=2) > 0).any()
@@ -113,7 +113,7 @@ def test_masks_are_binary_disjoint_and_show_both(env, tiny_scene):
 
 def test_depth_on_demand_is_metric(tiny_scene):
     env = H2RHandoverEnv(tiny_scene, depth=True)
-    observation, _ = env.reset(seed=0, options={"world_from_camera": tiny_scene.grasp.pregrasp().matrix})
+    observation, _ = env.reset(seed=0, options={"scene_from_camera": tiny_scene.grasp.pregrasp().matrix})
     assert env.observation_space.contains(observation)
     centre = observation["depth"][74:94, 102:122]
     assert np.median(centre) == pytest.approx(0.405 - 0.033, abs=0.008)
@@ -130,10 +130,10 @@ def test_a_hand_eye_offset_moves_the_gripper_not_the_image(tiny_scene):
     offset = SE3(np.eye(3), np.array([0.0, 0.05, 0.1]))
     plain, offset_env = H2RHandoverEnv(tiny_scene), H2RHandoverEnv(tiny_scene, gripper_from_camera=offset)
     start = tiny_scene.grasp.pregrasp()
-    a, _ = plain.reset(seed=0, options={"world_from_camera": start.matrix})
-    b, _ = offset_env.reset(seed=0, options={"world_from_camera": start.matrix})
+    a, _ = plain.reset(seed=0, options={"scene_from_camera": start.matrix})
+    b, _ = offset_env.reset(seed=0, options={"scene_from_camera": start.matrix})
     np.testing.assert_array_equal(a["rgb"], b["rgb"])
-    np.testing.assert_allclose((offset_env.world_from_gripper @ offset).matrix, start.matrix, atol=1e-12)
+    np.testing.assert_allclose((offset_env.scene_from_gripper @ offset).matrix, start.matrix, atol=1e-12)
 
 
 def test_an_unknown_scene_lists_the_known_ones(env):
@@ -170,7 +170,7 @@ def test_a_state_rewinds_an_episode(tiny_scene, giver, taken):
             *(o[0]["rgb"] for o in out),
             *(o[1] for o in out),
             observation["rgb"],
-            info["world_from_camera"],
+            info["scene_from_camera"],
         ]
 
     expected = onward(env)

@@ -87,7 +87,7 @@ def test_episodes_that_end_in_the_same_step_are_told_apart(scenes, mode):
     fast, slow = vector(scenes, autoreset_mode=mode), singles(scenes, mode=mode)
     goals = [scene.grasp.pregrasp() for scene in scenes]
     for env in (fast, slow):
-        env.reset(seed=2, options={"scene": "tiny", "world_from_camera": goals[0].matrix})
+        env.reset(seed=2, options={"scene": "tiny", "scene_from_camera": goals[0].matrix})
     for declaring in ([0, 2], [], [0, 1, 2], []):
         actions = np.zeros((3, 7), np.float32)
         actions[declaring, 6] = 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from h2rh_env.core.errors import SceneError
 from h2rh_env.core.geometry import angle_between, uniform_directions, upright_rotation
-from h2rh_env.envs.initial_poses import StartSampler, StartSettings, main, sample_starts
+from h2rh_env.envs.initial_poses import InitialPoseConfig, StartSampler, main, sample_initial_poses
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -19,12 +19,12 @@ seeds = st.integers(0, 2**32 - 1)
 def test_starts_keep_every_equation(tiny_scene, seed):
     scene = tiny_scene
     goal = scene.grasp.pregrasp().translation
-    for start in sample_starts(scene, np.random.default_rng(seed), 4):
+    for start in sample_initial_poses(scene, np.random.default_rng(seed), 4):
         position, axis = start.translation, start.rotation[:, 2]
-        assert np.linalg.norm(position - scene.grasp.world_from_grasp.translation) == pytest.approx(0.7)
+        assert np.linalg.norm(position - scene.grasp.scene_from_grasp.translation) == pytest.approx(0.7)
         hand, back = scene.hand_centre - scene.object_centre, position - scene.object_centre
         assert angle_between(hand, back) > np.radians(60)
-        assert axis @ scene.grasp.world_from_grasp.rotation[:, 2] >= np.cos(np.radians(100))
+        assert axis @ scene.grasp.scene_from_grasp.rotation[:, 2] >= np.cos(np.radians(100))
         way = position + np.linspace(0, 1, 400)[:, None] * (goal - position)
         assert scene.clearance.distance(way).min() > 0.1
 
@@ -32,7 +32,7 @@ def test_starts_keep_every_equation(tiny_scene, seed):
 @settings(max_examples=30, deadline=None)
 @given(seed=seeds)
 def test_the_jitter_is_about_the_cameras_own_x_and_y_within_its_bounds(tiny_scene, seed):
-    (start,) = sample_starts(tiny_scene, np.random.default_rng(seed), 1)
+    (start,) = sample_initial_poses(tiny_scene, np.random.default_rng(seed), 1)
     upright = upright_rotation(tiny_scene.object_centre - start.translation)
     turned = upright.T @ start.rotation
     about_x, about_y = np.arctan2(turned[2, 1], turned[1, 1]), np.arctan2(turned[0, 2], turned[0, 0])
@@ -44,14 +44,14 @@ def test_the_jitter_is_about_the_cameras_own_x_and_y_within_its_bounds(tiny_scen
 
 
 def test_without_jitter_the_camera_looks_at_the_object_upright(tiny_scene):
-    for start in sample_starts(tiny_scene, np.random.default_rng(0), 20, jitter_rad=0.0):
+    for start in sample_initial_poses(tiny_scene, np.random.default_rng(0), 20, jitter_rad=0.0):
         assert angle_between(start.rotation[:, 2], tiny_scene.object_centre - start.translation) < 1e-6
         assert start.rotation[2, 0] == pytest.approx(0)
 
 
 def test_the_same_seed_gives_the_same_starts_and_one_more_keeps_the_first(tiny_scene):
-    few = sample_starts(tiny_scene, np.random.default_rng(5), 3)
-    more = sample_starts(tiny_scene, np.random.default_rng(5), 50)
+    few = sample_initial_poses(tiny_scene, np.random.default_rng(5), 3)
+    more = sample_initial_poses(tiny_scene, np.random.default_rng(5), 50)
     for a, b in zip(few, more, strict=False):
         np.testing.assert_array_equal(a.matrix, b.matrix)
     assert len(more) == 50
@@ -59,10 +59,10 @@ def test_the_same_seed_gives_the_same_starts_and_one_more_keeps_the_first(tiny_s
 
 def test_directions_are_uniform_on_the_sphere_where_nothing_is_turned_down(tiny_scene):
     scene = dataclasses.replace(tiny_scene, hand_points=np.zeros((0, 3), np.float32))
-    starts = sample_starts(
+    starts = sample_initial_poses(
         scene, np.random.default_rng(0), 3000, max_angle_to_grasp_rad=np.pi, clearance_m=0.0, jitter_rad=0.0
     )
-    directions = np.array([s.translation - scene.grasp.world_from_grasp.translation for s in starts]) / 0.7
+    directions = np.array([s.translation - scene.grasp.scene_from_grasp.translation for s in starts]) / 0.7
     assert np.abs(directions.mean(axis=0)).max() < 0.05
     np.testing.assert_allclose(directions.T @ directions / len(starts), np.eye(3) / 3, atol=0.03)
 
@@ -102,7 +102,7 @@ def test_a_scene_without_a_hand_has_starts_all_round(tiny_scene):
 def test_a_scene_that_admits_no_start_says_why(tiny_scene, monkeypatch):
     monkeypatch.setattr("h2rh_env.envs.initial_poses.MAX_TRIES", 200)
     with pytest.raises(SceneError, match=r"0 of \d+ tried; \d+ were on the hand's side"):
-        sample_starts(tiny_scene, np.random.default_rng(0), 1, min_angle_to_hand_rad=np.pi)
+        sample_initial_poses(tiny_scene, np.random.default_rng(0), 1, min_angle_to_hand_rad=np.pi)
 
 
 @settings(max_examples=30, deadline=None)
@@ -111,7 +111,7 @@ def test_what_is_turned_down_is_turned_down_by_an_equation(tiny_scene, seed):
     """Of all directions, drawn again here one by one, those accepted are those that keep Eqs. 4, 6 and 14."""
     sampler = StartSampler(tiny_scene, jitter_rad=0.0)
     _, positions, statistics = sampler.draw(np.random.default_rng(seed), 40)
-    grasp, goal = tiny_scene.grasp.world_from_grasp, tiny_scene.grasp.pregrasp().translation
+    grasp, goal = tiny_scene.grasp.scene_from_grasp, tiny_scene.grasp.pregrasp().translation
     kept, beside, turned = [], 0, 0
     for direction in uniform_directions(np.random.default_rng(seed), 40):
         start = grasp.translation + 0.7 * direction
@@ -132,10 +132,10 @@ def test_what_is_turned_down_is_turned_down_by_an_equation(tiny_scene, seed):
 def test_the_command_prints_each_scene_and_the_sum(tiny_scene, tmp_path, capsys):
     for name in ("a", "b"):
         dataclasses.replace(tiny_scene, name=name).save(tmp_path / name)
-    main(StartSettings(tmp_path, starts=5))
+    main(InitialPoseConfig(tmp_path, starts=5))
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     tried = {row[1]: int(row[3]) for row in rows}
     assert set(tried) == {"a", "b", "all"}
     assert tried["all"] == tried["a"] + tried["b"]
     with pytest.raises(SceneError, match="--starts is 0"):
-        StartSettings(tmp_path, starts=0)
+        InitialPoseConfig(tmp_path, starts=0)

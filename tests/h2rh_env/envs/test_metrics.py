@@ -74,7 +74,7 @@ def test_a_scene_without_a_grasp_has_no_grasp_figure(tiny_scene):
 
 
 def test_fingers_inside_the_object_do_not_close_on_it(tiny_scene):
-    grasp = tiny_scene.grasp.world_from_grasp
+    grasp = tiny_scene.grasp.scene_from_grasp
     assert closes_on(tiny_scene.object_points, grasp)
     assert not closes_on(tiny_scene.object_points, moved(grasp, 0.03, 0, 0))
     assert not closes_on(tiny_scene.object_points, moved(grasp, 0, 0, -0.2))

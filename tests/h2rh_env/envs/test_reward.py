@@ -84,12 +84,12 @@ def test_the_environment_pays_what_the_reward_says(tiny_scene, giver):
     env.reset(seed=0)
     env.action_space.seed(0)
     for _ in range(5):
-        before = env.world_from_gripper
+        before = env.scene_from_gripper
         action = env.action_space.sample() * np.array([1, 1, 1, 1, 1, 1, 0], np.float32)
         _, earned, _, _, info = env.step(action)
-        assert earned == reward.moved(tiny_scene, before, env.world_from_gripper, info["clearance_m"])
+        assert earned == reward.moved(tiny_scene, before, env.scene_from_gripper, info["clearance_m"])
     _, earned, *_ = env.step(encode_action(SE3.identity(), 1.0))
-    assert earned == reward.declared(tiny_scene, env.world_from_gripper, False)
+    assert earned == reward.declared(tiny_scene, env.scene_from_gripper, False)
 
 
 def test_sparse_is_success_alone(tiny_scene):

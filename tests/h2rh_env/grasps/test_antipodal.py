@@ -45,19 +45,19 @@ def test_grasps_hold_the_can_and_the_open_gripper_comes_in_without_touching_it(g
     candidates = propose(points, gripper)
     assert len(candidates) > 100
     for candidate in candidates[::10]:
-        inside = candidate.world_from_grasp.inverse().apply(points)
+        inside = candidate.scene_from_grasp.inverse().apply(points)
         assert between_fingers(inside, gripper).sum() > 20
         assert not swept_hits(points, candidate.pregrasp(), 0.3, 0.001, gripper).any()
         assert 0 < candidate.score <= 1
 
 
 def test_the_width_of_a_can_is_its_diameter_and_the_closing_axis_crosses_its_own():
-    across = [c for c in propose(can(0.033)) if abs(c.world_from_grasp.rotation[2, 0]) < 0.2]
+    across = [c for c in propose(can(0.033)) if abs(c.scene_from_grasp.rotation[2, 0]) < 0.2]
     assert np.median([c.width_m for c in across]) == pytest.approx(0.066, abs=0.003)
     assert max(c.width_m for c in across) < 0.072
     for candidate in across:
-        offset = (candidate.contact_world - CENTRE) * [1, 1, 0]
-        assert abs(candidate.world_from_grasp.rotation[:, 0] @ offset) < 0.006
+        offset = (candidate.contact_scene - CENTRE) * [1, 1, 0]
+        assert abs(candidate.scene_from_grasp.rotation[:, 0] @ offset) < 0.006
 
 
 @pytest.mark.parametrize("radius", [0.051, 0.0425])
@@ -67,7 +67,7 @@ def test_nothing_closes_on_a_can_as_wide_as_the_opening(radius):
 
 def test_a_box_is_held_by_the_sides_that_fit():
     candidates = propose(box((0.06, 0.16, 0.21)))
-    assert all(abs(c.world_from_grasp.rotation[0, 0]) > np.cos(np.arctan(0.5)) for c in candidates)
+    assert all(abs(c.scene_from_grasp.rotation[0, 0]) > np.cos(np.arctan(0.5)) for c in candidates)
     assert np.median([c.width_m for c in candidates]) == pytest.approx(0.06, abs=0.003)
 
 
@@ -81,14 +81,14 @@ def test_the_same_seed_gives_the_same_grasps_and_camera_up_is_up():
     first, second = propose(can(0.033), seed=3), propose(can(0.033), seed=3)
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a.world_from_grasp.matrix, b.world_from_grasp.matrix)
-        assert a.world_from_grasp.rotation[2, 1] <= 0
+        np.testing.assert_array_equal(a.scene_from_grasp.matrix, b.scene_from_grasp.matrix)
+        assert a.scene_from_grasp.rotation[2, 1] <= 0
 
 
 def test_poses_are_rotations_whose_tips_never_reach_in_deeper_than_the_fingers_are_long():
     points = can(0.033)
     for candidate in propose(points)[::10]:
-        pose = candidate.world_from_grasp
+        pose = candidate.scene_from_grasp
         np.testing.assert_allclose(pose.rotation @ pose.rotation.T, np.eye(3), atol=1e-6)
         inside = pose.inverse().apply(points)
         held = inside[between_fingers(inside)]

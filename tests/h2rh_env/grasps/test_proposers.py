@@ -23,8 +23,8 @@ from h2rh_env.grasps.antipodal import AntipodalProposer
 class FewSeeds:
     """A proposer of one's own."""
 
-    def propose(self, object_points_world, rng):
-        return AntipodalProposer(seeds=200).propose(object_points_world, rng)
+    def propose(self, object_points_scene, rng):
+        return AntipodalProposer(seeds=200).propose(object_points_scene, rng)
 
 class Idle:
     pass
@@ -51,13 +51,13 @@ def sampled(scene: HandoverScene) -> list[GraspCandidate]:
     return AntipodalProposer().propose(scene.object_points, np.random.default_rng(0))
 
 
-def write_contact_graspnet(path: Path, candidates: list[GraspCandidate], source_from_world: SE3) -> Path:
+def write_contact_graspnet(path: Path, candidates: list[GraspCandidate], source_from_scene: SE3) -> Path:
     """As Contact-GraspNet would have seen them from a frame: its origin lies its own depth behind the contact."""
     poses = []
     for candidate in candidates:
-        rotation = candidate.world_from_grasp.rotation
-        origin = candidate.contact_world - CONTACT_GRASPNET_DEPTH_M * rotation[:, 2]
-        poses.append((source_from_world @ SE3(rotation, origin)).matrix)
+        rotation = candidate.scene_from_grasp.rotation
+        origin = candidate.contact_scene - CONTACT_GRASPNET_DEPTH_M * rotation[:, 2]
+        poses.append((source_from_scene @ SE3(rotation, origin)).matrix)
     np.savez(
         path, pred_grasps_cam=poses, scores=[c.score for c in candidates],
         gripper_openings=[c.width_m for c in candidates],
@@ -71,7 +71,7 @@ def built(folder: Path, out: Path, source: GraspSource) -> HandoverScene:
 
 
 def check_same_grasp(one: HandoverScene, other: HandoverScene) -> None:
-    a, b = one.grasp.world_from_grasp, other.grasp.world_from_grasp
+    a, b = one.grasp.scene_from_grasp, other.grasp.scene_from_grasp
     np.testing.assert_allclose(a.rotation, b.rotation, atol=1e-3)
     np.testing.assert_allclose(a.translation, b.translation, atol=1e-3)
 
@@ -80,7 +80,7 @@ def test_a_cameras_grasps_give_the_scene_that_the_same_grasps_in_the_world_give(
     capture, folder, scene, tmp_path
 ):
     camera = capture.views[1]
-    path = write_contact_graspnet(tmp_path / "seen.npz", sampled(scene), camera.world_from_camera.inverse())
+    path = write_contact_graspnet(tmp_path / "seen.npz", sampled(scene), camera.scene_from_camera.inverse())
     source = GraspSource(str(path), "contact_graspnet", grasp_camera=camera.name)
     made = built(folder, tmp_path / "scene", source)
     check_same_grasp(made, scene)
@@ -91,29 +91,29 @@ def test_a_cameras_grasps_give_the_scene_that_the_same_grasps_in_the_world_give(
 
 
 def test_a_matrix_on_disk_tells_any_other_frame(folder, scene, tmp_path):
-    world_from_mesh = SE3(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([0.3, -0.2, 0.9]))
-    path = write_contact_graspnet(tmp_path / "mesh.npz", sampled(scene), world_from_mesh.inverse())
-    (tmp_path / "frame.json").write_text(json.dumps(world_from_mesh.matrix.tolist()))
+    scene_from_mesh = SE3(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([0.3, -0.2, 0.9]))
+    path = write_contact_graspnet(tmp_path / "mesh.npz", sampled(scene), scene_from_mesh.inverse())
+    (tmp_path / "frame.json").write_text(json.dumps(scene_from_mesh.matrix.tolist()))
     source = GraspSource(str(path), "contact_graspnet", grasp_frame=tmp_path / "frame.json")
     made = built(folder, tmp_path / "scene", source)
     check_same_grasp(made, scene)
-    np.testing.assert_allclose(made.provenance["grasps"]["world_from_source"], world_from_mesh.matrix)
+    np.testing.assert_allclose(made.provenance["grasps"]["scene_from_source"], scene_from_mesh.matrix)
 
 
 def test_about_the_mean_only_the_cameras_axes_count(capture, scene, tmp_path):
     """What 6-DOF GraspNet sees: the object in the camera's axes, its mean taken away."""
-    view = capture.views[2].world_from_camera
+    view = capture.views[2].scene_from_camera
     mean = scene.object_points.mean(axis=0, dtype=np.float64)
     some = sampled(scene)[:20]
-    centred_from_world = SE3(view.rotation, mean).inverse()
+    centred_from_scene = SE3(view.rotation, mean).inverse()
     path = tmp_path / "grasps.npz"
-    poses = [(centred_from_world @ grasp.world_from_grasp).matrix for grasp in some]
+    poses = [(centred_from_scene @ grasp.scene_from_grasp).matrix for grasp in some]
     np.savez(path, grasps=poses, scores=[grasp.score for grasp in some])
     found = GraspFile(path, "graspnet", view, about_mean=True).propose(
         scene.object_points, np.random.default_rng(0)
     )
     for grasp, expected in zip(found, some, strict=True):
-        np.testing.assert_allclose(grasp.world_from_grasp.matrix, expected.world_from_grasp.matrix, atol=1e-6)
+        np.testing.assert_allclose(grasp.scene_from_grasp.matrix, expected.scene_from_grasp.matrix, atol=1e-6)
 
 
 def test_grasps_in_the_wrong_frame_are_told_and_not_taken_for_a_bad_object(folder, scene, tmp_path):
@@ -134,7 +134,7 @@ def test_a_proposer_of_ones_own_is_found_in_the_working_directory(folder, plugin
 
 def test_where_no_proposed_grasp_is_safe_the_scene_counts_why(capture, scene):
     class IntoTheHand:
-        def propose(self, object_points_world, rng):
+        def propose(self, object_points_scene, rng):
             hand = scene.hand_centre
             return [GraspCandidate(SE3(np.eye(3), hand), 0.05, 1.0) for _ in range(7)]
 
@@ -183,7 +183,7 @@ def test_what_is_wrong_with_a_source_is_said_at_once(capture, plugin, tmp_path):
 )
 def test_what_a_proposer_may_not_propose_is_said(proposed, message):
     class Wrong:
-        def propose(self, object_points_world, rng):
+        def propose(self, object_points_scene, rng):
             return proposed
 
     with pytest.raises(GraspError, match=f"Wrong.*{message}"):

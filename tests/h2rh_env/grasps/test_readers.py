@@ -56,9 +56,9 @@ def check(candidates: list[GraspCandidate], closing: int, approach: int, depth_m
     """That fingertips lie `depth_m` ahead of the origin along the approach, and the axes where they should."""
     assert len(candidates) == COUNT
     for candidate, pose, score in zip(candidates, POSES, SCORES, strict=True):
-        axes = candidate.world_from_grasp.rotation
+        axes = candidate.scene_from_grasp.rotation
         np.testing.assert_allclose(
-            candidate.contact_world, pose[:3, 3] + depth_m * pose[:3, approach], atol=1e-9
+            candidate.contact_scene, pose[:3, 3] + depth_m * pose[:3, approach], atol=1e-9
         )
         np.testing.assert_allclose(axes[:, 2], pose[:3, approach], atol=1e-9)
         assert abs(axes[:, 0] @ pose[:3, closing]) == pytest.approx(1)
@@ -77,7 +77,7 @@ def test_acronym_and_6dof_graspnet_share_a_layout_but_not_the_fingers_length(tmp
 def test_6dof_graspnets_frame_is_this_projects(tmp_path):
     np.savez(tmp_path / "grasps.npz", grasps=POSES, scores=SCORES)
     for candidate, pose in zip(read_grasps(tmp_path / "grasps.npz", "graspnet"), POSES, strict=True):
-        np.testing.assert_allclose(candidate.world_from_grasp.translation, pose[:3, 3], atol=1e-12)
+        np.testing.assert_allclose(candidate.scene_from_grasp.translation, pose[:3, 3], atol=1e-12)
 
 
 def test_contact_graspnet(tmp_path):
@@ -97,12 +97,12 @@ def test_graspnet_1billion_approaches_along_x_and_closes_along_y(tmp_path):
 def test_grasps_move_with_the_frame_they_are_given_in(tmp_path_factory, seed):
     path = write_graspnet_1b(tmp_path_factory.mktemp("grasps") / "0000.npy")
     rng = np.random.default_rng(seed)
-    world_from_camera = SE3(Rotation.random(rng=rng).as_matrix(), rng.normal(size=3))
+    scene_from_camera = SE3(Rotation.random(rng=rng).as_matrix(), rng.normal(size=3))
     for here, there in zip(
-        read_grasps(path, "graspnet_1b"), read_grasps(path, "graspnet_1b", world_from_camera), strict=True
+        read_grasps(path, "graspnet_1b"), read_grasps(path, "graspnet_1b", scene_from_camera), strict=True
     ):
         np.testing.assert_allclose(
-            there.contact_world, world_from_camera.apply(here.contact_world), atol=1e-9
+            there.contact_scene, scene_from_camera.apply(here.contact_scene), atol=1e-9
         )
 
 
@@ -117,13 +117,13 @@ def test_a_file_is_a_proposer_that_leaves_bad_grasps_out(tmp_path):
 def test_eq_2_adds_the_mean_of_the_objects_points(tmp_path_factory, seed):
     path = write_contact_graspnet(tmp_path_factory.mktemp("grasps") / "centred.npz")
     rng = np.random.default_rng(seed)
-    contacts = np.array([grasp.contact_world for grasp in read_grasps(path, "contact_graspnet")])
+    contacts = np.array([grasp.contact_scene for grasp in read_grasps(path, "contact_graspnet")])
     points = np.concatenate([contacts, -contacts]) + rng.normal(size=3)
     centred = GraspFile(path, "contact_graspnet", about_mean=True).propose(points, rng)
     for grasp, given_grasp in zip(centred, read_grasps(path, "contact_graspnet"), strict=True):
-        shift = grasp.world_from_grasp.translation - given_grasp.world_from_grasp.translation
+        shift = grasp.scene_from_grasp.translation - given_grasp.scene_from_grasp.translation
         np.testing.assert_allclose(shift, points.mean(axis=0), atol=1e-9)
-        np.testing.assert_array_equal(grasp.world_from_grasp.rotation, given_grasp.world_from_grasp.rotation)
+        np.testing.assert_array_equal(grasp.scene_from_grasp.rotation, given_grasp.scene_from_grasp.rotation)
 
 
 def test_a_pickled_file_is_not_opened_and_the_error_tells_how_to_convert_it(tmp_path):

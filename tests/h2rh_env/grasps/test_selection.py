@@ -14,7 +14,7 @@ from h2rh_env.core.geometry import SE3, angle_between, rotation_angle, uniform_d
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, PANDA, half_turned
 from h2rh_env.grasps.antipodal import AntipodalProposer
 from h2rh_env.grasps.base import GraspCandidate
-from h2rh_env.grasps.crowd import Crowd
+from h2rh_env.grasps.density import Density
 from h2rh_env.grasps.fallback import even_directions
 from h2rh_env.grasps.preferences import Preferences, Situation
 from h2rh_env.grasps.refinement import CHANGES
@@ -56,9 +56,9 @@ def chosen(candidates) -> tuple[GraspCandidate, np.ndarray, np.ndarray]:
 
 def test_the_hand_stays_out_of_the_sphere_about_the_grasp_and_out_of_the_sweep(chosen):
     grasp, _, hand = chosen
-    assert np.linalg.norm(hand - grasp.world_from_grasp.translation, axis=1).min() > 0.1
+    assert np.linalg.norm(hand - grasp.scene_from_grasp.translation, axis=1).min() > 0.1
     assert not swept_hits(hand, grasp.pregrasp(), 0.3).any()
-    assert not between_fingers(grasp.world_from_grasp.inverse().apply(hand), margin_m=0.01).any()
+    assert not between_fingers(grasp.scene_from_grasp.inverse().apply(hand), margin_m=0.01).any()
 
 
 def test_the_gripper_closes_on_the_object_and_hits_nothing_of_it_on_the_way(chosen):
@@ -66,28 +66,28 @@ def test_the_gripper_closes_on_the_object_and_hits_nothing_of_it_on_the_way(chos
     assert grasp.graspable
     assert grasp.width_m == pytest.approx(0.066, abs=0.006)
     assert not swept_hits(points, grasp.pregrasp(), 0.3, 0.0).any()
-    assert between_fingers(grasp.world_from_grasp.inverse().apply(points)).sum() > 50
+    assert between_fingers(grasp.scene_from_grasp.inverse().apply(points)).sum() > 50
 
 
 def test_the_pregrasp_pose_is_a_standoff_behind_the_grasp_in_the_band_and_sees_the_object(chosen):
     grasp, points, _ = chosen
     pregrasp = grasp.pregrasp(0.3)
     np.testing.assert_allclose(
-        pregrasp.translation, grasp.world_from_grasp.translation - 0.3 * pregrasp.rotation[:, 2]
+        pregrasp.translation, grasp.scene_from_grasp.translation - 0.3 * pregrasp.rotation[:, 2]
     )
     seen = pregrasp.inverse().apply(points)
     assert 0.36 <= np.linalg.norm(seen, axis=1).min() <= 0.44
     assert np.linalg.norm(seen[:, :2], axis=1).min() < 0.006
-    np.testing.assert_allclose(pregrasp.inverse().apply(grasp.contact_world), [0, 0, 0.405], atol=1e-9)
+    np.testing.assert_allclose(pregrasp.inverse().apply(grasp.contact_scene), [0, 0, 0.405], atol=1e-9)
 
 
 def test_the_gripper_comes_from_the_side_away_from_the_hand_upright_and_not_from_below(chosen):
     grasp, points, hand = chosen
-    approach = grasp.world_from_grasp.rotation[:, 2]
+    approach = grasp.scene_from_grasp.rotation[:, 2]
     assert angle_between(approach, hand.mean(axis=0) - points.mean(axis=0)) < np.radians(60)
     assert -np.sin(np.radians(60)) < approach[2] < 0.1
-    assert abs(grasp.world_from_grasp.rotation[2, 0]) < 0.2
-    assert grasp.contact_world[2] > CENTRE[2]
+    assert abs(grasp.scene_from_grasp.rotation[2, 0]) < 0.2
+    assert grasp.contact_scene[2] > CENTRE[2]
 
 
 def test_the_choice_hardly_moves_when_the_cloud_is_measured_again(chosen):
@@ -97,25 +97,25 @@ def test_the_choice_hardly_moves_when_the_cloud_is_measured_again(chosen):
         noisy, noisy_hand = (cloud + rng.normal(scale=0.001, size=cloud.shape) for cloud in (points, hand))
         noisy, noisy_hand = noisy[rng.random(len(noisy)) < 0.8], noisy_hand[rng.random(len(hand)) < 0.8]
         again = select_grasp(PROPOSER.propose(noisy, rng), noisy, noisy_hand)
-        turn = angle_between(again.world_from_grasp.rotation[:, 2], grasp.world_from_grasp.rotation[:, 2])
+        turn = angle_between(again.scene_from_grasp.rotation[:, 2], grasp.scene_from_grasp.rotation[:, 2])
         assert np.degrees(turn) < 20
-        assert np.linalg.norm(again.contact_world - grasp.contact_world) < 0.025
+        assert np.linalg.norm(again.contact_scene - grasp.contact_scene) < 0.025
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_candidates(chosen, candidates):
     grasp, points, hand = chosen
     again = select_grasp(candidates[::-1], points, hand)
-    np.testing.assert_allclose(again.world_from_grasp.matrix, grasp.world_from_grasp.matrix, atol=0.02)
+    np.testing.assert_allclose(again.scene_from_grasp.matrix, grasp.scene_from_grasp.matrix, atol=0.02)
 
 
 def test_the_choice_turns_with_the_scene_about_the_vertical(chosen, candidates):
     grasp, points, hand = chosen
     turn = SE3(Rotation.from_euler("z", 100, degrees=True).as_matrix(), np.array([0.2, -0.1, 0.05]))
-    moved = [GraspCandidate(turn @ c.world_from_grasp, c.width_m, c.score) for c in candidates]
+    moved = [GraspCandidate(turn @ c.scene_from_grasp, c.width_m, c.score) for c in candidates]
     turned = select_grasp(moved, turn.apply(points), turn.apply(hand))
-    expected = turn @ grasp.world_from_grasp
-    assert np.degrees(angle_between(turned.world_from_grasp.rotation[:, 2], expected.rotation[:, 2])) < 10
-    assert np.linalg.norm(turned.contact_world - turn.apply(grasp.contact_world)) < 0.015
+    expected = turn @ grasp.scene_from_grasp
+    assert np.degrees(angle_between(turned.scene_from_grasp.rotation[:, 2], expected.rotation[:, 2])) < 10
+    assert np.linalg.norm(turned.contact_scene - turn.apply(grasp.contact_scene)) < 0.015
 
 
 def test_the_mirrored_scene_gets_the_mirrored_grasp(chosen):
@@ -123,8 +123,8 @@ def test_the_mirrored_scene_gets_the_mirrored_grasp(chosen):
     mirror = np.diag([-1.0, 1.0, 1.0])
     there = points @ mirror
     other = select_grasp(PROPOSER.propose(there, np.random.default_rng(0)), there, hand @ mirror)
-    assert np.degrees(angle_between(other.world_from_grasp.rotation[:, 2], mirror @ approach_of(grasp))) < 10
-    assert np.linalg.norm(other.contact_world - mirror @ grasp.contact_world) < 0.01
+    assert np.degrees(angle_between(other.scene_from_grasp.rotation[:, 2], mirror @ approach_of(grasp))) < 10
+    assert np.linalg.norm(other.contact_scene - mirror @ grasp.contact_scene) < 0.01
 
 
 def test_arriving_two_centimetres_and_four_degrees_off_is_still_safe_for_the_hand(chosen):
@@ -141,7 +141,7 @@ def test_for_the_panda_the_pandas_own_boxes_stay_clear():
     assert grasp.graspable
     assert not swept_hits(HAND, grasp.pregrasp(), 0.3, gripper=PANDA).any()
     assert not swept_hits(POINTS, grasp.pregrasp(), 0.3, 0.0, PANDA).any()
-    assert between_fingers(grasp.world_from_grasp.inverse().apply(POINTS), PANDA).sum() > 50
+    assert between_fingers(grasp.scene_from_grasp.inverse().apply(POINTS), PANDA).sum() > 50
 
 
 def test_of_two_free_ends_the_upper_one_is_taken():
@@ -150,11 +150,11 @@ def test_of_two_free_ends_the_upper_one_is_taken():
     turn, rise = rng.uniform(0.1, np.pi - 0.1, 4000), rng.uniform(-0.03, 0.03, 4000)
     hand = CENTRE + np.stack([0.045 * np.cos(turn), 0.045 * np.sin(turn), rise], axis=1)
     grasp = select_grasp(PROPOSER.propose(points, rng), points, hand)
-    assert grasp.contact_world[2] > CENTRE[2] + 0.03
+    assert grasp.contact_scene[2] > CENTRE[2] + 0.03
 
 
 def approach_of(grasp: GraspCandidate) -> np.ndarray:
-    return grasp.world_from_grasp.rotation[:, 2]
+    return grasp.scene_from_grasp.rotation[:, 2]
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -166,14 +166,14 @@ def test_a_crowd_has_its_first_mode_where_most_are_and_fingers_exchanged_are_the
     rotations[rng.random(25) < 0.5] @= np.diag([-1.0, -1.0, 1.0])
     contacts = np.concatenate([np.tile([0.0, 0, 0], (5, 1)), np.tile([0.2, 0, 0], (20, 1))])
     order = rng.permutation(25)
-    first, second = Crowd.of(rotations[order], contacts[order], np.zeros(25)).modes(2)
+    first, second = Density.of(rotations[order], contacts[order], np.zeros(25)).modes(2)
     for mode, rotation, contact in ((first, many, [0.2, 0, 0]), (second, few, [0.0, 0, 0])):
         np.testing.assert_allclose(mode.apply([0, 0, FINGERTIP_DEPTH_M]), contact, atol=1e-6)
         assert min(rotation_angle(pose.rotation.T @ rotation) for pose in (mode, half_turned(mode))) < 0.05
 
 
 def test_an_empty_crowd_has_no_modes():
-    nobody = Crowd.of(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0))
+    nobody = Density.of(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0))
     assert list(nobody.modes(3)) == []
     assert list(nobody.poses(3)) == []
 
@@ -246,7 +246,7 @@ def faults_of(points: np.ndarray, hand: np.ndarray, grasp: SE3, closes: bool = T
 
 def test_each_fault_is_found_where_it_is_made(chosen):
     grasp, points, _ = chosen
-    pose = grasp.world_from_grasp
+    pose = grasp.scene_from_grasp
 
     def speck(x: float, y: float, z: float) -> np.ndarray:
         return pose.apply([[x, y, z]])
@@ -290,6 +290,6 @@ def test_even_directions_are_units_that_balance():
 def test_the_fingertips_of_an_approach_stop_before_the_front():
     points, hand = held_can(radius=0.051, height=0.14)
     grasp = select_grasp([], points, hand)
-    depth = grasp.world_from_grasp.inverse().apply(points)
+    depth = grasp.scene_from_grasp.inverse().apply(points)
     ahead = depth[np.linalg.norm(depth[:, :2], axis=1) < 0.02]
     assert ahead[:, 2].min() > FINGERTIP_DEPTH_M - 0.005

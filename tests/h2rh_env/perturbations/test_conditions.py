@@ -7,7 +7,7 @@ from h2rh_env.benchmark.evaluation import run_episode
 from h2rh_env.core.action import decode_action, encode_action
 from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.handover import H2RHandoverEnv
-from h2rh_env.perturbations.conditions import AS_RENDERED, HELD, Condition, Disturbance, all_conditions
+from h2rh_env.perturbations.conditions import AS_RENDERED, HELD, Condition, Corruption, all_conditions
 from h2rh_env.perturbations.images import PERTURBATIONS
 
 
@@ -63,24 +63,24 @@ def test_a_late_frame_is_the_one_before(env):
 
 @pytest.mark.parametrize("name", HELD)
 def test_a_cameras_setting_lasts_through_an_episode(tiny_scene, name):
-    disturbance = Disturbance(Condition(name, 0.8), seed=5)
+    corruption = Corruption(Condition(name, 0.8), seed=5)
     rgb = np.full((8, 8, 3), 100, np.uint8)
     frame = {"rgb": rgb, "masks": np.full((8, 8, 2), 255, np.uint8)}
-    np.testing.assert_array_equal(disturbance.seen(frame)["rgb"], disturbance.seen(frame)["rgb"])
+    np.testing.assert_array_equal(corruption.seen(frame)["rgb"], corruption.seen(frame)["rgb"])
 
 
 def test_a_wrong_calibration_moves_the_gripper_as_told_but_not_the_camera():
-    disturbance = Disturbance(Condition("hand_eye", 1.0), seed=5)
-    offset = disturbance.gripper_from_camera
+    corruption = Corruption(Condition("hand_eye", 1.0), seed=5)
+    offset = corruption.gripper_from_camera
     assert offset is not None
     told = SE3.identity() @ decode_action([0.1, -0.05, 0.02, 0.01, 0.02, 0.03, 0.4])[0]
-    motion, grasp_score = decode_action(disturbance.executed(encode_action(told, 0.4)))
+    motion, grasp_score = decode_action(corruption.executed(encode_action(told, 0.4)))
     np.testing.assert_allclose((offset @ motion @ offset.inverse()).matrix, told.matrix, atol=1e-6)
     assert grasp_score == pytest.approx(0.4)
     assert np.abs(motion.matrix - told.matrix).max() > 1e-4
 
 
-def test_the_scale_is_every_perturbation_after_the_plain_world():
+def test_the_scale_is_every_perturbation_after_the_plain_scene():
     scale = all_conditions((0.5, 1.0))
     assert scale[0] == AS_RENDERED
     assert len(scale) == len(set(scale)) == 1 + 2 * len(PERTURBATIONS)

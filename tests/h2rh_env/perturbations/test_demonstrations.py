@@ -1,4 +1,4 @@
-"""A disturbed demonstration is what the robot would have recorded; its labels still lead where the expert would."""
+"""A corrupted demonstration is what the robot would have recorded; its labels still lead where the expert would."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.geometry import SE3, rotation_angle
 from h2rh_env.datasets.minari import Demonstration
 from h2rh_env.perturbations import demonstrations as module
-from h2rh_env.perturbations.demonstrations import disturbed
+from h2rh_env.perturbations.demonstrations import corrupted
 
 STEPS = 12
 seeds = st.integers(0, 2**32 - 1)
@@ -40,7 +40,7 @@ def images_untouched(monkeypatch):
 
 
 def same(a: Demonstration, b: Demonstration) -> bool:
-    names = ("rgb", "masks", "actions", "world_from_camera", "camera_from_goal")
+    names = ("rgb", "masks", "actions", "scene_from_camera", "camera_from_goal")
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
@@ -48,9 +48,9 @@ def same(a: Demonstration, b: Demonstration) -> bool:
 @given(seed=seeds)
 def test_the_same_seed_disturbs_alike_and_no_chance_changes_nothing(seed):
     before = demonstration(seed)
-    first, second = (disturbed(before, np.random.default_rng([seed, 7])) for _ in range(2))
+    first, second = (corrupted(before, np.random.default_rng([seed, 7])) for _ in range(2))
     assert same(first, second)
-    assert same(disturbed(before, np.random.default_rng(seed), chance=0.0), before)
+    assert same(corrupted(before, np.random.default_rng(seed), chance=0.0), before)
     assert same(demonstration(seed), before), "the inputs are left as they are"
 
 
@@ -58,8 +58,8 @@ def test_the_same_seed_disturbs_alike_and_no_chance_changes_nothing(seed):
 @given(seed=seeds)
 def test_with_a_wrong_calibration_the_labels_move_the_true_camera_as_the_expert_would(seed):
     before = demonstration(seed)
-    after = disturbed(before, np.random.default_rng(seed), chance=1.0)
-    camera_from_believed = np.linalg.inv(before.world_from_camera[0]) @ after.world_from_camera[0]
+    after = corrupted(before, np.random.default_rng(seed), chance=1.0)
+    camera_from_believed = np.linalg.inv(before.scene_from_camera[0]) @ after.scene_from_camera[0]
     offset = SE3.from_matrix(camera_from_believed)
     assert 0 < rotation_angle(offset.rotation) <= np.radians(2) + 1e-9
     pairs = zip(decode_actions(before.actions), decode_actions(after.actions), strict=True)
@@ -67,11 +67,11 @@ def test_with_a_wrong_calibration_the_labels_move_the_true_camera_as_the_expert_
         executed = offset @ label @ offset.inverse()
         np.testing.assert_allclose(executed.matrix, expert.matrix, atol=1e-6)
         assert score == 1.0
-    reached = after.world_from_camera @ after.camera_from_goal
+    reached = after.scene_from_camera @ after.camera_from_goal
     np.testing.assert_allclose(reached, np.broadcast_to(reached[0], reached.shape), atol=1e-9)
     for t, (label, _) in enumerate(decode_actions(after.actions)[:-1]):
         np.testing.assert_allclose(
-            after.world_from_camera[t] @ label.matrix, after.world_from_camera[t + 1], atol=1e-6
+            after.scene_from_camera[t] @ label.matrix, after.scene_from_camera[t + 1], atol=1e-6
         )
 
 
@@ -79,7 +79,7 @@ def test_late_frames_are_those_of_the_step_before_and_poses_are_not_late(images_
     lags: list[int] = []
     for seed in range(20):
         before = demonstration(seed)
-        after = disturbed(before, np.random.default_rng(seed), chance=1.0)
+        after = corrupted(before, np.random.default_rng(seed), chance=1.0)
         late = np.arange(STEPS) - after.rgb[:, 0, 0, 0]
         assert late[0] == 0
         assert set(late) <= {0, 1}
@@ -89,8 +89,8 @@ def test_late_frames_are_those_of_the_step_before_and_poses_are_not_late(images_
 
 def test_calibration_and_clock_are_wrong_in_some_episodes_only(images_untouched):
     before = demonstration(0)
-    after = [disturbed(before, np.random.default_rng([1, number])) for number in range(100)]
-    moved = np.mean([not np.array_equal(a.world_from_camera, before.world_from_camera) for a in after])
+    after = [corrupted(before, np.random.default_rng([1, number])) for number in range(100)]
+    moved = np.mean([not np.array_equal(a.scene_from_camera, before.scene_from_camera) for a in after])
     late = np.mean([not np.array_equal(a.rgb, before.rgb) for a in after])
     assert 0.15 < moved < 0.45
     assert 0.1 < late < 0.45
@@ -98,4 +98,4 @@ def test_calibration_and_clock_are_wrong_in_some_episodes_only(images_untouched)
 
 def test_a_strength_that_is_none_is_refused():
     with pytest.raises(HandoverError, match=r"strength"):
-        disturbed(demonstration(0), np.random.default_rng(0), strength=1.5, chance=1.0)
+        corrupted(demonstration(0), np.random.default_rng(0), strength=1.5, chance=1.0)

@@ -17,11 +17,11 @@ from h2rh_env.core.errors import RenderError, SceneError
 from h2rh_env.core.geometry import SE3, look_at
 from h2rh_env.core.labels import Label
 from h2rh_env.reconstruction import checkpoint, fsgs
+from h2rh_env.reconstruction.config import METHODS, OptimiseConfig
 from h2rh_env.reconstruction.initialise import initialise
 from h2rh_env.reconstruction.optimise import MAX_STRAY_M, Optimisation, optimise
 from h2rh_env.reconstruction.quality import measure
 from h2rh_env.reconstruction.rig import RigCorrection
-from h2rh_env.reconstruction.settings import METHODS, OptimiseSettings
 from h2rh_env.reconstruction.targets import targets_of
 from h2rh_env.rendering import select
 from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
@@ -33,7 +33,7 @@ CAMERA = PinholeCamera(160, 120, 160.0, 160.0, 80.0, 60.0)
 CENTRE, RADIUS_M = np.array([0.0, 0.0, 0.25]), 0.06
 EYES = [(0.5, 0, 0.4), (0.15, 0.5, 0.4), (-0.4, 0.3, 0.4), (-0.4, -0.3, 0.5), (0.15, -0.5, 0.3)]
 NOVEL_EYES = [(0.4, 0.3, 0.45), (-0.1, -0.45, 0.5)]
-QUICK = OptimiseSettings(steps=40)
+QUICK = OptimiseConfig(steps=40)
 
 
 def see(name: str, eye: tuple[float, float, float], noise: np.random.Generator | None = None) -> RgbdView:
@@ -267,12 +267,12 @@ def test_gsplat_draws_where_it_can(
     monkeypatch.setattr(select, "why_no_gsplat", lambda: "")
     for renderer, times in (("auto", 2), ("gsplat", 2), ("numba", 0)):
         drawn.clear()
-        optimise(first, capture, OptimiseSettings(steps=2, renderer=renderer))
+        optimise(first, capture, OptimiseConfig(steps=2, renderer=renderer))
         assert len(drawn) == times
     monkeypatch.setattr(select, "why_no_gsplat", lambda: "there is none")
     assert select.make_renderer() is differentiable.render_gaussians
     with pytest.raises(RenderError, match="there is none"):
-        optimise(first, capture, OptimiseSettings(steps=2, renderer="gsplat"))
+        optimise(first, capture, OptimiseConfig(steps=2, renderer="gsplat"))
     with pytest.raises(RenderError, match="auto, numba, gsplat"):
         select.make_renderer("reference")
 
@@ -301,4 +301,4 @@ def test_correlation_ignores_scale_and_offset() -> None:
 @pytest.mark.parametrize("wrong", [{"steps": -1}, {"sh_degree": 4}, {"coarse_every": -1}])
 def test_wrong_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(SceneError, match=next(iter(wrong))):
-        OptimiseSettings(**wrong)  # type: ignore[arg-type]
+        OptimiseConfig(**wrong)  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def test_what_was_saved_is_read_back(folder, episodes):
     for kept, read in zip((e for run in episodes.values() for e in run), read_episodes(folder), strict=True):
         assert (read.seed, read.condition) == (kept.seed, kept.condition)
         assert read.score == kept.score
-        for name in ("world_from_gripper", "actions", "end_object_mask", "step_seconds"):
+        for name in ("scene_from_gripper", "actions", "end_object_mask", "step_seconds"):
             np.testing.assert_array_equal(getattr(read.record, name), getattr(kept.record, name))
 
 

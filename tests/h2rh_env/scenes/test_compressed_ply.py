@@ -204,8 +204,8 @@ def test_pictures_of_a_scene_stay_the_same(tmp_path: Path) -> None:
     _, read = written_and_read(tmp_path, scene)
     camera = PinholeCamera(224, 168, 215.25, 215.25, 112, 84)
     rasteriser = make_rasteriser("auto")
-    world_from_camera = look_at([0.9, 0.4, 0.5], [0.6, 0.2, 0.3])
-    before, after = (rasteriser.render(s, camera, world_from_camera) for s in (scene, read))
+    scene_from_camera = look_at([0.9, 0.4, 0.5], [0.6, 0.2, 0.3])
+    before, after = (rasteriser.render(s, camera, scene_from_camera) for s in (scene, read))
     on = before.alpha > 0.5
     assert on.mean() > 0.1
     off = (before.rgb[on].astype(np.float64) - after.rgb[on]) / (255 if before.rgb.dtype == np.uint8 else 1)

@@ -25,7 +25,7 @@ def test_a_scene_round_trips(tiny_scene, folder):
     np.testing.assert_array_equal(loaded.gaussians.means, tiny_scene.gaussians.means)
     np.testing.assert_array_equal(loaded.gaussians.labels, tiny_scene.gaussians.labels)
     np.testing.assert_allclose(
-        loaded.grasp.world_from_grasp.matrix, tiny_scene.grasp.world_from_grasp.matrix, atol=0
+        loaded.grasp.scene_from_grasp.matrix, tiny_scene.grasp.scene_from_grasp.matrix, atol=0
     )
 
 

@@ -98,8 +98,8 @@ def test_layers_come_when_asked_for_and_an_episode_is_stepped_through(folders, p
         assert names == {"/episode/0/camera/policy": "ahead", "/episode/1/camera/policy": "declares"}
         panel._step.value = 7
         panel._move()
-        np.testing.assert_allclose(panel._frusta[0].position, episodes[2].record.world_from_gripper[7, :3, 3])
-        np.testing.assert_allclose(panel._frusta[1].position, episodes[0].record.world_from_gripper[0, :3, 3])
+        np.testing.assert_allclose(panel._frusta[0].position, episodes[2].record.scene_from_gripper[7, :3, 3])
+        np.testing.assert_allclose(panel._frusta[1].position, episodes[0].record.scene_from_gripper[0, :3, 3])
     finally:
         server.stop()
 
@@ -135,8 +135,8 @@ def test_a_pose_a_field_of_view_and_a_gripper_are_where_they_should_be(tiny_scen
     top = HAND_EYE_CAMERA.project([0, -np.tan(field["fov"] / 2), 1.0])
     assert top[1] == pytest.approx(0, abs=1e-9)
     grasp = tiny_scene.grasp
-    tips = gripper_lines(grasp.world_from_grasp, grasp.width_m)[:2, 1]
-    np.testing.assert_allclose(tips.mean(axis=0), grasp.contact_world, atol=1e-12)
+    tips = gripper_lines(grasp.scene_from_grasp, grasp.width_m)[:2, 1]
+    np.testing.assert_allclose(tips.mean(axis=0), grasp.contact_scene, atol=1e-12)
     assert np.linalg.norm(tips[1] - tips[0]) == pytest.approx(grasp.width_m)
     assert gripper_lines(SE3.identity(), 0.0).shape == (4, 2, 3)
 

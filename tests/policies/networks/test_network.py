@@ -13,12 +13,12 @@ from policies.networks.factory import NETWORKS, make_network
 from policies.networks.inputs import WholeFrame, Window, described, mask_moments, reading_of
 from policies.networks.numba_crop import cell_means
 from policies.networks.rotations import looking_along
-from policies.tracking.depth import Follower, Sighting
+from policies.tracking.depth import Track, Tracker
 
 BLACK = np.zeros((168, 224, 3), np.uint8)
 
 
-def sighted(seed: int, count: int = 3, height: int = 168, width: int = 224) -> list[Sighting]:
+def sighted(seed: int, count: int = 3, height: int = 168, width: int = 224) -> list[Track]:
     """Frames with an elliptic object and a hand beside it, anywhere in the image, at some range."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
@@ -32,7 +32,7 @@ def sighted(seed: int, count: int = 3, height: int = 168, width: int = 224) -> l
         masks[..., 1][masks[..., 0] > 0] = 0
         rgb = rng.integers(1, 256, (height, width, 3), np.uint8) * masks.any(-1, keepdims=True)
         distance_m, sigma = rng.uniform((0.3, 0.02), (0.9, 0.3))
-        seen.append(replace(Follower().see(rgb, masks, np.eye(4)), distance_m=distance_m, sigma=sigma))
+        seen.append(replace(Tracker().see(rgb, masks, np.eye(4)), distance_m=distance_m, sigma=sigma))
     return seen
 
 
@@ -124,7 +124,7 @@ def test_a_reading_of_an_unknown_kind_is_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_frame_that_shows_nothing_gives_a_finite_action(name: str) -> None:
     network = make_network(name).eval()
-    images, geometry = network.read([Follower().see(BLACK, BLACK[..., :2].copy(), np.eye(4))])
+    images, geometry = network.read([Tracker().see(BLACK, BLACK[..., :2].copy(), np.eye(4))])
     assert torch.isfinite(geometry).all()
     assert torch.isfinite(network(images.float(), geometry)).all()
 

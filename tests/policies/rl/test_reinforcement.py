@@ -18,7 +18,7 @@ from policies.learned import HandoverPolicy
 from policies.networks.checkpoints import save_checkpoint
 from policies.networks.compact import CompactNetwork
 from policies.registry import make_policy
-from policies.rl.reinforcement import ReinforceSettings, Sb3VectorEnv, reinforce, save_model
+from policies.rl.reinforcement import ReinforceConfig, Sb3VectorEnv, reinforce, save_model
 from policies.rl.residual import LEARNT, SCORE, SHARE, Residual
 
 
@@ -149,7 +149,7 @@ def test_stable_baselines3s_normalisation_works(tiny_scene: HandoverScene) -> No
 def test_a_learnt_model_is_a_policy_by_its_file(
     tmp_path: Path, checkpoint: Path, scenes: Path, frames: dict[str, np.ndarray], algo: str
 ) -> None:
-    settings = ReinforceSettings(tmp_path, algo, checkpoint, scenes, "moving", steps=512, num_envs=4)  # type: ignore[arg-type]
+    settings = ReinforceConfig(tmp_path, algo, checkpoint, scenes, "moving", steps=512, num_envs=4)  # type: ignore[arg-type]
     curve = reinforce(settings)
     assert [set(point) for point in curve][:1] == [{"steps", "success", "return"}]
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -192,9 +192,7 @@ def test_the_file_acts_as_the_model(
 
 def test_the_same_seed_learns_the_same(tmp_path: Path, checkpoint: Path, scenes: Path) -> None:
     curves = [
-        reinforce(
-            ReinforceSettings(tmp_path / name, "ppo", checkpoint, scenes, steps=256, num_envs=4, seed=2)
-        )
+        reinforce(ReinforceConfig(tmp_path / name, "ppo", checkpoint, scenes, steps=256, num_envs=4, seed=2))
         for name in "ab"
     ]
     assert curves[0] == curves[1]
@@ -202,6 +200,6 @@ def test_the_same_seed_learns_the_same(tmp_path: Path, checkpoint: Path, scenes:
 
 def test_wrong_settings_say_what_would_be_right(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="--num-envs is 0"):
-        ReinforceSettings(num_envs=0)
+        ReinforceConfig(num_envs=0)
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         Residual.load(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from h2rh_env.core.camera import HAND_EYE_CAMERA as CAMERA
 from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
-from policies.tracking.depth import LEAST_SIGMA, START_M, START_SIGMA, Follower, Sighting, track
+from policies.tracking.depth import LEAST_SIGMA, START_M, START_SIGMA, Track, Tracker, track_episode
 from policies.tracking.keyframes import shrunk
 from policies.tracking.numba_sweep import sweep
 from policies.tracking.surface_points import OBJECT_LAG_M
@@ -39,16 +39,16 @@ def episode(distance_m: float, steps: int = 6, step_m: float = 0.03) -> tuple[li
     return poses, np.array([0.02, -0.01, distance_m])
 
 
-def ranges(sightings: list[Sighting]) -> np.ndarray:
-    return np.array([(seen.distance_m, seen.sigma) for seen in sightings])
+def ranges(tracks: list[Track]) -> np.ndarray:
+    return np.array([(seen.distance_m, seen.sigma) for seen in tracks])
 
 
 @pytest.mark.parametrize("distance_m", [0.45, 0.6, 0.75, 0.95, 1.1])
 def test_after_a_few_steps_the_distance_is_known(distance_m: float) -> None:
     poses, centre = episode(distance_m)
-    follower = Follower()
+    tracker = Tracker()
     for pose in poses:
-        estimate = follower.see(*disc(pose, centre), pose.matrix)
+        estimate = tracker.see(*disc(pose, centre), pose.matrix)
     true = float(np.linalg.norm(centre - poses[-1].translation))
     assert estimate.distance_m == pytest.approx(true, rel=0.04)
     assert LEAST_SIGMA <= estimate.sigma < 0.5 * START_SIGMA
@@ -56,9 +56,9 @@ def test_after_a_few_steps_the_distance_is_known(distance_m: float) -> None:
 
 def test_without_motion_nothing_is_learnt() -> None:
     poses, centre = episode(0.6)
-    follower = Follower()
+    tracker = Tracker()
     for _ in range(4):
-        estimate = follower.see(*disc(poses[0], centre), poses[0].matrix)
+        estimate = tracker.see(*disc(poses[0], centre), poses[0].matrix)
         assert estimate.distance_m == pytest.approx(START_M, rel=0.02)
         assert estimate.sigma > 0.8 * START_SIGMA
 
@@ -67,8 +67,8 @@ def test_the_frame_of_the_poses_does_not_matter() -> None:
     poses, centre = episode(0.8)
     rgb, masks = (np.stack(images) for images in zip(*(disc(pose, centre) for pose in poses), strict=True))
     elsewhere = SE3(rotation_from_euler_xyz([0.4, 1.1, -2.0]), np.array([3.0, -1.0, 0.5]))
-    first = track(rgb, masks, np.stack([pose.matrix for pose in poses]))
-    second = track(rgb, masks, np.stack([(elsewhere @ pose).matrix for pose in poses]))
+    first = track_episode(rgb, masks, np.stack([pose.matrix for pose in poses]))
+    second = track_episode(rgb, masks, np.stack([(elsewhere @ pose).matrix for pose in poses]))
     np.testing.assert_allclose(ranges(first), ranges(second), rtol=1e-4)
 
 
@@ -77,8 +77,8 @@ def test_a_mirrored_episode_has_the_same_ranges() -> None:
     mirror = np.diag([-1.0, 1, 1])
     mirrored = [SE3(mirror @ pose.rotation @ mirror, mirror @ pose.translation) for pose in poses]
     rgb, masks = (np.stack(images) for images in zip(*(disc(pose, centre) for pose in poses), strict=True))
-    first = track(rgb, masks, np.stack([pose.matrix for pose in poses]))
-    second = track(
+    first = track_episode(rgb, masks, np.stack([pose.matrix for pose in poses]))
+    second = track_episode(
         np.ascontiguousarray(rgb[:, :, ::-1]),
         np.ascontiguousarray(masks[:, :, ::-1]),
         np.stack([pose.matrix for pose in mirrored]),
@@ -88,17 +88,17 @@ def test_a_mirrored_episode_has_the_same_ranges() -> None:
 
 def test_an_object_that_is_lost_is_still_expected_where_it_was() -> None:
     poses, centre = episode(0.6)
-    follower = Follower()
+    tracker = Tracker()
     for pose in poses:
-        before = follower.see(*disc(pose, centre), pose.matrix)
+        before = tracker.see(*disc(pose, centre), pose.matrix)
     nothing = (
         np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8),
         np.zeros((CAMERA.height, CAMERA.width, 2), np.uint8),
     )
     nearer = SE3(poses[-1].rotation, poses[-1].translation + np.array([0.0, 0, 0.1]))
-    after = follower.see(*nothing, nearer.matrix)
+    after = tracker.see(*nothing, nearer.matrix)
     assert after.distance_m == pytest.approx(before.distance_m - 0.1, abs=0.01)
-    assert Follower().see(*nothing, np.eye(4)).distance_m == START_M
+    assert Tracker().see(*nothing, np.eye(4)).distance_m == START_M
 
 
 def test_a_sweep_agrees_best_at_the_true_distance_and_nothing_depends_on_what_is_behind_the_camera() -> None:
@@ -131,9 +131,9 @@ def test_half_size_is_the_mean_of_four_pixels() -> None:
 
 def test_the_relief_lies_on_the_surface() -> None:
     poses, centre = episode(0.7, steps=10)
-    follower = Follower()
+    tracker = Tracker()
     for pose in poses:
-        seen = follower.see(*disc(pose, centre), pose.matrix)
+        seen = tracker.see(*disc(pose, centre), pose.matrix)
     true = poses[-1].inverse().apply(centre)
     normal = poses[-1].rotation.T @ [0, 0, 1]
     off = (seen.object_points - true) @ normal
@@ -144,11 +144,11 @@ def test_the_relief_lies_on_the_surface() -> None:
 
 def test_what_leaves_the_picture_is_remembered() -> None:
     poses, centre = episode(0.7, steps=10)
-    follower = Follower()
+    tracker = Tracker()
     for pose in poses:
-        before = follower.see(*disc(pose, centre), pose.matrix)
+        before = tracker.see(*disc(pose, centre), pose.matrix)
     aside = poses[-1] @ SE3(rotation_from_euler_xyz([0, 0.55, 0]), np.zeros(3))
-    after = follower.see(*disc(aside, centre), aside.matrix)
+    after = tracker.see(*disc(aside, centre), aside.matrix)
     lost = aside.inverse().apply(poses[-1].apply(before.object_points))
     leftmost = lost[np.argmin(lost[:, 0] / lost[:, 2])]
     assert np.linalg.norm(after.object_points - leftmost, axis=1).min() < 1e-9
@@ -156,11 +156,11 @@ def test_what_leaves_the_picture_is_remembered() -> None:
 
 def test_a_frame_that_comes_late_is_found_out() -> None:
     poses, centre = episode(0.6, steps=9)
-    follower, own = Follower(), []
+    tracker, own = Tracker(), []
     for i, pose in enumerate(poses):
         late = i in (4, 6)
         taken_from = poses[i - 1] if late else pose
-        seen = follower.see(*disc(taken_from, centre), pose.matrix, poses[max(i - 1, 0)].matrix)
+        seen = tracker.see(*disc(taken_from, centre), pose.matrix, poses[max(i - 1, 0)].matrix)
         own.append(not np.allclose(seen.camera_from_frame, np.eye(4)))
     assert [i for i, late in enumerate(own) if late] == [4, 6]
 
@@ -168,7 +168,7 @@ def test_a_frame_that_comes_late_is_found_out() -> None:
 def test_a_false_blob_is_left_out_and_a_small_part_that_stays_is_not() -> None:
     poses, centre = episode(0.6, steps=4)
     rows, columns = np.mgrid[: CAMERA.height, : CAMERA.width]
-    follower = Follower()
+    tracker = Tracker()
     for i, pose in enumerate(poses):
         rgb, masks = disc(pose, centre)
         masks[np.hypot(rows - 20, columns - 200 - i) < 4] = 255, 0  # a fingertip, as it were
@@ -177,7 +177,7 @@ def test_a_false_blob_is_left_out_and_a_small_part_that_stays_is_not() -> None:
         clean = masks.copy()
         if i:
             rgb[blob], masks[blob] = 90, (0, 255)
-        seen = follower.see(rgb, masks, pose.matrix)
+        seen = tracker.see(rgb, masks, pose.matrix)
         if i > 1:
             np.testing.assert_array_equal(seen.masks[blob], 0)
             np.testing.assert_array_equal(seen.masks[..., 0], clean[..., 0])

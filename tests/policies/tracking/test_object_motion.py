@@ -8,29 +8,29 @@ from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.giver_motion import MovingGiver
 from h2rh_env.envs.simulator import World
 from h2rh_env.scenes.handover_scene import HandoverScene
-from policies.tracking.depth import OwnFollower
+from policies.tracking.depth import OwnTracker
 from policies.tracking.numba_register import register
-from policies.tracking.object_motion import Sway, SwayFollower
+from policies.tracking.object_motion import MotionTracker, ObjectMotion
 
 STEP = np.array([0.02, -0.03, 0.01, 0.01, -0.005, 0.045, 0.0], np.float32)
 
 
 def approach(scene: HandoverScene, giver: MovingGiver | str, frames: int = 9):
-    """A camera comes nearer, back and forth: the distance at its end, and what followers make of it."""
+    """A camera comes nearer, back and forth: the distance at its end, and what trackers make of it."""
     world = World(scene, giver=giver, rasteriser="numba")
     state = world.begin(np.random.default_rng(3))
-    plain, moving, room_from_camera = OwnFollower(), SwayFollower(), SE3.identity()
+    plain, moving, world_from_camera = OwnTracker(), MotionTracker(), SE3.identity()
     for number in range(frames):
         seen = {name: images[0] for name, images in world.observe([state]).items()}
-        sighting = plain.see(seen["rgb"], seen["masks"])
-        corrected, swaying = moving.follow(sighting, room_from_camera.matrix)
+        track_ = plain.see(seen["rgb"], seen["masks"])
+        corrected, motion = moving.follow(track_, world_from_camera.matrix)
         action = STEP * (1 if number % 4 < 3 else -0.5)
         if number < frames - 1:
             world.act(state, action, *decode_action(action))
             plain.acted(action)
-            room_from_camera = room_from_camera @ decode_action(action)[0]
+            world_from_camera = world_from_camera @ decode_action(action)[0]
     centre = state.world_from_camera.inverse().apply(state.scene.object_centre)
-    return float(np.linalg.norm(centre)), sighting, swaying, corrected, state
+    return float(np.linalg.norm(centre)), track_, motion, corrected, state
 
 
 def drift(speed_mps: float, direction: np.ndarray) -> MovingGiver:
@@ -46,23 +46,23 @@ def test_who_walks_on_is_ranged_better_than_by_a_sweep(
     tiny_scene: HandoverScene, axis: int, sign: int
 ) -> None:
     giver = drift(0.05, sign * np.eye(3)[axis])
-    distance_m, swept, swaying, corrected, state = approach(tiny_scene, giver)
+    distance_m, swept, motion, corrected, state = approach(tiny_scene, giver)
     off = [
         abs(np.log(found / distance_m))
-        for found in (swept.distance_m, swaying.distance_m, corrected.distance_m)
+        for found in (swept.distance_m, motion.distance_m, corrected.distance_m)
     ]
     assert max(off[1:]) < 0.13
     assert max(off[1:]) < off[0] / 2
-    walked = state.room_from_world.apply(state.scene.object_centre) - state.scene.object_centre
-    assert np.linalg.norm(swaying.way[-1]) == pytest.approx(np.linalg.norm(walked), rel=0.5)
+    walked = state.world_from_scene.apply(state.scene.object_centre) - state.scene.object_centre
+    assert np.linalg.norm(motion.way[-1]) == pytest.approx(np.linalg.norm(walked), rel=0.5)
 
 
 def test_who_stands_still_is_seen_to(tiny_scene: HandoverScene) -> None:
-    distance_m, _, swaying, corrected, _ = approach(tiny_scene, "still")
-    assert abs(np.log(swaying.distance_m / distance_m)) < 0.08
+    distance_m, _, motion, corrected, _ = approach(tiny_scene, "still")
+    assert abs(np.log(motion.distance_m / distance_m)) < 0.08
     assert abs(np.log(corrected.distance_m / distance_m)) < 0.08
-    assert np.linalg.norm(swaying.velocity) < 0.05
-    assert np.linalg.norm(swaying.way, axis=1).max() < 0.04
+    assert np.linalg.norm(motion.velocity) < 0.05
+    assert np.linalg.norm(motion.way, axis=1).max() < 0.04
 
 
 def test_nothing_seen_is_no_end(tiny_scene: HandoverScene) -> None:
@@ -71,12 +71,12 @@ def test_nothing_seen_is_no_end(tiny_scene: HandoverScene) -> None:
     state = world.begin(np.random.default_rng(3))
     nothing = np.zeros((168, 224, 3), np.uint8), np.zeros((168, 224, 2), np.uint8)
     seen = {name: images[0] for name, images in world.observe([state]).items()}
-    plain, sway, pose = OwnFollower(), Sway(), np.eye(4)
+    plain, sway, pose = OwnTracker(), ObjectMotion(), np.eye(4)
     for number, frame in enumerate([nothing, tuple(seen.values()), nothing, tuple(seen.values())]):
-        swaying = sway.see(plain.see(*frame), pose)
+        motion = sway.see(plain.see(*frame), pose)
         plain.acted(np.zeros(7))
-        assert len(swaying.way) == number
-        assert np.isfinite([swaying.distance_m, swaying.sigma, *swaying.velocity]).all()
+        assert len(motion.way) == number
+        assert np.isfinite([motion.distance_m, motion.sigma, *motion.velocity]).all()
 
 
 @pytest.mark.parametrize("shift", [[0, 0, 0], [0.03, -0.02, 0.0], [0.0, 0.01, 0.08], [-0.02, 0.02, -0.05]])

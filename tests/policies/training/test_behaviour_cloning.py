@@ -12,14 +12,14 @@ from h2rh_env.core.errors import CheckpointError
 from policies.networks.base import HandoverNetwork
 from policies.networks.compact import CompactNetwork
 from policies.networks.rotations import looking_along
-from policies.tracking.depth import Follower
-from policies.training.behaviour_cloning import STATE, FitSettings, History, fit, measure, seeded_network
+from policies.tracking.depth import Tracker
+from policies.training.behaviour_cloning import STATE, FitConfig, History, fit, measure, seeded_network
 from policies.training.curves import draw_curves, log_epoch
 from policies.training.dataset import Frames
 from policies.training.distributed import joined
 
 SMALL = {"window": 32, "widths": (8, 8, 8, 8), "hidden": 32}
-SETTINGS = FitSettings(epochs=3, batch_size=4, learning_rate=2e-3, augmentation=0.5, seed=1)
+SETTINGS = FitConfig(epochs=3, batch_size=4, learning_rate=2e-3, augmentation=0.5, seed=1)
 
 
 class Stop(Exception):
@@ -44,7 +44,7 @@ def some_frames(count: int, seed: int = 0) -> Frames:
         actions[i] = [(21 - v) / 200, (u - 28) / 200, 0, 0, 0, (12 - radius) / 300, radius > 8]
     rgb = np.repeat(masks[..., :1] // 2, 3, axis=-1)
     network = small_network()
-    seen = [Follower().see(rgb[i], masks[i], np.eye(4)) for i in range(count)]
+    seen = [Tracker().see(rgb[i], masks[i], np.eye(4)) for i in range(count)]
     images, geometry = network.read([replace(each, distance_m=0.6, sigma=0.05) for each in seen])
     ahead = torch.eye(4)[:3].repeat(count, 1, 1)
     ahead[:, 2, 3] = torch.from_numpy(actions[:, 5]) * 10
@@ -80,7 +80,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None
 
 def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
     frames = some_frames(8)
-    settings = FitSettings(epochs=200, batch_size=8, learning_rate=3e-3, augmentation=0, average_decay=0.9)
+    settings = FitConfig(epochs=200, batch_size=8, learning_rate=3e-3, augmentation=0, average_decay=0.9)
     network = small_network()
     before = measure(network, frames, settings)["total"]
     fit(network, frames, some_frames(0), settings, tmp_path)

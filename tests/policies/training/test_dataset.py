@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.collect import CollectSettings, collect
+from experts.collect import CollectConfig, collect
 from h2rh_env.core.action import decode_action, encode_action
 from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3
@@ -50,7 +50,7 @@ def test_the_mirrored_action_is_the_action_of_the_mirrored_motion(units: list[fl
     )
 
 
-def test_the_mirrored_goal_is_the_goal_of_the_mirrored_world() -> None:
+def test_the_mirrored_goal_is_the_goal_of_the_mirrored_scene() -> None:
     motion, _ = decode_action(np.float32([0.2, -0.1, 0.15, 0.01, 0.02, -0.03, 0]))
     goals = torch.from_numpy(motion.matrix[None, :3])
     *_, mirrored_goals = mirrored((torch.zeros(1, 1, 1, 1), torch.zeros(1, 0), torch.zeros(1, 7), goals), ())
@@ -109,7 +109,7 @@ def test_damaged_frames_are_told(tmp_path: Path) -> None:
 def data_set(tiny_scene: HandoverScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frames")
     tiny_scene.save(folder / "scenes" / "tiny")
-    collect(CollectSettings(folder / "scenes", folder / "data", starts=2, workers=1))
+    collect(CollectConfig(folder / "scenes", folder / "data", starts=2, workers=1))
     return folder / "data"
 
 
@@ -124,7 +124,7 @@ def test_frames_are_read_in_order_with_the_expert_s_answers(data_set: Path) -> N
 def test_disturbed_frames_depend_on_the_seed_alone(data_set: Path) -> None:
     network = make_network("compact", {"window": 32, "hidden": 16})
     plain, first, again, other = (
-        load_frames(data_set, network, disturbance=strength, seed=seed)
+        load_frames(data_set, network, corruption=strength, seed=seed)
         for strength, seed in ((0.0, 0), (0.7, 0), (0.7, 0), (0.7, 1))
     )
     assert torch.equal(first.images, again.images)

@@ -16,7 +16,7 @@ from real_robot.session import Outcome
 
 
 def without_grasp(scene):
-    world_from_grasp = scene.grasp.world_from_grasp
+    world_from_grasp = scene.grasp.scene_from_grasp
     return replace(scene, name="covered", grasp=GraspCandidate(world_from_grasp, 0.0, 0.0, False))
 
 

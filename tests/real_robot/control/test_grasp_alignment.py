@@ -22,12 +22,12 @@ def aligned(*arguments):
         return end.value
 
 
-def follows(reaches):
+def can_follow(reaches):
     """Of an arm that cares for where an advance leads, and not for the way to it."""
     return lambda way: all(map(reaches, way[len(way) // 2 :]))
 
 
-anywhere, nowhere = follows(lambda pose: True), follows(lambda pose: False)
+anywhere, nowhere = can_follow(lambda pose: True), can_follow(lambda pose: False)
 
 
 def box(size, rng, count=4000):
@@ -76,7 +76,7 @@ def test_what_cannot_be_approached_as_declared_is_from_a_little_further_around()
     def from_the_side(pose):
         return np.degrees(np.arccos(pose.rotation[2, 2])) > 10
 
-    advance = aligned(declared(), points, NOTHING, STANDOFF_M, CLEARANCE_M, follows(from_the_side))
+    advance = aligned(declared(), points, NOTHING, STANDOFF_M, CLEARANCE_M, can_follow(from_the_side))
     assert np.degrees(np.arccos(advance.world_from_pregrasp.rotation[2, 2])) == pytest.approx(15)
     assert closes_on(points, advance.world_from_grasp)
 
@@ -87,7 +87,7 @@ def test_all_of_an_advance_is_within_reach():
     def but_half_way(pose):
         return abs(pose.translation[2] + 0.25) > 0.05 or abs(pose.translation[0]) > 0.03
 
-    advance = aligned(declared(), points, NOTHING, STANDOFF_M, CLEARANCE_M, follows(but_half_way))
+    advance = aligned(declared(), points, NOTHING, STANDOFF_M, CLEARANCE_M, can_follow(but_half_way))
     parts = np.linspace(0, STANDOFF_M, 7)
     assert all(but_half_way(ahead(advance.world_from_pregrasp, part)) for part in parts)
 

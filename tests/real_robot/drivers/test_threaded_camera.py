@@ -132,7 +132,7 @@ def test_a_place_is_within_reach_and_its_joints_give_its_start(scene, position):
     flange = placement.world_from_base.matrix @ forward(UR5, placement.joints)
     assert np.abs(flange @ FLANGE_FROM_GRIPPER.matrix - placement.world_from_start.matrix).max() < 1e-9
     assert placement.world_from_base.rotation[2, 2] == 1
-    back = -scene.grasp.world_from_grasp.rotation[:, 2]
+    back = -scene.grasp.scene_from_grasp.rotation[:, 2]
     away = placement.world_from_start.translation - scene.object_centre
     assert float(back @ away) / np.linalg.norm(away) > np.cos(START_CONE_RAD)
 

@@ -44,7 +44,7 @@ def sideways(start, metres):
 
 
 def move(arm, start, speed_mps, seconds):
-    """Set points that go sideways, begun and ended at once."""
+    """Setpoints that go sideways, begun and ended at once."""
     for k in range(round(seconds / PERIOD_S)):
         arm.servo(sideways(start, speed_mps * k * PERIOD_S))
         time.sleep(PERIOD_S)
@@ -322,16 +322,16 @@ def test_near_a_singularity_the_arm_eases_to_nothing(emulator):
         away = start.translation / np.linalg.norm(start.translation[:2])
         away[2] = 0.0
         poses = [SE3(start.rotation, start.translation + s * away) for s in np.linspace(0.0, 0.7, 701)]
-        ease = np.array([arm.ease(pose) for pose in poses])
-        assert ease[0] == 1
-        assert (np.diff(ease) <= 1e-9).all()
-        assert ease[-1] == 0
-        assert ((ease > 0) & (ease < 1)).any()
+        speed_scale = np.array([arm.speed_scale(pose) for pose in poses])
+        assert speed_scale[0] == 1
+        assert (np.diff(speed_scale) <= 1e-9).all()
+        assert speed_scale[-1] == 0
+        assert ((speed_scale > 0) & (speed_scale < 1)).any()
         assert not arm.is_reachable(poses[-1])
-        eased = np.flatnonzero((ease > 0.3) & (ease < 1))
-        crawls = np.flatnonzero((ease > 0) & (ease < 0.2))
-        assert arm.follows(poses[: eased[-1] + 1])
-        assert not arm.follows(poses[: crawls[0] + 1])
+        eased = np.flatnonzero((speed_scale > 0.3) & (speed_scale < 1))
+        crawls = np.flatnonzero((speed_scale > 0) & (speed_scale < 0.2))
+        assert arm.can_follow(poses[: eased[-1] + 1])
+        assert not arm.can_follow(poses[: crawls[0] + 1])
 
 
 def test_a_jammed_arm_is_seen_by_how_far_it_lags(emulator):
@@ -349,11 +349,11 @@ def test_a_jammed_arm_is_seen_by_how_far_it_lags(emulator):
                 break
             arm.servo(decision.world_from_gripper)
             time.sleep(PERIOD_S)
-        assert "from its set point" in decision.reason
+        assert "from its setpoint" in decision.reason
 
 
 def servo_for(emulator, seconds, period_s):
-    """Set points to and fro for a while; how many, and how many states were older than 0.1 s meanwhile."""
+    """Setpoints to and fro for a while; how many, and how many states were older than 0.1 s meanwhile."""
     with UR5Arm(emulator.host, period_s, state_age_s=PATIENT_S) as arm:
         start, began, late, calls = arm.state().world_from_gripper, time.monotonic(), 0, 0
         while (now := time.monotonic()) - began < seconds:
@@ -362,7 +362,7 @@ def servo_for(emulator, seconds, period_s):
             late += now - arm.state().time_s > 0.1
             time.sleep(period_s)
         assert not arm.fault
-        print(f"{seconds} s of servo: {calls} set points, {late} states older than 0.1 s")
+        print(f"{seconds} s of servo: {calls} setpoints, {late} states older than 0.1 s")
     assert emulator.tell()["safety_mode"] == 1
     assert np.ptp(emulator.history(min(seconds, 20.0))[:, 2]) > 0.05
     return calls

@@ -1,4 +1,4 @@
-"""What leaves the motion guard is finite, in the work space, and within step, speed, acceleration and clearance."""
+"""What leaves the motion guard is finite, in the workspace, and within step, speed, acceleration and clearance."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ class EverywhereArm:
     def is_reachable(self, world_from_gripper):
         return True
 
-    def ease(self, world_from_gripper):
+    def speed_scale(self, world_from_gripper):
         return 1.0
 
     def is_allowed(self, world_from_gripper):
@@ -122,7 +122,7 @@ def random_action(rng, world_from_camera, aim):
 
 def storm(seed, count):
     """Throws `count` actions at a guard near a hand and an object, each followed for a while; returns how many
-    set points left, how many were sent at speed, and how many actions stopped it."""
+    setpoints left, how many were sent at speed, and how many actions stopped it."""
     rng = np.random.default_rng(seed)
     hand, thing = sphere([0.35, 0.0, 0.5], 0.06), sphere([0.3, 0.05, 0.62], 0.05)
     around = surroundings(hand, thing, advance_m=None)
@@ -239,7 +239,7 @@ def test_the_order_is_work_space_before_distance_before_reach():
     guard = begun(SE3(np.eye(3), np.array([0.0, 0.0, 0.06])))
     down = action(translation=(0, 0, -0.05))
     near = surroundings(hand=[[0.0, 0.0, 0.0]], arm=NowhereArm)
-    assert "work space" in guard.admit_action(down, STILL, near).reason
+    assert "workspace" in guard.admit_action(down, STILL, near).reason
     guard = begun()
     near = surroundings(hand=[[0.0, 0.0, 0.35]], arm=NowhereArm)
     assert "m from hand" in guard.admit_action(action(translation=(0, 0, -0.055)), STILL, near).reason

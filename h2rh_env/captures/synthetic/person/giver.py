@@ -168,7 +168,7 @@ def _shoulder(elbow: Array, reach: Array, skin: Skin) -> tuple[Array, Array]:
 
 
 def random_clothes(rng: np.random.Generator) -> Clothes:
-    """Data sets and segmenters differ in where a hand ends: at the wrist, up the forearm, or up the sleeve."""
+    """Datasets and segmenters differ in where a hand ends: at the wrist, up the forearm, or up the sleeve."""
     phase = np.column_stack([rng.normal(size=(3, 3)), rng.uniform(0, 2 * np.pi, 3)])
     phase[:, :3] /= np.linalg.norm(phase[:, :3], axis=1, keepdims=True)
     ends = ((-0.012, 0.012), (0.012, 0.07), (0.07, 0.2))[int(rng.choice(3, p=[0.45, 0.3, 0.25]))]

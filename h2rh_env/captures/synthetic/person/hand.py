@@ -27,7 +27,7 @@ THUMB_BASE = np.array([0.021, -0.006, 0.022])
 THUMB_LENGTHS = np.array([0.046, 0.034, 0.024])
 THUMB_RADII = np.array([0.0155, 0.0118, 0.0108, 0.0076])
 THUMB_SIDEWAYS = np.array([0.42, -0.02, -0.14])  # x of each thumb bone's direction
-WRIST_Z_M = -0.004  # nearer to the elbow is forearm, which the data set labels background
+WRIST_Z_M = -0.004  # nearer to the elbow is forearm, which the dataset labels background
 FOREARM_M = 0.25
 
 

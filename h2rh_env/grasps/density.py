@@ -1,4 +1,4 @@
-"""Crowd: where good grasps are many, so that one grasp more or less does not decide.
+"""Density: where good grasps are many, so that one grasp more or less does not decide.
 
 The density of a crowd at a grasp is the sum of exp(-cost) of all of them, blurred by their distance to it in contact,
 approach and closing axis. Its modes move little when a cloud is measured again; the cheapest single grasp jumps.
@@ -22,7 +22,7 @@ APART = float(np.exp(-4.5))  # modes are less near to each other than three blur
 
 
 @dataclass(frozen=True, eq=False)
-class Crowd:
+class Density:
     """N grasps, cheapest first.
 
     Attributes:
@@ -35,7 +35,7 @@ class Crowd:
     weights: Array
 
     @classmethod
-    def of(cls, rotations: Array, contacts: Array, costs: Array) -> Crowd:
+    def of(cls, rotations: Array, contacts: Array, costs: Array) -> Density:
         """Of grasps in any order, by their costs (N,)."""
         order = np.lexsort((*contacts.T, costs))[:MOST]
         least = costs[order[0]] if len(order) else 0.0

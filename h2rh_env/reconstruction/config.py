@@ -1,4 +1,4 @@
-"""OptimiseSettings: what is optimised, and the named methods."""
+"""OptimiseConfig: what is optimised, and the named methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.errors import SceneError
 
 
 @dataclass(frozen=True)
-class OptimiseSettings:
+class OptimiseConfig:
     """Weights are relative to the photometric loss, a mean over all pixels and channels of the crop."""
 
     steps: int = 800
@@ -53,13 +53,13 @@ class OptimiseSettings:
 
 
 METHODS = {
-    "metric": OptimiseSettings(),
+    "metric": OptimiseConfig(),
     # Kerbl et al. 2023: images alone, on black.
-    "3dgs": OptimiseSettings(
+    "3dgs": OptimiseConfig(
         sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0
     ),
     # Zhu et al. 2024, the paper's choice; measured depth stands in for their monocular estimate.
-    "fsgs": OptimiseSettings(
+    "fsgs": OptimiseConfig(
         sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0,
         unpool_every=100, pearson_weight=0.05, pseudo_weight=0.05,
     ),
