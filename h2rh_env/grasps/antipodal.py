@@ -2,7 +2,7 @@
 
 A grasp is a closing axis through two patches that face each other under friction, and an approach direction around
 that axis. The fingers reach in until the palm would touch or the tips pass the axis, or a little less deep; a grasp
-whose open gripper would hit the object on its way in is dropped.
+whose open gripper would hit the object during the final approach is dropped.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class AntipodalProposer:
     """Samples antipodal grasps on an object's points.
 
     Attributes:
-        gripper: whose boxes must stay clear of the object.
-        seeds: surface points from which closing axes start, at most.
-        approaches: directions tried around each closing axis, evenly.
-        overreach_m: how far the fingertips pass the closing axis where the palm allows, m.
-        retreats_m: how much less deep than that the fingers reach, each tried, m.
+        gripper: The gripper whose boxes must stay clear of the object.
+        seeds: The greatest number of surface points through which closing axes are laid.
+        approaches: The number of directions that are tried around each closing axis, evenly spaced.
+        overreach_m: How far the fingertips pass the closing axis where the palm allows it, m.
+        retreats_m: Reductions of that depth; each of them is tried, m.
     """
 
     gripper: GripperGeometry = ROBOTIQ_2F85
@@ -43,10 +43,10 @@ class AntipodalProposer:
     def propose(
         self, object_points_scene: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> list[GraspCandidate]:
-        """Grasps on the object given by points (P, 3), m; none where nothing fits between the fingers.
+        """Returns grasps on the object given by points (P, 3), m; none where nothing fits between the fingers.
 
         Raises:
-            GraspError: fewer than 100 points, or points that are not finite.
+            GraspError: There are fewer than 100 points, or some that are not finite.
         """
         surface = Surface.from_points(object_points_scene)
         seeds = rng.permutation(len(surface.points))[: self.seeds]
@@ -58,9 +58,9 @@ class AntipodalProposer:
         return candidates
 
     def _pairs(self, surface: Surface, seeds: npt.NDArray[np.integer]) -> tuple[Array, Array]:
-        """Closing axes (K, 3) and the points midway between their two contacts (K, 3)."""
-        starts, axes = surface.points[seeds], -surface.normals[seeds]
-        offsets = surface.points[None] - starts[:, None]  # (S, M, 3)
+        """Returns closing axes (K, 3) and the points midway between their two contacts (K, 3)."""
+        contacts, axes = surface.points[seeds], -surface.normals[seeds]
+        offsets = surface.points[None] - contacts[:, None]  # (S, M, 3)
         along = np.einsum("smi,si->sm", offsets, axes)
         across = np.sqrt(np.maximum(np.einsum("smi,smi->sm", offsets, offsets) - along**2, 0))
         facing = axes @ surface.normals.T > CONE_COS
@@ -69,10 +69,10 @@ class AntipodalProposer:
         reach = np.where(opposite, along, -np.inf)
         found = np.isfinite(reach.max(axis=1))
         widths = reach.max(axis=1)[found]
-        return axes[found], starts[found] + 0.5 * widths[:, None] * axes[found]
+        return axes[found], contacts[found] + 0.5 * widths[:, None] * axes[found]
 
     def _fit(self, surface: Surface, axes: Array, middles: Array) -> list[GraspCandidate]:
-        """The grasps of a batch of pairs (K) at every approach (A) and depth that touch only what they close on."""
+        """Returns the grasps of a batch of pairs (K), at every approach (A) and depth, that touch only what they close on."""
         gripper, gap = self.gripper, OPEN_GAP_M
         approach, side = self._approaches(axes)  # (K, A, 3) each
         offsets = (surface.points[None] - middles[:, None]).astype(np.float32).transpose(0, 2, 1)  # (K, 3, M)
@@ -108,9 +108,9 @@ class AntipodalProposer:
         return found
 
     def _approaches(self, axes: Array) -> tuple[Array, Array]:
-        """Approach directions and the directions across them, (K, A, 3) each, around closing axes (K, 3).
+        """Returns approach directions and the directions across them, (K, A, 3) each, around closing axes (K, 3).
 
-        Counted from the direction nearest to gravity's, so that like objects get like grasps.
+        They are counted from the direction nearest to gravity's, so that like objects get like grasps.
         """
         down = -WORLD_UP - (axes @ -WORLD_UP)[:, None] * axes
         level = np.linalg.norm(down, axis=1, keepdims=True) < 1e-6

@@ -15,14 +15,14 @@ from ..core.task import STANDOFF_M
 
 @dataclass(frozen=True, eq=False)
 class GraspCandidate:
-    """A pose of the grasp frame (see `h2rh_env.core.gripper`) to take the object with.
+    """A pose of the grasp frame (see `h2rh_env.core.gripper`) in which the gripper takes the object.
 
     Attributes:
-        scene_from_grasp: G.
-        width_m: of what the fingers close on, m.
-        score: higher is better, in [0, 1].
-        graspable: whether the gripper can close on it; False marks the best safe approach
-            where no grasp fits: an object too wide, or too little of it free of the hand.
+        scene_from_grasp: The pose, G in the paper.
+        width_m: The width of what the fingers close on, m.
+        score: The quality in [0, 1]; higher is better.
+        graspable: Whether the gripper can close on the object. False marks the best safe approach to an object that
+            is too wide, or too little of which is free of the hand.
     """
 
     scene_from_grasp: SE3
@@ -31,13 +31,13 @@ class GraspCandidate:
     graspable: bool = True
 
     def pregrasp(self, standoff_m: float = STANDOFF_M) -> SE3:
-        """T_pre = T_GS - s n (Eq. 7), with the grasp's rotation."""
+        """Returns the pre-grasp pose T_pre = T_GS - s n (Eq. 7), with the grasp's rotation."""
         rotation = self.scene_from_grasp.rotation
         return SE3(rotation, self.scene_from_grasp.translation - standoff_m * rotation[:, 2])
 
     @property
     def contact_scene(self) -> npt.NDArray[np.float64]:
-        """(3,) midpoint of the fingertips, m."""
+        """The midpoint of the fingertips, (3,), m."""
         return self.scene_from_grasp.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
 
 
@@ -47,8 +47,8 @@ class GraspProposer(Protocol):
     def propose(
         self, object_points_scene: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> list[GraspCandidate]:
-        """Grasps on the object given by points (P, 3), m; best need not come first.
+        """Returns grasps on the object given by points (P, 3), m, in any order.
 
         Raises:
-            GraspError: too few points to work on.
+            GraspError: There are too few points to work on.
         """

@@ -18,18 +18,19 @@ OPEN_GAP_M = 0.004  # between the object and the open fingers and palm
 PATCH_M = 0.003  # points this near to the outermost one are touched by a pad
 MIN_PATCH_POINTS = 3
 MIN_WIDTH_M = 0.006  # thinner is one noisy side of a surface whose other side was not seen
-MIN_SCORE = 0.1  # a grasp so near to slipping is none
+MIN_SCORE = 0.1  # a grasp that scores less is too near to slipping
 MIN_OVERLAP_M = 0.01  # of pads and object along the approach
 FULL_OVERLAP_M = 0.025  # more does not count as better
 
 
 @dataclass(frozen=True, eq=False)
 class Closing:
-    """Of n grasps, (n,) each.
+    """What n grasps close on, an array (n,) each.
 
     Attributes:
-        width_m: between the pads when closed; middle_m: of the two contacts, along the closing axis.
-        score: alignment of both contacts' normals with the closing axis, 1 when exact, 0 at the edge of the friction
+        width_m: The distance between the closed pads, m.
+        middle_m: The midpoint of the two contacts along the closing axis, m.
+        score: The alignment of both contacts' normals with the closing axis, 1 when exact, 0 at the edge of the friction
             cone, times how much of the pads is used; 0 where the pads hold nothing.
     """
 
@@ -41,11 +42,14 @@ class Closing:
 def close_on(
     x: Floats, normal_x: Floats, depth: Floats, between: npt.NDArray[np.bool_], gripper: GripperGeometry
 ) -> Closing:
-    """Closes pads along x on points (n, M).
+    """Closes the pads of n grasps along x on M points each; all arguments are (n, M).
 
     Args:
-        x: along the closing axis, m. normal_x: that component of the outward normals.
-        depth: along the approach, behind the fingertips, m. between: which points lie between the pads.
+        x: The points' coordinate along the closing axis, m.
+        normal_x: The same component of their outward normals.
+        depth: Their distance behind the fingertips along the approach, m.
+        between: Which points lie between the open pads.
+        gripper: The gripper, whose opening limits the width.
     """
     low, high = least(x, between), -least(-x, between)
     left = between & (x < low[:, None] + PATCH_M)
@@ -64,7 +68,7 @@ def close_on(
 
 
 def closing_of(rotations: Array, origins: Array, surface: Surface, gripper: GripperGeometry) -> Closing:
-    """Of grasps given by rotations (n, 3, 3) and origins (n, 3), world from grasp frame."""
+    """Closes grasps given by rotations (n, 3, 3) and origins (n, 3), m, scene from grasp frame, on a surface."""
     points = (surface.points[None] - origins[:, None]) @ rotations  # (n, M, 3)
     normal_x = rotations[:, :, 0] @ surface.normals.T
     return close_on(
@@ -77,5 +81,5 @@ def closing_of(rotations: Array, origins: Array, surface: Surface, gripper: Grip
 
 
 def least(values: Floats, mask: npt.NDArray[np.bool_]) -> Array:
-    """The least of `values` where `mask`, over the last axis; infinite where there are none."""
+    """Returns the least of `values` where `mask` is set, over the last axis; infinity where it is nowhere set."""
     return np.where(mask, values, np.inf).min(axis=-1)

@@ -1,6 +1,6 @@
 """Density: where good grasps are many, so that one grasp more or less does not decide.
 
-The density of a crowd at a grasp is the sum of exp(-cost) of all of them, blurred by their distance to it in contact,
+The density at a grasp is the sum of exp(-cost) over all safe grasps, blurred by their distance to it in contact,
 approach and closing axis. Its modes move little when a cloud is measured again; the cheapest single grasp jumps.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..core.geometry import SE3, Array
 from ..core.gripper import FINGERTIP_DEPTH_M
 
-MOST = 1500  # grasps that count, the cheapest ones
+MAX_GRASPS = 1500  # only the cheapest ones count
 BLUR_M = 0.02
 BLUR_RAD = 0.45
 SHIFTS = 4  # steps of mean shift
@@ -23,11 +23,12 @@ APART = float(np.exp(-4.5))  # modes are less near to each other than three blur
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """N grasps, cheapest first.
+    """The density of N grasps, which are ordered by cost, cheapest first.
 
     Attributes:
-        rotations: (N, 3, 3) world from grasp frame. contacts: (N, 3) midpoints of the fingertips, m.
-        weights: (N,) exp(-cost).
+        rotations: Rotations (N, 3, 3), scene from grasp frame.
+        contacts: Midpoints of the fingertips, (N, 3), m.
+        weights: The weight exp(-cost) of each grasp, (N,).
     """
 
     rotations: Array
@@ -36,17 +37,17 @@ class Density:
 
     @classmethod
     def of(cls, rotations: Array, contacts: Array, costs: Array) -> Density:
-        """Of grasps in any order, by their costs (N,)."""
-        order = np.lexsort((*contacts.T, costs))[:MOST]
+        """Orders grasps by their costs (N,)."""
+        order = np.lexsort((*contacts.T, costs))[:MAX_GRASPS]
         least = costs[order[0]] if len(order) else 0.0
         return cls(rotations[order], contacts[order], np.exp(least - costs[order]))
 
     def poses(self, count: int) -> Iterator[SE3]:
-        """The first grasps themselves."""
+        """Yields the `count` cheapest grasps themselves."""
         yield from map(_pose, self.rotations[:count], self.contacts[:count])
 
     def modes(self, count: int) -> Iterator[SE3]:
-        """At most so many places of great density, the densest first, each well apart from those before."""
+        """Yields at most `count` modes, the densest first, each well apart from those before."""
         density = self._nearness(self.rotations, self.contacts) @ self.weights
         for _ in range(count):
             if not density.any():
@@ -61,7 +62,7 @@ class Density:
             density[densest] = 0.0
 
     def _nearness(self, rotations: Array, contacts: Array) -> Array:
-        """(K, N): 1 for the same grasp, or with its fingers exchanged, less the more they differ."""
+        """Returns (K, N) values: 1 for the same grasp, or with its fingers exchanged, less the more they differ."""
         x, z = rotations[:, :, 0], rotations[:, :, 2]
         apart = (contacts**2).sum(axis=1)[:, None] + (self.contacts**2).sum(axis=1)
         apart = np.maximum(apart - 2 * contacts @ self.contacts.T, 0) / BLUR_M**2
@@ -70,7 +71,7 @@ class Density:
         return np.exp(-0.5 * apart)
 
     def _mean_about(self, rotation: Array, contact: Array) -> tuple[Array, Array]:
-        """One step of mean shift."""
+        """Returns the pose after one step of mean shift."""
         near = self._nearness(rotation[None], contact[None])[0] * self.weights
         near /= near.sum()
         same = np.sign(self.rotations[:, :, 0] @ rotation[:, 0])

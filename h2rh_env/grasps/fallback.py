@@ -14,10 +14,11 @@ GAPS_M = (0.005, 0.03)  # between the fingertips and that front; the greater whe
 
 
 def approach_poses(object_points: Array, aim: Array) -> list[GraspCandidate]:
-    """Upright poses from all round, whose open fingertips end before the object's front.
+    """Returns upright poses from all around, whose open fingertips end before the object's front.
 
     Args:
-        object_points: (P, 3), m. aim: (3,) what all of them point at, m.
+        object_points: The object's points (P, 3), m.
+        aim: The point (3,), m, that all poses point at.
     """
     poses = []
     for direction in even_directions(DIRECTIONS):
@@ -33,7 +34,7 @@ def approach_poses(object_points: Array, aim: Array) -> list[GraspCandidate]:
 
 
 def even_directions(count: int) -> Array:
-    """(count, 3) unit vectors spread evenly over the sphere: Fibonacci's spiral, the same every time."""
+    """Returns unit vectors (count, 3) spread evenly over the sphere by Fibonacci's spiral, the same every time."""
     index = np.arange(count) + 0.5
     z = 1 - 2 * index / count
     radius, turn = np.sqrt(1 - z**2), np.pi * (1 + np.sqrt(5)) * index

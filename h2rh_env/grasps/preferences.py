@@ -21,13 +21,13 @@ FREE_FROM_HAND_M = 0.04  # a point of the object this far from the hand counts h
 
 @dataclass(frozen=True, eq=False)
 class Situation:
-    """Object and hand before a gripper: whole clouds (P, 3), and thinned ones, m, world frame.
+    """The object and the hand before a gripper, as whole clouds (P, 3) and thinned ones, m, scene frame.
 
     Attributes:
-        free_centre: (3,) mean of the object's surface, weighed by its distance to the hand.
-        towards_hand: (3,) unit vector from there to the hand's mean; None without a hand.
-        aside: (2,) the level direction to the hand, of length near 1 for a hand well beside the free part, 0 for one
-            straight below or above.
+        free_centre: The mean (3,) of the object's surface, weighed by its distance to the hand, m.
+        towards_hand: The unit vector (3,) from there to the hand's mean; None without a hand.
+        aside: The level direction (2,) to the hand; its length is near 1 for a hand well beside the free part, and 0
+            for one straight below or above.
     """
 
     object_points: Array
@@ -40,7 +40,11 @@ class Situation:
 
     @classmethod
     def of(cls, object_points: npt.ArrayLike, hand_points: npt.ArrayLike) -> Situation:
-        """Raises: GraspError: fewer than 100 object points, or points that are not finite."""
+        """Takes the measures of two clouds (P, 3), m.
+
+        Raises:
+            GraspError: There are fewer than 100 object points, or points that are not finite.
+        """
         whole = np.asarray(object_points, np.float64).reshape(-1, 3)
         hand = np.asarray(hand_points, np.float64).reshape(-1, 3)
         if not np.isfinite(hand).all():
@@ -60,21 +64,22 @@ class Situation:
 
 @dataclass(frozen=True)
 class Preferences:
-    """Spreads: how far from its best each property may be before it costs half a unit.
+    """What makes a grasp better: how far from its best each property may be before it costs half a unit.
 
     Attributes:
-        away_rad: between the approach and the direction from the object's free part to the hand, so that the gripper
+        away_rad: The angle between the approach and the direction from the object's free part to the hand, so that the gripper
             comes from the other side.
-        descent_rad: how far the best approach points below the horizontal; descent_spread_rad about it.
-        roll_rad: of the camera in the grasp frame from upright.
-        centre_m: from the fingertips' midpoint to the middle of the object's free part.
-        misfit: of the contacts' alignment, 1 - score.
-        height_m: a contact this much higher than the middle of the object's free part is one unit cheaper, so that of
+        descent_rad: How far the best approach points below the horizontal.
+        descent_spread_rad: The spread about that.
+        roll_rad: The camera's roll from upright in the grasp frame.
+        centre_m: The distance from the fingertips' midpoint to the middle of the object's free part.
+        misfit: The lack of score, 1 - score.
+        height_m: A contact this much higher than the middle of the object's free part is one unit cheaper, so that of
             two free ends the upper one is taken.
-        side_cost: of an approach at a right angle to the hand's level direction; twice this from the hand's side. It
+        side_cost: The cost of an approach at a right angle to the hand's level direction; twice this from the hand's side. It
             settles from where to come when the hand is nearly below the object.
-        arrival_m: how far beside its way the gripper may well come in, for nobody arrives exactly; `hand_cost` is
-            paid by the chance that it then touches the hand.
+        arrival_m: How far beside its path the gripper may well come in, for nobody arrives exactly.
+        hand_cost: The price of touching the hand then, which is paid by the chance of it.
     """
 
     away_rad: float = float(np.radians(45))
@@ -91,11 +96,14 @@ class Preferences:
     def costs(
         self, rotations: Array, contacts: Array, scores: Array, hand_gaps_m: Array, situation: Situation
     ) -> Array:
-        """Of N grasps, (N,): the less the better, and smooth in grasp, object and hand.
+        """Returns the costs (N,) of N grasps: the less the better, and smooth in grasp, object and hand.
 
         Args:
-            rotations: (N, 3, 3) world from grasp frame. contacts: (N, 3) midpoints of the fingertips, m.
-            scores: (N,) of the proposer. hand_gaps_m: (N,), see `safety.Verdicts`; infinite where not known.
+            rotations: Rotations (N, 3, 3), scene from grasp frame.
+            contacts: Midpoints of the fingertips, (N, 3), m.
+            scores: The proposer's scores (N,).
+            hand_gaps_m: Gaps (N,), see `safety.Verdicts`; infinite where not known.
+            situation: The object and the hand.
         """
         approaches = rotations[:, :, 2]
         descent = np.arcsin(np.clip(-approaches[:, 2], -1, 1))

@@ -61,10 +61,10 @@ class GraspSource:
         return self.grasps is not None and (Path(self.grasps).exists() or ":" not in self.grasps)
 
     def proposer(self, capture: HandoverCapture) -> GraspProposer:
-        """Of the grasps on a capture's object.
+        """Returns what proposes the grasps on a capture's object.
 
         Raises:
-            GraspError: the file or the proposer cannot be used, or its frame is not known.
+            GraspError: The file or the proposer cannot be used, or its frame is not known.
         """
         if self.grasps is None:
             return AntipodalProposer()
@@ -77,7 +77,7 @@ class GraspSource:
         return GraspFile(path, self.grasp_format, scene_from_source, self.grasp_about_mean)
 
     def provenance(self) -> dict[str, Any]:
-        """JSON values that tell where the grasps came from; empty for the built-in sampler."""
+        """Returns JSON values that tell where the grasps came from; none for the built-in sampler."""
         if self.grasps is None:
             return {}
         if not self.is_file:
@@ -106,10 +106,10 @@ class GraspSource:
 def propose(
     proposer: GraspProposer, object_points_scene: npt.NDArray[np.float32], seed: int
 ) -> list[GraspCandidate]:
-    """What anyone's proposer proposes, checked.
+    """Returns what a proposer proposes, after checking it.
 
     Raises:
-        GraspError: something that is no `GraspCandidate`, is not finite, or scores outside of [0, 1].
+        GraspError: Something is no `GraspCandidate`, is not finite, or scores outside of [0, 1].
     """
     name = type(proposer).__name__
     candidates = proposer.propose(object_points_scene, np.random.default_rng(seed))

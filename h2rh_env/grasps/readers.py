@@ -49,7 +49,7 @@ UNPICKLE = (
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a file says: rotations (N, 3, 3) and contacts (N, 3), m, scores (N,), widths (N,), m."""
+    """What a file says: rotations (N, 3, 3), contacts (N, 3), m, scores (N,) and widths (N,), m."""
 
     rotations: Array
     contacts: Array
@@ -62,11 +62,12 @@ class GraspFile:
     """A `GraspProposer` whose proposals lie in a file.
 
     Attributes:
-        path, format: see the table above.
-        scene_from_source: of the frame that the file's grasps are in: the camera's, or the object mesh's.
-        about_mean: the grasps are about the mean of the object's points, which GraspNet takes away before it looks;
+        path: The file.
+        format: What wrote it; see the table above.
+        scene_from_source: The pose of the frame that the file's grasps are in: the camera's, or the object mesh's.
+        about_mean: Whether the grasps are about the mean of the object's points, which GraspNet takes away before it looks;
             Eq. 2 adds it again: G_GS = G_o + Mean_o. Of the source only the axes count then.
-        min_score: grasps that score less are left out.
+        min_score: Grasps that score less are left out.
     """
 
     path: Path
@@ -78,10 +79,10 @@ class GraspFile:
     def propose(
         self, object_points_scene: npt.NDArray[np.float32], rng: np.random.Generator
     ) -> list[GraspCandidate]:
-        """The file's grasps, whatever the points but for their mean.
+        """Returns the file's grasps; of the points only their mean may matter.
 
         Raises:
-            GraspError: as `read_grasps`; no grasp scores enough; or none is anywhere near the object.
+            GraspError: The file cannot be read, no grasp scores enough, or none is anywhere near the object.
         """
         points = np.asarray(object_points_scene, np.float64)
         scene_from_source = self.scene_from_source or SE3.identity()
@@ -105,14 +106,15 @@ class GraspFile:
 def read_grasps(
     path: Path | str, format: Format, scene_from_source: SE3 | None = None
 ) -> list[GraspCandidate]:
-    """The grasps in a file, in its order, their camera upright.
+    """Returns the grasps in a file, in its order, each in the half turn that keeps its camera upright.
 
     Args:
-        format: see the table above.
-        scene_from_source: of the frame that the file's grasps are in; the identity by default.
+        path: The file.
+        format: What wrote it; see the table above.
+        scene_from_source: The pose of the frame that the file's grasps are in; the identity by default.
 
     Raises:
-        GraspError: an unknown format, or a file that is missing, malformed, too large or pickled.
+        GraspError: The format is unknown, or the file is one that is missing, malformed, too large or pickled.
     """
     path = Path(path)
     if format not in READERS:
@@ -175,7 +177,7 @@ READERS: dict[str, Callable[[Path], _Found]] = {
 
 
 def _transforms(path: Path, grasps: str, quality: str) -> tuple[Array, Array]:
-    """Matrices (N, 4, 4) and whether each held in simulation, in the layout of ACRONYM and its forerunner."""
+    """Reads matrices (N, 4, 4) and whether each held in simulation, in the layout of ACRONYM and its forerunner."""
     if path.suffix == ".json":
         data = json.loads(path.read_text())
         return np.asarray(data[grasps], np.float64), np.asarray(data[quality], np.float64)
@@ -187,7 +189,7 @@ def _transforms(path: Path, grasps: str, quality: str) -> tuple[Array, Array]:
 
 
 def _archive(path: Path) -> Any:
-    """An opened .npz whose arrays fit in memory."""
+    """Opens an .npz whose arrays fit in memory."""
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > MAX_FILE_BYTES:
@@ -198,7 +200,7 @@ def _archive(path: Path) -> Any:
 def _panda(
     matrices: npt.ArrayLike, scores: npt.ArrayLike, openings_m: npt.ArrayLike | None, depth_m: float
 ) -> _Found:
-    """Of poses (N, 4, 4) of the Panda's hand: z approaches, x closes, the fingertips are `depth_m` ahead."""
+    """Converts poses (N, 4, 4) of the Panda's hand: z approaches, x closes, the fingertips are `depth_m` ahead."""
     poses = np.asarray(matrices, np.float64)
     if poses.ndim != 3 or poses.shape[1:] != (4, 4):
         raise ValueError(f"grasps are (N, 4, 4); got {poses.shape}")

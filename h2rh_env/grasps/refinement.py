@@ -1,8 +1,8 @@
 """Refinement: from a safe grasp to the middle of the safe grasps around it.
 
-A grasp is objective w = exp(-cost) if it is safe and holds, else nothing. That jumps at every limit, and so would the
-best grasp when the cloud changes by a hair. Its mean over small changes of the pose, S(g) = E_d[w(g + d)], does not:
-it is smooth in the pose and in the cloud. The refinement climbs S; a step of the climb is the mean of d weighed by w.
+The objective of a grasp is w = exp(-cost) if it is safe and holds, else 0. That jumps at every limit, and so would the
+best grasp when the cloud changes slightly. Its mean over small changes of the pose, S(g) = E_d[w(g + d)], does not: it
+is smooth in the pose and in the cloud. The refinement climbs S; a step of the climb is the mean of d weighed by w.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BREADTHS = (1.5, 1.5, 1.25, 1.25, 1.0, 1.0, 1.0, 1.0)  # of the changes, in unit
 
 @dataclass(frozen=True)
 class Objective:
-    """S of grasps in one situation."""
+    """The objective w of grasps in one situation, and the climb on its mean S."""
 
     situation: Situation
     limits: Limits
@@ -34,18 +34,18 @@ class Objective:
     closes: bool
 
     def judged(self, rotations: Array, origins: Array) -> Verdicts:
-        """On the thinned clouds."""
+        """Judges grasps on the thinned clouds."""
         points, hand = self.situation.surface.points, self.situation.hand_thinned
         return judge(rotations, origins, points, hand, self.limits, self.closes, self.gripper)
 
     def allows(self, scene_from_grasp: SE3) -> bool:
-        """Whether a grasp has no fault on the whole clouds."""
+        """Tells whether a grasp has no fault on the whole clouds."""
         rotation, origin = scene_from_grasp.rotation[None], scene_from_grasp.translation[None]
         whole = self.situation.object_points, self.situation.hand_points
         return not judge(rotation, origin, *whole, self.limits, self.closes, self.gripper).faults[0]
 
     def of(self, rotations: Array, contacts: Array) -> Array:
-        """w, (N,): exp(-cost), or 0 for a grasp that is unsafe or holds nothing."""
+        """Returns w (N,): exp(-cost), or 0 for a grasp that is unsafe or holds nothing."""
         origins = contacts - FINGERTIP_DEPTH_M * rotations[:, :, 2]
         verdicts = self.judged(rotations, origins)
         scores = np.zeros(len(rotations))
@@ -63,7 +63,7 @@ class Objective:
         return objective
 
     def climb(self, scene_from_grasp: SE3) -> SE3 | None:
-        """The grasp a few steps uphill on S; None where nothing about it is objective anything."""
+        """Returns the grasp a few steps uphill on S; None where w is 0 all around it."""
         pose = scene_from_grasp
         for breadth in BREADTHS:
             changes = breadth * CHANGES
@@ -80,15 +80,15 @@ class Objective:
 
 
 def _changes(count: int) -> Array:
-    """(8 * count, 6) rotation vectors and shifts about the contact, the same every time.
+    """Returns (8 * count, 6) rotation vectors and shifts about the contact, the same every time.
 
     With each change come its opposite and those of the mirrored and of the half-turned gripper, so that neither is
     preferred.
     """
-    some = np.random.default_rng(0).normal(size=(count, 6))
+    changes = np.random.default_rng(0).normal(size=(count, 6))
     for signs in ([-1, -1, -1, -1, -1, -1], [1, -1, -1, -1, 1, 1], [-1, -1, 1, -1, -1, 1]):
-        some = np.concatenate([some, some * signs])
-    return some * np.repeat([SPREAD_RAD, SPREAD_M], 3)
+        changes = np.concatenate([changes, changes * signs])
+    return changes * np.repeat([SPREAD_RAD, SPREAD_M], 3)
 
 
 CHANGES = _changes(48)

@@ -19,26 +19,26 @@ MIN_HELD_POINTS = 5
 FAULTS = (
     "have the hand within the safety distance",
     "would sweep the hand",
-    "start too near to the hand",
+    "begin too near to the hand",
     "would hit the object",
     "close on nothing",
-    "start outside the distance band",
+    "begin outside the distance band",
     "do not see the object in the middle",
 )
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a grasp must keep.
+    """What a grasp must keep, m.
 
     Attributes:
-        hand_distance_m: d_s of Eq. 1, from the grasp frame's origin to the hand.
-        sweep_margin_m: between the hand and the gripper on its way in and what it closes on; a little more than the
-            figures ask for, because nobody arrives exactly.
-        object_margin_m: between the object and the open gripper on its way in.
-        standoff_m: s of Eq. 7.
-        band_m: least distance from the pre-grasp pose to the object.
-        clearance_m: d_min of Eq. 14, from the pre-grasp pose to the hand.
+        hand_distance_m: The distance d_s of Eq. 1, from the grasp frame's origin to the hand.
+        sweep_margin_m: The gap between the hand and the gripper during its final approach, and between the hand and
+            what the fingers close on; a little more than the figures ask for, because nobody arrives exactly.
+        object_margin_m: The gap between the object and the open gripper during its final approach.
+        standoff_m: The length s of Eq. 7.
+        band_m: The limits of the least distance from the pre-grasp pose to the object.
+        clearance_m: The distance d_min of Eq. 14, from the pre-grasp pose to the hand.
     """
 
     hand_distance_m: float = 0.1
@@ -50,17 +50,17 @@ class Limits:
 
 
 def hand_is_near(points_grasp: Floats, hand_distance_m: float = 0.1) -> npt.NDArray[np.bool_]:
-    """Eq. 1: which hand points p'_h = G^-1 p_h (..., 3) lie within d_s of the grasp frame's origin; (...) bool."""
+    """Tells which hand points p'_h = G^-1 p_h (..., 3) lie within d_s of the grasp frame's origin (Eq. 1); (...) bool."""
     return np.linalg.norm(points_grasp, axis=-1) < hand_distance_m
 
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """On N grasps.
+    """The verdicts on N grasps.
 
     Attributes:
-        faults: (N,) what is wrong first: 0 for nothing, else 1 + the index in `FAULTS`.
-        hand_gap_m: (N,) between the hand and the gripper on its way in and what it closes on, m.
+        faults: What is wrong first (N,): 0 for nothing, else 1 + the index in `FAULTS`.
+        hand_gap_m: The gap (N,) between the hand and the gripper during its final approach, m.
     """
 
     faults: npt.NDArray[np.int64]
@@ -76,17 +76,22 @@ def judge(
     closes: bool = True,
     gripper: GripperGeometry = ROBOTIQ_2F85,
 ) -> Verdicts:
-    """Judges grasps by their rotations (N, 3, 3) and origins (N, 3), m, world from grasp frame.
+    """Judges grasps by their rotations (N, 3, 3) and origins (N, 3), m, scene from grasp frame.
 
     Args:
-        object_points, hand_points: (P, 3), m, world frame.
-        closes: whether the fingers must have something to close on; if not, they stop before the object.
+        rotations: Rotations of the grasps.
+        origins: Origins of the grasps.
+        object_points: Points (P, 3), m, scene frame.
+        hand_points: Points (P, 3), m, scene frame.
+        limits: What the grasps must keep.
+        closes: Whether the fingers must have something to close on; if not, they stop before the object.
+        gripper: The gripper.
     """
     faults, gaps = np.zeros(len(rotations), np.int64), np.full(len(rotations), np.inf)
     if len(hand_points):
-        for some in _batches(len(rotations), len(hand_points)):
-            points = _in_frames(hand_points, rotations[some], origins[some])
-            faults[some], gaps[some] = _hand_faults(points, limits, gripper)
+        for batch in _batches(len(rotations), len(hand_points)):
+            points = _in_frames(hand_points, rotations[batch], origins[batch])
+            faults[batch], gaps[batch] = _hand_faults(points, limits, gripper)
     harmless = np.flatnonzero(faults == 0)
     for batch in _batches(len(harmless), len(object_points)):
         these = harmless[batch]
@@ -98,13 +103,13 @@ def judge(
 def _hand_faults(
     points_grasp: Floats, limits: Limits, gripper: GripperGeometry
 ) -> tuple[npt.NDArray[np.int64], Array]:
-    start = points_grasp + _behind(limits)
-    gaps = sweep_gap(start, limits.standoff_m, gripper).min(axis=1)
+    ahead = points_grasp + _behind(limits)
+    gaps = sweep_gap(ahead, limits.standoff_m, gripper).min(axis=1)
     pinched = between_fingers(points_grasp, gripper, limits.sweep_margin_m).any(axis=1)
     wrong = [
         hand_is_near(points_grasp, limits.hand_distance_m).any(axis=1),
         (gaps <= limits.sweep_margin_m) | pinched,
-        hand_is_near(start, limits.clearance_m).any(axis=1),
+        hand_is_near(ahead, limits.clearance_m).any(axis=1),
     ]
     return _first(wrong, 1), gaps
 
@@ -112,32 +117,32 @@ def _hand_faults(
 def _object_faults(
     points_grasp: Floats, limits: Limits, closes: bool, gripper: GripperGeometry
 ) -> npt.NDArray[np.int64]:
-    start = points_grasp + _behind(limits)
-    distance = np.linalg.norm(start, axis=2).min(axis=1)
+    ahead = points_grasp + _behind(limits)
+    distance = np.linalg.norm(ahead, axis=2).min(axis=1)
     held = between_fingers(points_grasp, gripper).sum(axis=1) >= MIN_HELD_POINTS
     wrong = [
-        (sweep_gap(start, limits.standoff_m, gripper) <= limits.object_margin_m).any(axis=1)
+        (sweep_gap(ahead, limits.standoff_m, gripper) <= limits.object_margin_m).any(axis=1)
         | (held & (not closes)),
         ~held & closes,
         (distance < limits.band_m[0]) | (distance > limits.band_m[1]),
-        np.linalg.norm(start[:, :, :2], axis=2).min(axis=1) > SIGHT_M,
+        np.linalg.norm(ahead[:, :, :2], axis=2).min(axis=1) > SIGHT_M,
     ]
     return _first(wrong, 4)
 
 
 def _first(wrong: list[npt.NDArray[np.bool_]], number: int) -> npt.NDArray[np.int64]:
-    """The number of the first fault of each grasp, counted from `number`; 0 where there is none."""
+    """Returns the number of the first fault of each grasp, counted from `number`; 0 where there is none."""
     stacked = np.stack(wrong)
     return np.where(stacked.any(axis=0), number + stacked.argmax(axis=0), 0)
 
 
 def _behind(limits: Limits) -> npt.NDArray[np.float32]:
-    """What a point in the grasp frame gains when seen from the pre-grasp pose."""
+    """Returns what a point in the grasp frame gains when seen from the pre-grasp pose."""
     return np.array([0.0, 0.0, limits.standoff_m], np.float32)
 
 
 def _in_frames(points_scene: Array, rotations: Array, origins: Array) -> npt.NDArray[np.float32]:
-    """Points (P, 3) in each grasp's frame, (N, P, 3); coordinates lie contiguous, for speed."""
+    """Returns points (P, 3) in each grasp's frame, (N, P, 3), whose coordinates lie contiguous for speed."""
     inverse = rotations.transpose(0, 2, 1)
     shifted = inverse.astype(np.float32) @ (points_scene - origins.mean(axis=0)).astype(np.float32).T
     offsets = (inverse @ (origins - origins.mean(axis=0))[:, :, None]).astype(np.float32)

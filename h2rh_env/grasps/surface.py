@@ -19,7 +19,7 @@ LOOK_ROUND_M = 0.05  # how far around a point the object's bulk is looked for to
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Points and outward unit normals, (M, 3) each, m, world frame."""
+    """Points and outward unit normals, (M, 3) each, m, scene frame."""
 
     points: Array
     normals: Array
@@ -32,7 +32,7 @@ class Surface:
         for solid shapes even where the hand hides a part of them.
 
         Raises:
-            GraspError: fewer than 100 points, or points that are not finite.
+            GraspError: There are fewer than 100 points, or some that are not finite.
         """
         cloud = np.asarray(points_scene, np.float64).reshape(-1, 3)
         if len(cloud) < MIN_POINTS or not np.isfinite(cloud).all():
@@ -53,7 +53,7 @@ class Surface:
 
 
 def thinned(points: npt.ArrayLike, voxel_m: float) -> Array:
-    """The mean of the points (P, 3) in each occupied voxel, (M, 3)."""
+    """Returns the mean of the points (P, 3) in each occupied voxel, (M, 3)."""
     cloud = np.asarray(points, np.float64).reshape(-1, 3)
     if not len(cloud):
         return cloud
@@ -64,7 +64,7 @@ def thinned(points: npt.ArrayLike, voxel_m: float) -> Array:
 
 
 def _outward_sign(points: Array, normals: Array) -> Array:
-    """+1 where a normal points away from the bulk around its point, -1 where it points into it; (M,)."""
+    """Returns +1 where a normal points away from the bulk around its point, -1 where it points into it; (M,)."""
     bulk = points[:: max(1, len(points) // 600)]
     offsets = bulk[None] - points[:, None]  # (M, S, 3)
     weights = np.exp(-0.5 * np.einsum("msi,msi->ms", offsets, offsets) / LOOK_ROUND_M**2)

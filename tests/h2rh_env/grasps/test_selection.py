@@ -61,7 +61,7 @@ def test_the_hand_stays_out_of_the_sphere_about_the_grasp_and_out_of_the_sweep(c
     assert not between_fingers(grasp.scene_from_grasp.inverse().apply(hand), margin_m=0.01).any()
 
 
-def test_the_gripper_closes_on_the_object_and_hits_nothing_of_it_on_the_way(chosen):
+def test_the_gripper_closes_on_the_object_and_hits_nothing_of_it_while_approaching(chosen):
     grasp, points, _ = chosen
     assert grasp.graspable
     assert grasp.width_m == pytest.approx(0.066, abs=0.006)
@@ -158,7 +158,7 @@ def approach_of(grasp: GraspCandidate) -> np.ndarray:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_a_crowd_has_its_first_mode_where_most_are_and_fingers_exchanged_are_the_same_grasp(seed):
+def test_the_density_has_its_first_mode_where_most_are_and_fingers_exchanged_are_the_same_grasp(seed):
     rng = np.random.default_rng(seed)
     few, many = Rotation.random(2, rng=rng).as_matrix()
     rotations = np.concatenate([np.tile(few, (5, 1, 1)), np.tile(many, (20, 1, 1))])
@@ -172,7 +172,7 @@ def test_a_crowd_has_its_first_mode_where_most_are_and_fingers_exchanged_are_the
         assert min(rotation_angle(pose.rotation.T @ rotation) for pose in (mode, half_turned(mode))) < 0.05
 
 
-def test_an_empty_crowd_has_no_modes():
+def test_the_density_of_nothing_has_no_modes():
     nobody = Density.of(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0))
     assert list(nobody.modes(3)) == []
     assert list(nobody.poses(3)) == []
@@ -205,10 +205,10 @@ def test_a_hand_all_round_leaves_no_safe_approach_and_the_error_counts_why(candi
     with pytest.raises(GraspError, match="no safe approach") as refused:
         select_grasp(candidates, points, shell)
     grasps, approaches = str(refused.value).split(": ")[1].split("; ")
-    for told, kind, count in ((grasps, "grasps", len(candidates)), (approaches, "approaches", None)):
-        tried, *reasons = re.findall(r"\d+", told)
-        assert f"{kind} tried" in told
-        assert "have the hand within the safety distance" in told
+    for message, kind, count in ((grasps, "grasps", len(candidates)), (approaches, "approaches", None)):
+        tried, *reasons = re.findall(r"\d+", message)
+        assert f"{kind} tried" in message
+        assert "have the hand within the safety distance" in message
         assert sum(map(int, reasons)) == int(tried) == (count or int(tried)) > 0
     with pytest.raises(GraspError, match="of 0 grasps tried, none to judge; of"):
         select_grasp([], points, shell)
@@ -258,10 +258,10 @@ def test_each_fault_is_found_where_it_is_made(chosen):
     assert faults_of(points, speck(0.0, 0.06, 0.07), pose) == "have the hand within the safety distance"
     assert faults_of(points, speck(0.08, 0.045, -0.15), pose) == "would sweep the hand"
     assert faults_of(points, speck(0.0, 0.0, 0.11), pose) == "would sweep the hand"
-    assert faults_of(points, speck(0.0, 0.05, -0.35), pose) == "start too near to the hand"
+    assert faults_of(points, speck(0.0, 0.05, -0.35), pose) == "begin too near to the hand"
     assert faults_of(points, NO_HAND, advanced(0.0, 0.03)) == "would hit the object"
     assert faults_of(points, NO_HAND, advanced(0.0, -0.06)) == "close on nothing"
-    assert faults_of(points, NO_HAND, advanced(0.0, -0.1), closes=False) == "start outside the distance band"
+    assert faults_of(points, NO_HAND, advanced(0.0, -0.1), closes=False) == "begin outside the distance band"
     assert (
         faults_of(points, NO_HAND, advanced(0.15, -0.03), closes=False)
         == "do not see the object in the middle"
