@@ -149,7 +149,7 @@ def choose(clouds: Clouds) -> GraspCandidate:
 
 
 def jump(before: GraspCandidate, after: GraspCandidate) -> tuple[float, float, float]:
-    """Measures a jump: the turn, rad, up to the gripper's half turn; how far pre-grasp position and contact move, m."""
+    """Measures a jump: the turn, rad, up to a half turn, and how far pre-grasp position and contact move, m."""
     scene_from_grasp = before.scene_from_grasp
     turn = min(
         rotation_angle(scene_from_grasp.rotation.T @ other.rotation)

@@ -72,7 +72,7 @@ class AntipodalProposer:
         return axes[found], contacts[found] + 0.5 * widths[:, None] * axes[found]
 
     def _fit(self, surface: Surface, axes: Array, middles: Array) -> list[GraspCandidate]:
-        """Returns the grasps of a batch of pairs (K), at every approach (A) and depth, that touch only what they close on."""
+        """Returns the grasps of K pairs, at A approaches and every depth, that touch only what they close on."""
         gripper, gap = self.gripper, OPEN_GAP_M
         approach, side = self._approaches(axes)  # (K, A, 3) each
         offsets = (surface.points[None] - middles[:, None]).astype(np.float32).transpose(0, 2, 1)  # (K, 3, M)

@@ -30,8 +30,8 @@ class Closing:
     Attributes:
         width_m: The distance between the closed pads, m.
         middle_m: The midpoint of the two contacts along the closing axis, m.
-        score: The alignment of both contacts' normals with the closing axis, 1 when exact, 0 at the edge of the friction
-            cone, times how much of the pads is used; 0 where the pads hold nothing.
+        score: The alignment of both contacts' normals with the closing axis, 1 when exact, 0 at the edge of the
+            friction cone, times how much of the pads is used; 0 where the pads hold nothing.
     """
 
     width_m: Array

@@ -67,8 +67,8 @@ class Preferences:
     """What makes a grasp better: how far from its best each property may be before it costs half a unit.
 
     Attributes:
-        away_rad: The angle between the approach and the direction from the object's free part to the hand, so that the gripper
-            comes from the other side.
+        away_rad: The angle between the approach and the direction from the object's free part to the hand; a small one
+            is an approach from the other side.
         descent_rad: How far the best approach points below the horizontal.
         descent_spread_rad: The spread about that.
         roll_rad: The camera's roll from upright in the grasp frame.
@@ -76,8 +76,8 @@ class Preferences:
         misfit: The lack of score, 1 - score.
         height_m: A contact this much higher than the middle of the object's free part is one unit cheaper, so that of
             two free ends the upper one is taken.
-        side_cost: The cost of an approach at a right angle to the hand's level direction; twice this from the hand's side. It
-            settles from where to come when the hand is nearly below the object.
+        side_cost: The cost of an approach at a right angle to the hand's level direction; from the hand's side it is
+            twice this. It settles from where to come when the hand is nearly below the object.
         arrival_m: How far beside its path the gripper may well come in, for nobody arrives exactly.
         hand_cost: The price of touching the hand then, which is paid by the chance of it.
     """

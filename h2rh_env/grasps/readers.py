@@ -65,8 +65,8 @@ class GraspFile:
         path: The file.
         format: What wrote it; see the table above.
         scene_from_source: The pose of the frame that the file's grasps are in: the camera's, or the object mesh's.
-        about_mean: Whether the grasps are about the mean of the object's points, which GraspNet takes away before it looks;
-            Eq. 2 adds it again: G_GS = G_o + Mean_o. Of the source only the axes count then.
+        about_mean: Whether the grasps are about the mean of the object's points, which GraspNet takes away before it
+            looks; Eq. 2 adds it again: G_GS = G_o + Mean_o. Of the source only the axes count then.
         min_score: Grasps that score less are left out.
     """
 

@@ -1,8 +1,8 @@
 """Refinement: from a safe grasp to the middle of the safe grasps around it.
 
-The objective of a grasp is w = exp(-cost) if it is safe and holds, else 0. That jumps at every limit, and so would the
-best grasp when the cloud changes slightly. Its mean over small changes of the pose, S(g) = E_d[w(g + d)], does not: it
-is smooth in the pose and in the cloud. The refinement climbs S; a step of the climb is the mean of d weighed by w.
+The objective of a grasp is w = exp(-cost) if it is safe and holds, else 0. That jumps at every limit, and so would
+the best grasp when the cloud changes slightly. Its mean over small changes of the pose, S(g) = E_d[w(g + d)], does
+not: it is smooth in the pose and in the cloud. The refinement climbs S; a step is the mean of d weighed by w.
 """
 
 from __future__ import annotations

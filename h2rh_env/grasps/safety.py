@@ -50,7 +50,7 @@ class Limits:
 
 
 def hand_is_near(points_grasp: Floats, hand_distance_m: float = 0.1) -> npt.NDArray[np.bool_]:
-    """Tells which hand points p'_h = G^-1 p_h (..., 3) lie within d_s of the grasp frame's origin (Eq. 1); (...) bool."""
+    """Eq. 1 tells which hand points p'_h = G^-1 p_h (..., 3) lie within d_s of the grasp's origin; (...) bool."""
     return np.linalg.norm(points_grasp, axis=-1) < hand_distance_m
 
 

@@ -80,7 +80,7 @@ def test_a_cameras_grasps_give_the_scene_that_the_same_grasps_in_the_world_give(
     capture, folder, scene, tmp_path
 ):
     camera = capture.views[1]
-    path = write_contact_graspnet(tmp_path / "seen.npz", sampled(scene), camera.scene_from_camera.inverse())
+    path = write_contact_graspnet(tmp_path / "seen.npz", sampled(scene), camera.world_from_camera.inverse())
     source = GraspSource(str(path), "contact_graspnet", grasp_camera=camera.name)
     made = built(folder, tmp_path / "scene", source)
     check_same_grasp(made, scene)
@@ -102,7 +102,7 @@ def test_a_matrix_on_disk_tells_any_other_frame(folder, scene, tmp_path):
 
 def test_about_the_mean_only_the_cameras_axes_count(capture, scene, tmp_path):
     """What 6-DOF GraspNet sees: the object in the camera's axes, its mean taken away."""
-    view = capture.views[2].scene_from_camera
+    view = capture.views[2].world_from_camera
     mean = scene.object_points.mean(axis=0, dtype=np.float64)
     some = sampled(scene)[:20]
     centred_from_scene = SE3(view.rotation, mean).inverse()
