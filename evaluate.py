@@ -48,10 +48,10 @@ class EvaluateConfig:
     scenes: Path | None = None
     """A scene folder, or a folder of scene folders. Default: the scenes that ship with the package; for the suite
     unseen, scenes/unseen, where they are built if they are not there."""
-    starts: int = 10
-    """Start poses per scene; every policy gets the same (Sec. IV-A: 10)."""
+    initial_poses: int = 10
+    """Initial poses in each scene; every policy gets the same (Sec. IV-A: 10)."""
     seed: int = 0
-    """Seed of the start poses."""
+    """Seed of the initial poses."""
     target: Literal["simulation", "emulator"] = "simulation"
     """simulation: episodes in the environment. emulator: the paper's Table II, trials in real time through the robot
     stack of real_robot/ against an emulated arm, gripper and camera; writes table2.md, table2.json and their logs."""
@@ -83,7 +83,7 @@ class EvaluateConfig:
     """A report.json: evaluate again as it says, and tell whether every figure is the same."""
 
     def __post_init__(self) -> None:
-        for name in ("starts", "seeds", "workers", "objects", "givers"):
+        for name in ("initial_poses", "seeds", "workers", "objects", "givers"):
             if getattr(self, name) < 1:
                 raise HandoverError(f"--{name} is {getattr(self, name)}; at least 1 is needed")
         if self.seed < 0:
@@ -112,7 +112,7 @@ def main(config: EvaluateConfig) -> None:
     for note in suite.notes:
         console.print(note)
     numbers = f"seed {config.seed}" if config.seeds == 1 else f"{config.seeds} seeds from {config.seed}"
-    console.print(f"{len(suite.scenes)} scenes x {config.starts} starts, {numbers}")
+    console.print(f"{len(suite.scenes)} scenes x {config.initial_poses} starts, {numbers}")
     for title, (header, body) in report.tables(episodes, suite.by_object).items():
         if len(body) <= MOST_ROWS:
             console.print(report.terminal_table(title, header, body))
@@ -153,10 +153,10 @@ def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[
             config.suite, config.scenes, config.objects, config.strengths, config.workers,
             lambda name: progress.update(task, advance=1, note=name),
         )  # fmt: skip
-        total = len(names) * len(suite.scenes) * config.starts * config.seeds * len(suite.conditions)
+        total = len(names) * len(suite.scenes) * config.initial_poses * config.seeds * len(suite.conditions)
         task = progress.add_task("episodes", total=total, note="")
         episodes = evaluate(
-            policies, suite.scenes, config.starts, config.seed, _env_options(config),
+            policies, suite.scenes, config.initial_poses, config.seed, _env_options(config),
             lambda: progress.advance(task), seeds=config.seeds, conditions=suite.conditions,
             workers=config.workers, cluster=config.cluster, make_policy=make_policy,
         )  # fmt: skip

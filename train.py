@@ -56,8 +56,8 @@ class TrainConfig:
     """The dataset's scenes, to act in; needed for DAgger."""
     dagger_rounds: int = 0
     """Rounds of DAgger: the policy acts in the scenes, the expert labels what it sees, training goes on with that."""
-    dagger_starts: int = 6
-    """Start poses in each scene in each round."""
+    dagger_initial_poses: int = 6
+    """Initial poses in each scene in each round."""
     dagger_epochs: int = 8
     """Passes over all frames after each round."""
     algo: Literal["clone", "ppo", "sac"] = "clone"
@@ -134,8 +134,9 @@ class Run:
         for number in range(1, self.settings.dagger_rounds + 1):
             further = replace(fit, epochs=self.settings.dagger_epochs, seed=fit.seed + 1000 * number)
             frames, history = one_round(
-                self.network, frames, validation, self.training, Labeller(), self.settings.dagger_starts, further,
-                out / "rounds" / str(number), self.bar, self._after_epoch,
+                self.network, frames, validation, self.training, Labeller(),
+                self.settings.dagger_initial_poses, further, out / "rounds" / str(number), self.bar,
+                self._after_epoch,
             )  # fmt: skip
             self.before += history
 

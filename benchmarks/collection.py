@@ -1,7 +1,7 @@
 """How fast demonstrations are collected on one core, renderer and writing included.
 
 python benchmarks/collection.py
-python benchmarks/collection.py --scenes scenes/train --starts 15 --gaussians 50000
+python benchmarks/collection.py --scenes scenes/train --initial-poses 15 --gaussians 50000
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CollectionBenchmark:
 
     scenes: Path | None = None
     """Folder of the scenes; the shipped ones by default."""
-    starts: int = 5
+    initial_poses: int = 5
     """Trajectories in each scene."""
     gaussians: int = 30_000
     """How many Gaussians each scene is brought to."""
@@ -46,7 +46,7 @@ class CollectionBenchmark:
     """Of the executed steps, see experts.collect."""
 
     def __post_init__(self) -> None:
-        for name in ("starts", "gaussians"):
+        for name in ("initial_poses", "gaussians"):
             if getattr(self, name) < 1:
                 raise SceneError(f"--{name} is {getattr(self, name)}; it must be at least 1")
 
@@ -66,15 +66,15 @@ def main(config: CollectionBenchmark) -> None:
         place = Path(folder)
         for scene in load_scenes(config.scenes):
             of_size(scene, config.gaussians).save(place / "scenes" / scene.name)
-        warm = CollectConfig(place / "scenes", place / "warm", starts=1, noise=config.noise, workers=1)
+        warm = CollectConfig(place / "scenes", place / "warm", initial_poses=1, noise=config.noise, workers=1)
         collect(warm)
-        settings = replace(warm, out=place / "data", starts=config.starts, seed=1)
+        settings = replace(warm, out=place / "data", initial_poses=config.initial_poses, seed=1)
         profile = cProfile.Profile()
         begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
         writer = collect(settings)
         wall_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
         profile.enable()
-        collect(replace(settings, out=place / "profiled", starts=1, seed=2))
+        collect(replace(settings, out=place / "profiled", initial_poses=1, seed=2))
         profile.disable()
     console = Console()
     console.print(

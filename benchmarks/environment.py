@@ -2,7 +2,7 @@
 
     python benchmarks/environment.py
     python benchmarks/environment.py --soak-steps 1000000
-    python benchmarks/environment.py --collect-starts 2
+    python benchmarks/environment.py --collect-initial-poses 2
 
 Rates are medians of interleaved rounds: the vector environment takes thirty steps by actions drawn before, then the
 bare renderer draws the same scenes from the same poses, in batches of the same size on the same threads, and each
@@ -59,7 +59,7 @@ class BenchmarkConfig:
     """Images of 640x480 instead of 224x168."""
     soak_steps: int = 0
     """Take so many steps instead, and watch memory and file descriptors."""
-    collect_starts: int = 0
+    collect_initial_poses: int = 0
     """Collect so many demonstrations of each shipped scene in each lap instead, with one worker and with two."""
     cluster: Cluster = "ray"
     """Where to collect: processes or ray."""
@@ -193,7 +193,7 @@ def show_collection(settings: BenchmarkConfig, console: Console) -> None:
     tasks = [
         Task(folder, episode_seed(0, index, start), 3, 0.5)
         for index, folder in enumerate(scene_folders())
-        for start in range(settings.collect_starts)
+        for start in range(settings.collect_initial_poses)
     ]
     lap = by_scene(tasks)
     table = Table(
@@ -248,7 +248,7 @@ def main(settings: BenchmarkConfig) -> None:
     console = Console()
     if settings.soak_steps:
         show_soak(settings.soak_steps, console)
-    elif settings.collect_starts:
+    elif settings.collect_initial_poses:
         show_collection(settings, console)
     else:
         show_rates(settings, console)

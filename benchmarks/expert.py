@@ -1,7 +1,7 @@
 """How the expert does from many starts in each scene, with the figures of the benchmark and their bars.
 
     python benchmarks/expert.py
-    python benchmarks/expert.py scenes/train --starts 20 --seed 3
+    python benchmarks/expert.py scenes/train --initial-poses 20 --seed 3
 
 The world is the scene alone: no environment steps, and only the last pose of each episode is rendered, to see
 whether the object is in the middle.
@@ -44,14 +44,14 @@ class ExpertBenchmark:
 
     scenes: Annotated[Path | None, tyro.conf.Positional] = None
     """A scene folder, or a folder of scene folders; the shipped ones by default."""
-    starts: int = 100
+    initial_poses: int = 100
     """In each scene."""
     seed: int = 5
     """Of the starts."""
 
     def __post_init__(self) -> None:
-        if self.starts < 1:
-            raise HandoverError(f"--starts is {self.starts}; it must be at least 1")
+        if self.initial_poses < 1:
+            raise HandoverError(f"--initial-poses is {self.initial_poses}; it must be at least 1")
 
 
 def episodes(scene: HandoverScene, starts: int, seed: int, rasteriser: Rasteriser) -> list[EpisodeScore]:
@@ -108,7 +108,7 @@ def missed(scores: Sequence[EpisodeScore]) -> list[str]:
 def main(config: ExpertBenchmark) -> None:
     """Measures and prints."""
     rasteriser, scenes = make_rasteriser(), load_scenes(config.scenes)
-    view = Table(box=SIMPLE, title=f"the expert from {config.starts} starts in each scene")
+    view = Table(box=SIMPLE, title=f"the expert from {config.initial_poses} starts in each scene")
     view.add_column("scene", no_wrap=True)
     for heading in ("declared", "centred", "band", "safe", "grasp", "steps", "most", "near, m"):
         view.add_column(heading, justify="right", no_wrap=True)
@@ -116,7 +116,7 @@ def main(config: ExpertBenchmark) -> None:
     with cli.progress_bar() as bar:
         task = bar.add_task("scenes", total=len(scenes), note="")
         for scene in scenes:
-            scores = episodes(scene, config.starts, config.seed, rasteriser)
+            scores = episodes(scene, config.initial_poses, config.seed, rasteriser)
             view.add_row(*row(scene.name, scores))
             everything += scores
             bar.update(task, advance=1, note=scene.name)

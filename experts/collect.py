@@ -1,7 +1,7 @@
 """Rolls the expert out in scenes and writes what it saw and did as a dataset of demonstrations.
 
     python -m experts.collect scenes/train --out data/train
-    python -m experts.collect scenes/train --out data/train --starts 30 --noise 0.5 --workers 8
+    python -m experts.collect scenes/train --out data/train --initial-poses 30 --noise 0.5 --workers 8
 
 Run the same command again to continue a collection that was interrupted.
 """
@@ -50,8 +50,8 @@ class CollectConfig:
     """A scene folder, or a folder of scene folders."""
     out: Path
     """Folder of the dataset."""
-    starts: int = STARTS
-    """Start poses for each scene (k of Sec. III-B)."""
+    initial_poses: int = STARTS
+    """Initial poses in each scene (k of Sec. III-B)."""
     hold: int = 3
     """Frames after the pre-grasp pose is reached, jittered about it by 12 mm and 2.3 degrees."""
     noise: float = 0.0
@@ -65,9 +65,11 @@ class CollectConfig:
     """Processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
 
     def __post_init__(self) -> None:
-        for name, least in (("starts", 1), ("hold", 0), ("noise", 0), ("workers", 1)):
+        for name, least in (("initial_poses", 1), ("hold", 0), ("noise", 0), ("workers", 1)):
             if not getattr(self, name) >= least:
-                raise DatasetError(f"--{name} is {getattr(self, name)}; it must be at least {least}")
+                raise DatasetError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least {least}"
+                )
 
 
 def demonstrate(
@@ -172,13 +174,13 @@ def collect(settings: CollectConfig) -> DemonstrationWriter:
     tasks = [
         Task(folder, episode_seed(settings.seed, scene_index, start), settings.hold, settings.noise)
         for scene_index, folder in enumerate(folders)
-        for start in range(settings.starts)
+        for start in range(settings.initial_poses)
     ]
     provenance = {
         "version": __version__,
         "scenes": {folder.name: HandoverScene.load(folder).scene_hash for folder in folders},
         "labels": repr(Labeller()),
-        **{name: getattr(settings, name) for name in ("starts", "hold", "noise", "seed")},
+        **{name: getattr(settings, name) for name in ("initial_poses", "hold", "noise", "seed")},
     }
     writer = DemonstrationWriter(settings.out, HAND_EYE_CAMERA, provenance)
     done = writer.episodes + writer.dropped

@@ -88,7 +88,7 @@ def test_a_policy_of_a_wrong_shape_is_told_the_right_one(tmp_path, monkeypatch):
         "    def act(self, observation): return np.zeros(6)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert "(7,)" in refusal("evaluate.py", "--policy", "mine:Short", "--starts", "1")
+    assert "(7,)" in refusal("evaluate.py", "--policy", "mine:Short", "--initial-poses", "1")
 
 
 def test_a_strangers_policy_is_evaluated(tiny_scene, tmp_path, monkeypatch):
@@ -101,7 +101,9 @@ def test_a_strangers_policy_is_evaluated(tiny_scene, tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     scene, out = str(tmp_path / "scene"), str(tmp_path / "out")
-    done = run("evaluate.py", "--scenes", scene, "--policy", "mine:Still", "--starts", "1", "--out", out)
+    done = run(
+        "evaluate.py", "--scenes", scene, "--policy", "mine:Still", "--initial-poses", "1", "--out", out
+    )
     assert done.returncode == 0, done.stderr
     assert "mine:Still" in done.stdout
     assert (tmp_path / "out" / "report.html").exists()
@@ -110,7 +112,9 @@ def test_a_strangers_policy_is_evaluated(tiny_scene, tmp_path, monkeypatch):
 def test_a_report_is_reproduced_from_itself_and_a_changed_one_is_not(tiny_scene, tmp_path):
     tiny_scene.save(tmp_path / "scene")
     scene, out = str(tmp_path / "scene"), tmp_path / "out"
-    made = run("evaluate.py", "--scenes", scene, "--policy", "ibvs-mask", "--starts", "2", "--out", str(out))
+    made = run(
+        "evaluate.py", "--scenes", scene, "--policy", "ibvs-mask", "--initial-poses", "2", "--out", str(out)
+    )
     assert made.returncode == 0, made.stderr
     again = run("evaluate.py", "--reproduce", str(out / "report.json"), "--workers", "2")
     assert again.returncode == 0, again.stderr
@@ -125,7 +129,9 @@ def test_a_report_is_reproduced_from_itself_and_a_changed_one_is_not(tiny_scene,
     assert "episodes 1 distance_m" in changed.stdout
 
 
-@pytest.mark.parametrize(("option", "value"), [("--starts", "0"), ("--seeds", "0"), ("--strengths", "1.5")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--initial-poses", "0"), ("--seeds", "0"), ("--strengths", "1.5")]
+)
 def test_numbers_that_make_no_sense_are_refused(option, value):
     assert option in refusal("evaluate.py", option, value)
 

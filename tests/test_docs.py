@@ -3,7 +3,7 @@
 A comment before a block says what is done with it:
 
     <!-- not run: needs an arm -->           its arguments are checked all the same
-    <!-- run with: --starts 1 --steps 20 --> smaller, for the commands that have these options
+    <!-- run with: --initial-poses 1 --steps 20 --> smaller, for the commands that have these options
 """
 
 import re
@@ -179,10 +179,10 @@ def prepared(tmp_path_factory):
     (folder / "my_pkg" / "mine.py").write_text(policy)
     for line in (
         "examples/own_object.py my.obj",
-        "-m experts.collect scenes/train --out data/train --starts 2 --workers 1",
-        "-m experts.collect scenes/mine --out data/mine --starts 2 --workers 1",
+        "-m experts.collect scenes/train --out data/train --initial-poses 2 --workers 1",
+        "-m experts.collect scenes/mine --out data/mine --initial-poses 2 --workers 1",
         "train.py data/train --out runs/mine --epochs 1",
-        "evaluate.py --scenes scenes/train --policy ibvs-mask --starts 1",
+        "evaluate.py --scenes scenes/train --policy ibvs-mask --initial-poses 1",
         "-m real_robot rehearse --policy expert",
     ):
         _run([sys.executable, *shlex.split(line)], folder)

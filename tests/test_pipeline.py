@@ -51,12 +51,12 @@ def test_nearby_grid_spacing_moves_the_grasp_little(capture_folder, scene_folder
 
 
 def test_demonstrations_train_a_policy_that_is_evaluated_and_rehearsed(scene_folder, tmp_path, capsys):
-    collect.main(collect.CollectConfig(scene_folder, tmp_path / "data", starts=3, workers=1))
+    collect.main(collect.CollectConfig(scene_folder, tmp_path / "data", initial_poses=3, workers=1))
     settings = train.TrainConfig(tmp_path / "data", tmp_path / "policy", validation=0.0)
     train.main(replace(settings, fit=FitConfig(epochs=2)))
     policy = str(tmp_path / "policy")
     evaluate.main(
-        evaluate.EvaluateConfig((policy, "expert"), scene_folder, starts=2, out=tmp_path / "report")
+        evaluate.EvaluateConfig((policy, "expert"), scene_folder, initial_poses=2, out=tmp_path / "report")
     )
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["summary"]["expert"]["success"]["count"] == 2

@@ -1,7 +1,7 @@
 """Figure: the expert's trajectories in a scene, as in the paper's Fig. 3.
 
     python -m experts.inspect.figure scenes/mine --out trajectories.png
-    python -m experts.inspect.figure scenes/mine --out trajectories.png --starts 40 --seed 2
+    python -m experts.inspect.figure scenes/mine --out trajectories.png --initial-poses 40 --seed 2
 
 Each way goes from dark red at its start to yellow at the pre-grasp pose; object and hand have their own colours.
 """
@@ -47,8 +47,8 @@ class FigureConfig:
     """Folder of the scene."""
     out: Path = Path("trajectories.png")
     """The picture: PNG, PDF or SVG."""
-    starts: int = STARTS
-    """Start poses (k of Sec. III-B)."""
+    initial_poses: int = STARTS
+    """Initial poses (k of Sec. III-B)."""
     seed: int = 0
     """Of the starts."""
     azimuth_deg: float | None = None
@@ -57,8 +57,8 @@ class FigureConfig:
     """Above the horizontal, degrees."""
 
     def __post_init__(self) -> None:
-        if self.starts < 1:
-            raise SceneError(f"--starts is {self.starts}; it must be at least 1")
+        if self.initial_poses < 1:
+            raise SceneError(f"--initial-poses is {self.initial_poses}; it must be at least 1")
 
 
 def draw(
@@ -179,7 +179,7 @@ def main(settings: FigureConfig) -> None:
     """Draws and saves."""
     mpl.rcParams["font.family"] = "DejaVu Sans"
     scene = HandoverScene.load(settings.scene)
-    figure = draw(scene, settings.starts, settings.seed, settings.azimuth_deg, settings.elevation_deg)
+    figure = draw(scene, settings.initial_poses, settings.seed, settings.azimuth_deg, settings.elevation_deg)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(settings.out)
     print(settings.out)

@@ -159,14 +159,14 @@ class InitialPoseConfig:
 
     scenes: Annotated[Path | None, tyro.conf.Positional] = None
     """A scene folder, or a folder of scene folders; the shipped ones by default."""
-    starts: int = STARTS
-    """Start poses for each scene."""
+    initial_poses: int = STARTS
+    """Initial poses in each scene."""
     seed: int = 0
     """Of the starts."""
 
     def __post_init__(self) -> None:
-        if self.starts < 1:
-            raise SceneError(f"--starts is {self.starts}; it must be at least 1")
+        if self.initial_poses < 1:
+            raise SceneError(f"--initial-poses is {self.initial_poses}; it must be at least 1")
 
 
 def main(settings: InitialPoseConfig) -> None:
@@ -176,7 +176,7 @@ def main(settings: InitialPoseConfig) -> None:
     )
     total = StartStatistics()
     for scene in load_scenes(settings.scenes):
-        _, found = StartSampler(scene).sample(np.random.default_rng(settings.seed), settings.starts)
+        _, found = StartSampler(scene).sample(np.random.default_rng(settings.seed), settings.initial_poses)
         view.add_row(scene.name, *_shares(found))
         total += found
     view.add_section()

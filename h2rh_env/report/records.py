@@ -18,7 +18,7 @@ from ..core.errors import HandoverError
 from ..core.task import MAX_EPISODE_STEPS
 from ..envs.metrics import EpisodeScore
 from ..perturbations.conditions import Condition
-from ..utils import files
+from ..utils import cli, files
 
 UNBOUNDED = ("centre_offset", "clearance_m")  # infinite where nothing is seen; null in JSON
 MAX_BYTES = 2**30
@@ -56,6 +56,7 @@ def read_report(path: Path | str) -> dict[str, Any]:
         report = json.loads(files.read_text(path, MAX_JSON_BYTES))
         if not isinstance(report, dict) or not {"settings", "episodes", "scenes", "summary"} <= report.keys():
             raise HandoverError(f"{path} is not a report; expected what evaluate.py writes")
+        report["settings"] = {cli.new_name(key): value for key, value in report["settings"].items()}
         return report
     except (OSError, ValueError) as error:
         raise HandoverError(f"{path} cannot be read ({error}); name a report.json of evaluate.py") from None

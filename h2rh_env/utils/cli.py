@@ -1,8 +1,8 @@
-"""What every command line shares: one sentence instead of a traceback, and progress bars."""
+"""What every command line shares: one sentence instead of a traceback, old names of options, and progress bars."""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import tyro
@@ -19,6 +19,13 @@ from rich.progress import (
 from ..core.errors import HandoverError
 
 USER_ERROR = 2
+RENAMED = {
+    "--collect-starts": "--collect-initial-poses",
+    "--dagger-starts": "--dagger-initial-poses",
+    "--disturbance": "--corruption",
+    "--starts": "--initial-poses",
+}  # options that users may have typed, to what they are called now
+SPELLINGS = {"--rasterizer": "--rasteriser"}  # both are right
 Config = TypeVar("Config")
 
 
@@ -28,13 +35,34 @@ def run(command: Callable[[Config], None], config: type[Config], description: st
     A `HandoverError` is printed as one line on stderr with exit status 2; an interrupt exits with 130.
     """
     try:
-        command(tyro.cli(config, prog=_as_typed(), description=description))
+        arguments = with_new_names(sys.argv[1:])
+        command(tyro.cli(config, prog=_as_typed(), description=description, args=arguments))
     except HandoverError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def with_new_names(arguments: Sequence[str]) -> list[str]:
+    """Replaces the old name of each option by the new one, and says so on stderr."""
+    return [_with_new_name(argument) for argument in arguments]
+
+
+def _with_new_name(argument: str) -> str:
+    typed, equals, value = argument.partition("=")
+    option = typed.replace("_", "-")
+    if option in RENAMED:
+        print(f"note: {typed} is called {RENAMED[option]} now", file=sys.stderr)
+        return f"{RENAMED[option]}{equals}{value}"
+    return f"{SPELLINGS[option]}{equals}{value}" if option in SPELLINGS else argument
+
+
+def new_name(setting: str) -> str:
+    """Returns what a setting, spelt as in Python, is called now; reports of earlier versions have the old names."""
+    option = f"--{setting.replace('_', '-')}"
+    return RENAMED.get(option, option).removeprefix("--").replace("-", "_")
 
 
 def _as_typed() -> str:

@@ -24,7 +24,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, tiny_scene: HandoverScene) 
 
 
 def settings(scenes: Path, out: Path, **changes: int | float) -> CollectConfig:
-    return CollectConfig(scenes, out, **({"starts": 3, "noise": 0.5, "workers": 1} | changes))
+    return CollectConfig(scenes, out, **({"initial_poses": 3, "noise": 0.5, "workers": 1} | changes))
 
 
 def start(scene: HandoverScene, seed: int = 0) -> SE3:
@@ -119,5 +119,5 @@ def test_workers_and_interruptions_do_not_change_the_result(
 
 
 def test_settings_that_mean_nothing_are_told(scenes: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="--starts is 0"):
-        settings(scenes, tmp_path, starts=0)
+    with pytest.raises(DatasetError, match="--initial-poses is 0"):
+        settings(scenes, tmp_path, initial_poses=0)

@@ -22,7 +22,7 @@ from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
 def collected(tmp_path_factory: pytest.TempPathFactory, tiny_scene: HandoverScene) -> Path:
     folder = tmp_path_factory.mktemp("looking")
     tiny_scene.save(folder / "scenes" / "tiny")
-    collect(CollectConfig(folder / "scenes", folder / "data", starts=4, workers=1))
+    collect(CollectConfig(folder / "scenes", folder / "data", initial_poses=4, workers=1))
     return folder
 
 
@@ -89,14 +89,14 @@ def test_the_axes_meet_where_the_fingers_will_close(collected):
 
 
 def test_the_figure_has_a_way_from_dark_red_to_yellow_for_every_start(collected, tmp_path):
-    settings = figure.FigureConfig(collected / "scenes" / "tiny", tmp_path / "ways.png", starts=3)
+    settings = figure.FigureConfig(collected / "scenes" / "tiny", tmp_path / "ways.png", initial_poses=3)
     figure.main(settings)
     picture = iio.imread(settings.out)[..., :3].astype(int)
     for colour in (figure.WAY(0.0), figure.WAY(1.0)):
         wanted = np.array([255 * c for c in colour[:3]])
         assert (np.abs(picture - wanted).max(axis=2) < 40).sum() > 20
     assert picture.shape[0] > 1000
-    with pytest.raises(SceneError, match="--starts is 0"):
-        figure.FigureConfig(settings.scene, starts=0)
+    with pytest.raises(SceneError, match="--initial-poses is 0"):
+        figure.FigureConfig(settings.scene, initial_poses=0)
     with pytest.raises(DatasetError, match="--fps is 0"):
         preview.PreviewConfig(settings.scene, settings.scene, fps=0)

@@ -132,10 +132,10 @@ def test_what_is_turned_down_is_turned_down_by_an_equation(tiny_scene, seed):
 def test_the_command_prints_each_scene_and_the_sum(tiny_scene, tmp_path, capsys):
     for name in ("a", "b"):
         dataclasses.replace(tiny_scene, name=name).save(tmp_path / name)
-    main(InitialPoseConfig(tmp_path, starts=5))
+    main(InitialPoseConfig(tmp_path, initial_poses=5))
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     tried = {row[1]: int(row[3]) for row in rows}
     assert set(tried) == {"a", "b", "all"}
     assert tried["all"] == tried["a"] + tried["b"]
-    with pytest.raises(SceneError, match="--starts is 0"):
-        InitialPoseConfig(tmp_path, starts=0)
+    with pytest.raises(SceneError, match="--initial-poses is 0"):
+        InitialPoseConfig(tmp_path, initial_poses=0)

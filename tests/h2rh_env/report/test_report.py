@@ -36,7 +36,7 @@ class Acts:
 SETTINGS = {
     "policy": ["declares", "<b>stands</b>"],
     "seed": 4,
-    "starts": 3,
+    "initial_poses": 3,
     "suite": "robust",
     "policy_hashes": {},
 }
@@ -144,6 +144,12 @@ def test_the_papers_table_has_the_totals_of_its_text():
 
 def test_the_command_says_what_the_settings_are():
     line = command(
-        {"policy": ["a", "b c"], "scenes": None, "starts": 3, "strengths": [0.5, 1.0], "policy_hashes": {}}
+        {
+            "policy": ["a", "b c"],
+            "scenes": None,
+            "initial_poses": 3,
+            "strengths": [0.5, 1.0],
+            "policy_hashes": {},
+        }
     )
-    assert line == "python evaluate.py --policy a --policy 'b c' --starts 3 --strengths 0.5 1.0"
+    assert line == "python evaluate.py --policy a --policy 'b c' --initial-poses 3 --strengths 0.5 1.0"

@@ -109,7 +109,7 @@ def test_damaged_frames_are_told(tmp_path: Path) -> None:
 def data_set(tiny_scene: HandoverScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frames")
     tiny_scene.save(folder / "scenes" / "tiny")
-    collect(CollectConfig(folder / "scenes", folder / "data", starts=2, workers=1))
+    collect(CollectConfig(folder / "scenes", folder / "data", initial_poses=2, workers=1))
     return folder / "data"
 
 
