@@ -67,8 +67,8 @@ class Preferences:
     """What makes a grasp better: how far from its best each property may be before it costs half a unit.
 
     Attributes:
-        away_rad: The angle between the approach and the direction from the object's free part to the hand; a small one
-            is an approach from the other side.
+        away_rad: The angle between the approach and the direction from the object's free part to the hand; it is
+            small where the gripper comes from the other side.
         descent_rad: How far the best approach points below the horizontal.
         descent_spread_rad: The spread about that.
         roll_rad: The camera's roll from upright in the grasp frame.
