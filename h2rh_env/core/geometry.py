@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,94 +17,166 @@ WORLD_UP = np.array([0.0, 0.0, 1.0])  # z points up against gravity in every sce
 
 @dataclass(frozen=True, eq=False)
 class SE3:
-    """A rigid motion x -> R x + t, from a source frame to a target frame.
+    """A rigid motion x -> R x + t from a source frame to a target frame, or a batch of them.
+
+    A batch has leading dimensions, the same in both arrays; a single motion has none. Composition and `apply`
+    broadcast as numpy does, so a camera before each of B goals is `camera_from_world @ world_from_goals`.
 
     Attributes:
-        rotation: (3, 3) float64, orthonormal with determinant 1.
-        translation: (3,) float64, m.
+        rotation: (..., 3, 3) float64, orthonormal with determinant 1.
+        translation: (..., 3) float64, m.
     """
 
     rotation: Array
     translation: Array
 
     @classmethod
-    def identity(cls) -> SE3:
-        return cls(np.eye(3), np.zeros(3))
+    def identity(cls, shape: tuple[int, ...] = ()) -> SE3:
+        """The motion that moves nothing, as often as `shape` says."""
+        if not shape:
+            return cls(np.eye(3), np.zeros(3))
+        return cls(np.tile(np.eye(3), (*shape, 1, 1)), np.zeros((*shape, 3)))
 
     @classmethod
     def from_matrix(cls, matrix: npt.ArrayLike) -> SE3:
-        """From a (4, 4) or (3, 4) matrix [R | t].
+        """Reads matrices [R | t] of shape (..., 4, 4) or (..., 3, 4).
 
         Raises:
-            ValueError: wrong shape, not finite, or R off a rotation by more than 1e-3.
+            ValueError: The shape is wrong, a value is not finite, or R is off a rotation by more than 1e-3.
         """
         m = np.asarray(matrix, np.float64)
-        if m.shape not in {(4, 4), (3, 4)}:
-            raise ValueError(f"a rigid motion is a (4, 4) or (3, 4) matrix, not {m.shape}")
-        rotation = m[:3, :3]
-        off = np.abs(rotation @ rotation.T - np.eye(3)).max() if np.isfinite(m).all() else np.inf
-        if not off < 1e-3 or np.linalg.det(rotation) < 0:
+        if m.shape[-2:] not in {(4, 4), (3, 4)}:
+            raise ValueError(f"a rigid motion is a (..., 4, 4) or (..., 3, 4) matrix, not {m.shape}")
+        rotation = m[..., :3, :3]
+        off = np.inf
+        if np.isfinite(m).all():
+            deviations = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3))
+            off = float(deviations.max()) if deviations.size else 0.0
+        determinant = np.linalg.det(rotation)
+        mirrored = determinant < 0 if m.ndim == 2 else (determinant < 0).any()
+        if not off < 1e-3 or mirrored:
             raise ValueError(f"not a rotation: R R^T differs from the identity by {off:.3g}")
-        return cls(rotation.copy(), m[:3, 3].copy())
+        return cls(rotation.copy(), m[..., :3, 3].copy())
+
+    @classmethod
+    def stack(cls, motions: Iterable[SE3]) -> SE3:
+        """A batch (N, ...) of N motions whose batches have one shape.
+
+        Raises:
+            ValueError: There is no motion.
+        """
+        rotations, translations = zip(*((m.rotation, m.translation) for m in motions), strict=True)
+        return cls(np.stack(rotations), np.stack(translations))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The leading dimensions; () for a single motion."""
+        return self.translation.shape[:-1]
 
     @property
     def matrix(self) -> Array:
-        """(4, 4) homogeneous matrix."""
-        m = np.eye(4)
-        m[:3, :3] = self.rotation
-        m[:3, 3] = self.translation
+        """(..., 4, 4) homogeneous matrices."""
+        m = np.zeros((*self.shape, 4, 4))
+        m[..., :3, :3] = self.rotation
+        m[..., :3, 3] = self.translation
+        m[..., 3, 3] = 1.0
         return m
 
+    def __getitem__(self, index: Any) -> SE3:
+        """Motions of a batch, chosen as numpy chooses along the leading dimensions.
+
+        Raises:
+            IndexError: There are not so many, or it is a single motion.
+        """
+        where = index if isinstance(index, tuple) else (index,)
+        return SE3(
+            self.rotation[(*where, ..., slice(None), slice(None))],
+            self.translation[(*where, ..., slice(None))],
+        )
+
+    def __iter__(self) -> Iterator[SE3]:
+        """The motions of a batch along its first dimension.
+
+        Raises:
+            TypeError: It is a single motion.
+        """
+        if not self.shape:
+            raise TypeError("a single rigid motion cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
     def inverse(self) -> SE3:
-        return SE3(self.rotation.T, -self.rotation.T @ self.translation)
+        """The motion from the target back to the source frame."""
+        if self.rotation.ndim == 2:
+            return SE3(self.rotation.T, -self.rotation.T @ self.translation)
+        back = np.swapaxes(self.rotation, -1, -2)
+        return SE3(back, -_turned(back, self.translation))
 
     def __matmul__(self, other: SE3) -> SE3:
         """`a_from_b @ b_from_c` is `a_from_c`."""
-        return SE3(self.rotation @ other.rotation, self.rotation @ other.translation + self.translation)
+        if self.rotation.ndim == other.rotation.ndim == 2:
+            return SE3(self.rotation @ other.rotation, self.rotation @ other.translation + self.translation)
+        translation = _turned(self.rotation, other.translation) + self.translation
+        return SE3(self.rotation @ other.rotation, translation)
 
     def apply(self, points: npt.ArrayLike) -> Array:
-        """Maps points (..., 3) from the source to the target frame."""
-        return np.asarray(points, np.float64) @ self.rotation.T + self.translation
+        """Maps points (..., 3) from the source to the target frame.
+
+        A batch (B,) of motions maps points (B, 3) one by one; `motions[:, None]` maps (B, P, 3), or (P, 3) by all.
+        """
+        points = np.asarray(points, np.float64)
+        if self.rotation.ndim == 2:
+            return points @ self.rotation.T + self.translation
+        return _turned(self.rotation, points) + self.translation
+
+
+def _turned(rotation: Array, vectors: Array) -> Array:
+    """Vectors (..., 3) turned by rotations (..., 3, 3), broadcast."""
+    return np.asarray((rotation @ vectors[..., None])[..., 0])
 
 
 def rotation_from_euler_xyz(angles_rad: npt.ArrayLike) -> Array:
-    """Extrinsic xyz Euler angles (..., 3), rad, to rotations (..., 3, 3): R = Rz(c) Ry(b) Rx(a)."""
-    return Rotation.from_euler("xyz", np.asarray(angles_rad, np.float64)).as_matrix()
+    """Turns extrinsic xyz Euler angles (..., 3), rad, into rotations (..., 3, 3): R = Rz(c) Ry(b) Rx(a)."""
+    rotation: Array = Rotation.from_euler("xyz", np.asarray(angles_rad, np.float64)).as_matrix()
+    return rotation
 
 
 def euler_xyz_from_rotation(rotation: Array) -> Array:
-    """Rotations (..., 3, 3) to extrinsic xyz Euler angles (..., 3), rad."""
-    return Rotation.from_matrix(rotation).as_euler("xyz", suppress_warnings=True)
+    """Turns rotations (..., 3, 3) into extrinsic xyz Euler angles (..., 3), rad."""
+    angles_rad: Array = Rotation.from_matrix(rotation).as_euler("xyz", suppress_warnings=True)
+    return angles_rad
 
 
 def rotation_from_wxyz(wxyz: npt.ArrayLike) -> Array:
-    """Quaternions (..., 4) in wxyz order, of any length but zero, to rotations (..., 3, 3)."""
-    return Rotation.from_quat(np.asarray(wxyz, np.float64), scalar_first=True).as_matrix()
+    """Turns quaternions (..., 4) in wxyz order, of any length but zero, into rotations (..., 3, 3)."""
+    rotation: Array = Rotation.from_quat(np.asarray(wxyz, np.float64), scalar_first=True).as_matrix()
+    return rotation
 
 
 def rotation_angle(rotation: Array) -> float:
-    """Angle of a rotation (3, 3), rad in [0, pi]; exact at 0 and at pi."""
+    """The angle of a rotation (3, 3), rad in [0, pi]; it is exact at 0 and at pi."""
     return float(Rotation.from_matrix(rotation).magnitude())
 
 
 def slerp(start: Array, end: Array, fraction: float) -> Array:
     """Spherical linear interpolation of rotations (3, 3); fraction 0 gives `start`, 1 gives `end`."""
-    turn = Rotation.from_matrix(start.T @ end).as_rotvec()
-    return start @ Rotation.from_rotvec(fraction * turn).as_matrix()
+    rotvec = Rotation.from_matrix(start.T @ end).as_rotvec()
+    rotation: Array = start @ Rotation.from_rotvec(fraction * rotvec).as_matrix()
+    return rotation
 
 
 def between(start: SE3, end: SE3, fraction: float) -> SE3:
-    """The pose at a fraction of the straight way, turning evenly; 0 gives `start`, 1 gives `end`."""
-    way = end.translation - start.translation
-    return SE3(slerp(start.rotation, end.rotation, fraction), start.translation + fraction * way)
+    """The pose at a fraction of the straight path, turning evenly; 0 gives `start`, 1 gives `end`."""
+    displacement = end.translation - start.translation
+    return SE3(slerp(start.rotation, end.rotation, fraction), start.translation + fraction * displacement)
 
 
 def angle_between(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
-    """Angle between vectors (..., 3), rad in [0, pi]; accurate near both ends (Kahan)."""
+    """The angle between vectors (..., 3), rad in [0, pi]; it is accurate near both ends (Kahan)."""
     u, v = np.asarray(a, np.float64), np.asarray(b, np.float64)
     u = u / np.linalg.norm(u, axis=-1, keepdims=True)
     v = v / np.linalg.norm(v, axis=-1, keepdims=True)
-    return 2 * np.arctan2(np.linalg.norm(u - v, axis=-1), np.linalg.norm(u + v, axis=-1))
+    angle_rad: Array = 2 * np.arctan2(np.linalg.norm(u - v, axis=-1), np.linalg.norm(u + v, axis=-1))
+    return angle_rad
 
 
 def aim(rotation: Array, direction: npt.ArrayLike) -> Array:
@@ -117,11 +191,12 @@ def aim(rotation: Array, direction: npt.ArrayLike) -> Array:
     length = float(np.linalg.norm(normal))
     if length < 1e-12 * np.linalg.norm(direction):
         normal, length = rotation[:, 1], 1.0
-    return Rotation.from_rotvec(normal / length * angle).as_matrix() @ rotation
+    aimed: Array = Rotation.from_rotvec(normal / length * angle).as_matrix() @ rotation
+    return aimed
 
 
 def upright_rotation(forward: npt.ArrayLike, up: npt.ArrayLike = WORLD_UP) -> Array:
-    """world_from_camera rotations (..., 3, 3) of OpenCV cameras that look along `forward` (..., 3), images upright.
+    """Rotations `world_from_camera` (..., 3, 3) of OpenCV cameras that look along `forward` (..., 3), images upright.
 
     Looking straight along `up`, where upright means nothing, image right is world x.
     """
@@ -136,12 +211,13 @@ def upright_rotation(forward: npt.ArrayLike, up: npt.ArrayLike = WORLD_UP) -> Ar
 
 
 def look_at(eye: npt.ArrayLike, target: npt.ArrayLike) -> SE3:
-    """world_from_camera of an upright camera at `eye` (3,) that looks at `target` (3,), m."""
+    """The pose `world_from_camera` of an upright camera at `eye` (3,) that looks at `target` (3,), m."""
     eye = np.asarray(eye, np.float64)
     return SE3(upright_rotation(np.asarray(target, np.float64) - eye), eye)
 
 
 def uniform_directions(rng: np.random.Generator, count: int) -> Array:
-    """(count, 3) unit vectors, uniform on the sphere."""
+    """Draws unit vectors (count, 3), uniform on the sphere."""
     v = rng.normal(size=(count, 3))
-    return v / np.linalg.norm(v, axis=1, keepdims=True)
+    directions: Array = v / np.linalg.norm(v, axis=1, keepdims=True)
+    return directions

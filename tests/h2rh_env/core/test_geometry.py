@@ -59,6 +59,71 @@ def test_what_is_no_rigid_motion_is_refused(matrix):
         SE3.from_matrix(matrix)
 
 
+def batch(seed: int, *shape: int) -> SE3:
+    rng = np.random.default_rng(seed)
+    return SE3(rotation_from_euler_xyz(rng.uniform(-3, 3, (*shape, 3))), rng.normal(size=(*shape, 3)))
+
+
+@given(seeds, st.sampled_from([(), (3,), (2, 3), (1,), (0,)]))
+def test_a_batch_does_what_each_of_its_motions_does(seed, shape):
+    a, b = batch(seed, *shape), batch(seed + 1, *shape)
+    points = np.random.default_rng(seed).normal(size=(*shape, 3))
+    assert (a @ b).shape == a.inverse().shape == a.shape == shape
+    assert a.matrix.shape == (*shape, 4, 4)
+    for where in np.ndindex(shape):
+        np.testing.assert_allclose((a @ b)[where].matrix, (a[where] @ b[where]).matrix, atol=1e-12)
+        np.testing.assert_allclose(a.inverse()[where].matrix, a[where].inverse().matrix, atol=1e-12)
+        np.testing.assert_allclose(a.apply(points)[where], a[where].apply(points[where]), atol=1e-12)
+        np.testing.assert_array_equal(a.matrix[where], a[where].matrix)
+
+
+@given(seeds)
+def test_a_batch_and_its_inverse_cancel(seed):
+    motions = batch(seed, 2, 3)
+    np.testing.assert_allclose((motions @ motions.inverse()).matrix, SE3.identity((2, 3)).matrix, atol=1e-12)
+
+
+@given(seeds)
+def test_batches_broadcast_as_numpy_does(seed):
+    one, many, more = batch(seed), batch(seed + 1, 4), batch(seed + 2, 2, 1)
+    for left, right in ((one, many), (many, one), (more, many), (one, more)):
+        both = left @ right
+        assert both.shape == np.broadcast_shapes(left.shape, right.shape)
+        np.testing.assert_allclose(both.matrix, left.matrix @ right.matrix, atol=1e-12)
+    points = np.random.default_rng(seed).normal(size=(5, 3))
+    np.testing.assert_allclose(
+        many[:, None].apply(points), np.stack([motion.apply(points) for motion in many]), atol=1e-12
+    )
+
+
+@given(seeds)
+def test_a_batch_is_the_stack_of_its_motions_and_round_trips_through_matrices(seed):
+    motions = batch(seed, 4)
+    np.testing.assert_array_equal(SE3.stack(motions).matrix, motions.matrix)
+    np.testing.assert_array_equal(SE3.from_matrix(motions.matrix).matrix, motions.matrix)
+    np.testing.assert_array_equal(motions[[2, 0]].matrix, motions.matrix[[2, 0]])
+    np.testing.assert_array_equal(motions[np.arange(4) > 1].matrix, motions.matrix[2:])
+
+
+def test_half_turns_are_their_own_inverse():
+    half_turns = SE3(np.stack([2 * np.outer(axis, axis) - np.eye(3) for axis in np.eye(3)]), np.zeros((3, 3)))
+    np.testing.assert_array_equal(half_turns.inverse().matrix, half_turns.matrix)
+    np.testing.assert_array_equal((half_turns @ half_turns).matrix, SE3.identity((3,)).matrix)
+
+
+def test_one_wrong_matrix_of_a_batch_is_refused():
+    for wrong in (np.diag([1, 1, -1, 1.0]), 2 * np.eye(4), np.full((4, 4), np.nan)):
+        with pytest.raises(ValueError, match="rotation"):
+            SE3.from_matrix(np.stack([np.eye(4), wrong]))
+
+
+def test_a_single_motion_is_no_batch():
+    with pytest.raises(IndexError):
+        SE3.identity()[0]
+    with pytest.raises(TypeError, match="single"):
+        list(SE3.identity())
+
+
 @given(seeds)
 def test_euler_angles_round_trip(seed):
     rotation = random_se3(seed).rotation
