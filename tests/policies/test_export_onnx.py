@@ -68,7 +68,7 @@ def test_a_network_that_answers_with_actions_is_exported_too(tmp_path, tiny_scen
 
 def test_what_is_no_export_is_refused(tmp_path):
     (tmp_path / "mine.onnx").write_bytes(b"nonsense")
-    with pytest.raises(PolicyError, match=r"policies\.onnx CHECKPOINT"):
+    with pytest.raises(PolicyError, match=r"policies\.export_onnx CHECKPOINT"):
         make_policy(str(tmp_path / "mine.onnx"))
 
 

@@ -22,15 +22,15 @@ def approach(scene: HandoverScene, giver: MovingGiver | str, frames: int = 9):
     plain, moving, world_from_camera = OwnTracker(), MotionTracker(), SE3.identity()
     for number in range(frames):
         seen = {name: images[0] for name, images in world.observe([state]).items()}
-        track_ = plain.see(seen["rgb"], seen["masks"])
-        corrected, motion = moving.follow(track_, world_from_camera.matrix)
+        track = plain.see(seen["rgb"], seen["masks"])
+        corrected, motion = moving.follow(track, world_from_camera.matrix)
         action = STEP * (1 if number % 4 < 3 else -0.5)
         if number < frames - 1:
             world.act(state, action, *decode_action(action))
             plain.acted(action)
             world_from_camera = world_from_camera @ decode_action(action)[0]
-    centre = state.world_from_camera.inverse().apply(state.scene.object_centre)
-    return float(np.linalg.norm(centre)), track_, motion, corrected, state
+    centre = state.scene_from_camera.inverse().apply(state.scene.object_centre)
+    return float(np.linalg.norm(centre)), track, motion, corrected, state
 
 
 def drift(speed_mps: float, direction: np.ndarray) -> MovingGiver:
