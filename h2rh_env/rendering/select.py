@@ -38,6 +38,9 @@ def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasterise
     return NumbaRasteriser(threads)
 
 
+make_rasterizer = make_rasteriser  # the American spelling
+
+
 def make_renderer(name: str = "auto") -> Callable[..., RenderedTensors]:
     """The `render_gaussians` of a backend, chosen as in `make_rasteriser`; the reference has none.
 

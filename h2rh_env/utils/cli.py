@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TypeVar
 
 import tyro
@@ -27,6 +28,7 @@ RENAMED = {
 }  # options that users may have typed, to what they are called now
 SPELLINGS = {"--rasterizer": "--rasteriser"}  # both are right
 Config = TypeVar("Config")
+AS_TYPED = ContextVar("AS_TYPED", default="")  # what usage lines call the command, if not `python ...`
 
 
 def run(command: Callable[[Config], None], config: type[Config], description: str | None) -> None:
@@ -66,7 +68,9 @@ def new_name(setting: str) -> str:
 
 
 def _as_typed() -> str:
-    """The running command as its usage line should show it."""
+    """Returns the running command as its usage line should show it."""
+    if AS_TYPED.get():
+        return AS_TYPED.get()
     spec = sys.modules["__main__"].__spec__
     if spec is None:
         return f"python {os.path.relpath(sys.argv[0])}"
