@@ -23,62 +23,106 @@ from .core.task import MAX_EPISODE_STEPS
 from .utils.moved import answer_old_names
 
 if TYPE_CHECKING:
-    from .benchmark.evaluation import Episode as Episode
-    from .benchmark.evaluation import evaluate as evaluate
-    from .build import build_scene as build_scene
-    from .captures.base import HandoverCapture as HandoverCapture
-    from .captures.base import RgbdView as RgbdView
-    from .captures.load import load_capture as load_capture
-    from .captures.synthetic.generate import generate_capture as generate_capture
-    from .core.action import decode_action as decode_action
-    from .core.action import encode_action as encode_action
-    from .core.camera import HAND_EYE_CAMERA as HAND_EYE_CAMERA
-    from .core.camera import PinholeCamera as PinholeCamera
-    from .core.episode import EpisodeRecord as EpisodeRecord
-    from .core.errors import ActionError as ActionError
-    from .core.errors import CaptureError as CaptureError
-    from .core.errors import CheckpointError as CheckpointError
-    from .core.errors import DatasetError as DatasetError
-    from .core.errors import GraspError as GraspError
-    from .core.errors import HandoverError as HandoverError
-    from .core.errors import MissingPackageError as MissingPackageError
-    from .core.errors import PolicyError as PolicyError
-    from .core.errors import RenderError as RenderError
-    from .core.errors import RobotError as RobotError
-    from .core.errors import SceneError as SceneError
-    from .core.errors import StateError as StateError
-    from .core.geometry import SE3 as SE3
-    from .core.geometry import look_at as look_at
-    from .core.gripper import ROBOTIQ_2F85 as ROBOTIQ_2F85
-    from .core.gripper import GripperGeometry as GripperGeometry
-    from .core.labels import Label as Label
-    from .core.policy import Observation as Observation
-    from .core.policy import Policy as Policy
-    from .core.spaces import action_space as action_space
-    from .core.spaces import observation_space as observation_space
-    from .datasets.minari import Demonstration as Demonstration
-    from .datasets.minari import read_demonstrations as read_demonstrations
-    from .envs.giver_motion import MovingGiver as MovingGiver
-    from .envs.handover import H2RHandoverEnv as H2RHandoverEnv
-    from .envs.handover_vector import H2RHandoverVectorEnv as H2RHandoverVectorEnv
-    from .envs.initial_poses import sample_initial_poses as sample_initial_poses
-    from .envs.metrics import EpisodeScore as EpisodeScore
-    from .envs.metrics import Summary as Summary
-    from .envs.metrics import score as score
-    from .envs.metrics import summarise as summarise
-    from .grasps.base import GraspCandidate as GraspCandidate
-    from .grasps.base import GraspProposer as GraspProposer
-    from .grasps.selection import select_grasp as select_grasp
-    from .reconstruction.config import OptimiseConfig as OptimiseConfig
-    from .rendering.base import Rasteriser as Rasteriser
-    from .rendering.base import RenderedView as RenderedView
-    from .rendering.select import make_rasteriser as make_rasteriser
-    from .rendering.select import make_rasterizer as make_rasterizer
-    from .scenes.gaussians import GaussianScene as GaussianScene
-    from .scenes.handover_scene import HandoverScene as HandoverScene
-    from .scenes.handover_scene import load_scenes as load_scenes
-    from .scenes.ply import read_ply as read_ply
-    from .scenes.ply import write_ply as write_ply
+    from .benchmark.evaluation import Episode, evaluate
+    from .build import build_scene
+    from .captures.base import HandoverCapture, RgbdView
+    from .captures.load import load_capture
+    from .captures.synthetic.generate import generate_capture
+    from .core.action import decode_action, encode_action
+    from .core.camera import HAND_EYE_CAMERA, PinholeCamera
+    from .core.episode import EpisodeRecord
+    from .core.errors import (
+        ActionError,
+        CaptureError,
+        CheckpointError,
+        DatasetError,
+        GraspError,
+        HandoverError,
+        MissingPackageError,
+        PolicyError,
+        RenderError,
+        RobotError,
+        SceneError,
+        StateError,
+    )
+    from .core.geometry import SE3, look_at
+    from .core.gripper import ROBOTIQ_2F85, GripperGeometry
+    from .core.labels import Label
+    from .core.policy import Observation, Policy
+    from .core.spaces import action_space, observation_space
+    from .datasets.minari import Demonstration, read_demonstrations
+    from .envs.giver_motion import MovingGiver
+    from .envs.handover import H2RHandoverEnv
+    from .envs.handover_vector import H2RHandoverVectorEnv
+    from .envs.initial_poses import sample_initial_poses
+    from .envs.metrics import EpisodeScore, Summary, score, summarise
+    from .grasps.base import GraspCandidate, GraspProposer
+    from .grasps.selection import select_grasp
+    from .reconstruction.config import OptimiseConfig
+    from .rendering.base import Rasteriser, RenderedView
+    from .rendering.select import make_rasteriser, make_rasterizer
+    from .scenes.gaussians import GaussianScene
+    from .scenes.handover_scene import HandoverScene, load_scenes
+    from .scenes.ply import read_ply, write_ply
+
+__all__ = [
+    "HAND_EYE_CAMERA",
+    "ROBOTIQ_2F85",
+    "SE3",
+    "ActionError",
+    "CaptureError",
+    "CheckpointError",
+    "DatasetError",
+    "Demonstration",
+    "Episode",
+    "EpisodeRecord",
+    "EpisodeScore",
+    "GaussianScene",
+    "GraspCandidate",
+    "GraspError",
+    "GraspProposer",
+    "GripperGeometry",
+    "H2RHandoverEnv",
+    "H2RHandoverVectorEnv",
+    "HandoverCapture",
+    "HandoverError",
+    "HandoverScene",
+    "Label",
+    "MissingPackageError",
+    "MovingGiver",
+    "Observation",
+    "OptimiseConfig",
+    "PinholeCamera",
+    "Policy",
+    "PolicyError",
+    "Rasteriser",
+    "RenderError",
+    "RenderedView",
+    "RgbdView",
+    "RobotError",
+    "SceneError",
+    "StateError",
+    "Summary",
+    "action_space",
+    "build_scene",
+    "decode_action",
+    "encode_action",
+    "evaluate",
+    "generate_capture",
+    "load_capture",
+    "load_scenes",
+    "look_at",
+    "make_rasteriser",
+    "make_rasterizer",
+    "observation_space",
+    "read_demonstrations",
+    "read_ply",
+    "sample_initial_poses",
+    "score",
+    "select_grasp",
+    "summarise",
+    "write_ply",
+]
 
 __version__ = "0.1.0"
 
@@ -114,7 +158,6 @@ _NAMES = {
     "scenes.ply": "read_ply write_ply",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
-__all__ = [*sorted(_MODULES)]
 
 if not TYPE_CHECKING:  # else a type checker would take any name for one of the package's
 
