@@ -22,12 +22,14 @@ import tyro
 from rich.console import Console
 
 from h2rh_env import report
-from h2rh_env.benchmark.evaluation import Episode, evaluate
+from h2rh_env.benchmark.evaluation import evaluate
+from h2rh_env.benchmark.rollout import Episode
 from h2rh_env.benchmark.suites import UNSEEN_OBJECTS, Suite, make_suite
 from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.policy import Policy
 from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.perturbations.conditions import STRENGTHS
+from h2rh_env.rendering.cpu.threads import cores
 from h2rh_env.report.records import read_report
 from h2rh_env.report.save import as_json, differences
 from h2rh_env.utils import cli
@@ -69,8 +71,8 @@ class EvaluateConfig:
     saw. robust: each perturbation at growing strength."""
     seeds: int = 1
     """So many sets of starts, of --seed and the numbers after it."""
-    workers: int = 1
-    """Processes; the figures do not depend on it."""
+    workers: int | None = None
+    """Number of processes; by default one for each core. The figures do not depend on it."""
     cluster: Cluster | None = None
     """Processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
     objects: int = UNSEEN_OBJECTS
@@ -84,8 +86,9 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for name in ("initial_poses", "seeds", "workers", "objects", "givers"):
-            if getattr(self, name) < 1:
-                raise HandoverError(f"--{name} is {getattr(self, name)}; at least 1 is needed")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise HandoverError(f"--{name.replace('_', '-')} is {value}; at least 1 is needed")
         if self.seed < 0:
             raise HandoverError(f"--seed is {self.seed}; it must be at least 0")
         if self.target == "simulation" and (self.segmenter, self.givers) != ("labels", 4):
@@ -146,11 +149,12 @@ def _env_options(config: EvaluateConfig) -> dict[str, Any]:
 def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[str, Any]]:
     names = config.policy or (IMAGE_POLICIES if config.suite == "robust" else ("expert", *IMAGE_POLICIES))
     policies = {name: make_policy(name) for name in names}
+    workers = config.workers or cores()
     with cli.progress_bar() as progress:
         building = config.suite == "unseen"
         task = progress.add_task("scenes", total=config.objects, note="", visible=building)
         suite = make_suite(
-            config.suite, config.scenes, config.objects, config.strengths, config.workers,
+            config.suite, config.scenes, config.objects, config.strengths, workers,
             lambda name: progress.update(task, advance=1, note=name),
         )  # fmt: skip
         total = len(names) * len(suite.scenes) * config.initial_poses * config.seeds * len(suite.conditions)
@@ -158,7 +162,7 @@ def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[
         episodes = evaluate(
             policies, suite.scenes, config.initial_poses, config.seed, _env_options(config),
             lambda: progress.advance(task), seeds=config.seeds, conditions=suite.conditions,
-            workers=config.workers, cluster=config.cluster, make_policy=make_policy,
+            workers=workers, cluster=config.cluster, make_policy=make_policy,
         )  # fmt: skip
     hashes = {name: _content_hash(name, policy) for name, policy in policies.items()}
     return suite, episodes, _settings(replace(config, policy=tuple(names)), hashes)
@@ -180,7 +184,7 @@ def _settings(config: EvaluateConfig, hashes: Mapping[str, str]) -> dict[str, An
     return plain | {"policy_hashes": dict(hashes)}
 
 
-def _reproduce(path: Path, workers: int) -> int:
+def _reproduce(path: Path, workers: int | None) -> int:
     saved = read_report(path)
     settings = {key: value for key, value in saved["settings"].items() if key != "policy_hashes"}
     unknown = settings.keys() - {field.name for field in fields(EvaluateConfig)}

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experts.collect import Task, by_scene, collect_few
-from h2rh_env.benchmark.evaluation import episode_seed
+from h2rh_env.benchmark.rollout import episode_seed
 from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.spaces import action_space

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import tyro
 
 from h2rh_env import __version__
-from h2rh_env.benchmark.evaluation import episode_seed
+from h2rh_env.benchmark.rollout import episode_seed
 from h2rh_env.core.action import decode_action
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import DatasetError

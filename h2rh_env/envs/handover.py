@@ -81,7 +81,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
       as if the giver then held still.
     * `render_mode`: None or "rgb_array" (the camera's image, for `RecordVideo`).
 
-    `reset(options={"scene": name, "scene_from_camera": (4, 4)})` sets the scene, the start pose, or both.
+    `reset(options={"scene": name, "scene_from_camera": (4, 4)})` sets the scene (by name, or by itself), the start
+    pose, or both.
 
     ## Saving and sharing
     `get_state()` is a JSON value with everything but scene and pixels; `set_state(state)` goes on from there, in this

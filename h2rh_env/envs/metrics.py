@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from ..core.clearance import between_fingers, swept_hits
 from ..core.episode import EpisodeRecord
-from ..core.geometry import SE3
+from ..core.geometry import SE3, Array, angle_between, between
 from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
+from ..core.motion_limits import MAX_STEP_TRANSLATION_M
 from ..core.proportions import Rate
 from ..core.task import CLEARANCE_M, DISTANCE_BAND_M, STANDOFF_M
 from ..scenes.handover_scene import HandoverScene
@@ -22,6 +23,7 @@ CENTRE_TOLERANCE = 0.05  # of the image's width
 MIN_CLOSING_POINTS = 5
 
 FAILURES = ("not declared", "too near on the way", "off centre", "out of the band", "unsafe advance")
+UNSAFE = ("within 0.1 m of a hand", "gripper touched a hand", "advance through a hand")
 
 
 @dataclass(frozen=True)
@@ -32,29 +34,40 @@ class EpisodeScore:
         distance_m: least distance from the grasp-frame origin at the end to a point of the object.
         centre_offset: from the image's centre to the object's mask at the end, as a fraction of the image's
             width; 0 on the mask, infinite if the object is not seen.
-        clearance_m: least distance of any pose to hand or object.
-        declared, in_band, centred, safe: see `score`; all are false for an episode that was not declared,
-            but `safe`, which then speaks of the poses alone.
+        clearance_m: least distance of any pose to hand or object; hand_clearance_m: to the hand alone.
+        initial_angle_rad: between the approach of the scene's grasp and the direction from the initial pose to its
+            contact point; 0 means that the initial pose lies on the approach.
+        declared, in_band, centred: see `score`; false for an episode that was not declared.
+        unsafe: what was unsafe first, one of `UNSAFE`, whether it was declared or not; None for a safe episode.
         graspable: whether the gripper would close on the object after the advance; None where no grasp
             fits the scene, nothing was declared, or nobody asked.
-        success: declared, in the band, centred and safe.
         first_failure: None for a success, else one of `FAILURES`.
-        steps: poses visited after the start.
+        steps: poses visited after the initial one.
         seconds_per_step: mean time the policy took, s; 0 where not measured.
     """
 
     distance_m: float
     centre_offset: float
     clearance_m: float
+    hand_clearance_m: float
+    initial_angle_rad: float
     declared: bool
     in_band: bool
     centred: bool
-    safe: bool
+    unsafe: str | None
     graspable: bool | None
-    success: bool
     first_failure: str | None
     steps: int
     seconds_per_step: float
+
+    @property
+    def safe(self) -> bool:
+        return self.unsafe is None
+
+    @property
+    def success(self) -> bool:
+        """Declared, in the band, centred, and safe of hand and object."""
+        return self.first_failure is None
 
 
 def score(record: EpisodeRecord, scene: HandoverScene, with_graspable: bool = True) -> EpisodeScore:
@@ -67,30 +80,69 @@ def score(record: EpisodeRecord, scene: HandoverScene, with_graspable: bool = Tr
     distance = float(scene.object_clearance.distance(end.translation))
     offset = centre_offset(record.end_object_mask)
     clearance = float(scene.clearance.distance(positions).min())
+    hand_clearances = scene.hand_clearance.distance(positions)
 
-    clear_way = clearance > CLEARANCE_M
-    clear_advance = not swept_hits(scene.hand_points, end, STANDOFF_M).any()
     in_band = record.declared and DISTANCE_BAND_M[0] <= distance <= DISTANCE_BAND_M[1]
     centred = record.declared and bool(offset <= CENTRE_TOLERANCE)
-    safe = clear_way and (clear_advance or not record.declared)
-    verdicts = (record.declared, clear_way, centred, in_band, clear_advance)
-    first_failure = next((name for name, good in zip(FAILURES, verdicts, strict=True) if not good), None)
+    clear_advance = not swept_hits(scene.hand_points, end, STANDOFF_M).any()
+    clear_of_hand = bool(hand_clearances.min() > CLEARANCE_M)
+    touched = touches(record.scene_from_gripper, hand_clearances, scene.hand_points)
+    harmless = (clear_of_hand, not touched, clear_advance or not record.declared)
+    verdicts = (record.declared, clearance > CLEARANCE_M and not touched, centred, in_band, clear_advance)
     return EpisodeScore(
         distance_m=distance,
         centre_offset=offset,
         clearance_m=clearance,
+        hand_clearance_m=float(hand_clearances.min()),
+        initial_angle_rad=initial_angle_rad(record, scene),
         declared=record.declared,
         in_band=in_band,
         centred=centred,
-        safe=safe,
+        unsafe=_first_broken(UNSAFE, harmless),
         graspable=closes_on(scene.object_points, _advanced(end))
         if with_graspable and record.declared and scene.grasp.graspable
         else None,
-        success=first_failure is None,
-        first_failure=first_failure,
+        first_failure=_first_broken(FAILURES, verdicts),
         steps=len(positions) - 1,
         seconds_per_step=float(np.mean(record.step_seconds)) if len(record.step_seconds) else 0.0,
     )
+
+
+def _first_broken(names: Sequence[str], verdicts: Sequence[bool]) -> str | None:
+    return next((name for name, good in zip(names, verdicts, strict=True) if not good), None)
+
+
+def touches(
+    scene_from_gripper: Array,
+    hand_clearances_m: Array,
+    hand_points_scene: npt.ArrayLike,
+    gripper: GripperGeometry = ROBOTIQ_2F85,
+) -> bool:
+    """Whether any part of the open gripper touched the hand on a path.
+
+    Between two poses a gripper is looked at halfway too: a step is at most 0.06 m long, which is less than the
+    fingers are thick and a hand is broad together.
+
+    Args:
+        scene_from_gripper: (T + 1, 4, 4) poses. hand_clearances_m: (T + 1,) from their origins to the hand.
+        hand_points_scene: (P, 3), m.
+    """
+    reach_m = float(np.linalg.norm(np.abs(gripper.boxes()).max(axis=(0, 1)))) + MAX_STEP_TRANSLATION_M
+    poses = [SE3.from_matrix(pose) for pose in scene_from_gripper]
+    for i, (pose, clearance) in enumerate(zip(poses, hand_clearances_m, strict=True)):
+        if clearance > reach_m:
+            continue
+        looked_at = [pose] if i == 0 else [pose, between(poses[i - 1], pose, 0.5)]
+        if any(swept_hits(hand_points_scene, at, 0.0, 0.0, gripper).any() for at in looked_at):
+            return True
+    return False
+
+
+def initial_angle_rad(record: EpisodeRecord, scene: HandoverScene) -> float:
+    """Between the grasp's approach and the direction from the initial pose to the contact point."""
+    grasp = scene.grasp
+    towards = grasp.contact_scene - record.scene_from_gripper[0, :3, 3]
+    return float(angle_between(grasp.scene_from_grasp.rotation[:, 2], towards))
 
 
 def centre_offset(mask: npt.NDArray[np.bool_]) -> float:
@@ -122,16 +174,25 @@ def _advanced(scene_from_gripper: SE3) -> SE3:
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures of several episodes. Distances are over declared episodes, NaN if there are none."""
+    """Figures of several episodes. Rates are over all of them, distances over declared ones (NaN without any).
+
+    Attributes:
+        undeclared_safe: safe episodes in which nothing was declared.
+        unsafe: how often what was unsafe first. failures: how often what failed first.
+        by_angle: success by the angle between initial pose and approach, by the names in `ANGLES`.
+    """
 
     episodes: int
     success: Rate
     declared: Rate
     safe: Rate
+    undeclared_safe: int
+    unsafe: dict[str, int]
     centred: Rate
     in_band: Rate
     graspable: Rate
     without_grasp: int
+    by_angle: dict[str, Rate]
     distance_mean_m: float
     distance_std_m: float
     steps_mean: float
@@ -139,27 +200,48 @@ class Summary:
     failures: dict[str, int]
 
 
-def summarise(scores: Sequence[EpisodeScore]) -> Summary:
-    """Rates over `scores`; those declared without a grasp count as such."""
-    distances = [s.distance_m for s in scores if s.declared]
-    judged = [s.graspable for s in scores if s.graspable is not None]
-    counted = Counter(s.first_failure for s in scores)
+ANGLES = {"< 30°": (0.0, 30.0), "30-60°": (30.0, 60.0), "> 60°": (60.0, math.inf)}  # degrees, as tables say
 
-    def rate(name: str) -> Rate:
-        return Rate.of(getattr(s, name) for s in scores)
+
+def summarise(scores: Sequence[EpisodeScore], scenes: Sequence[Hashable] | None = None) -> Summary:
+    """Figures over `scores`; those declared without a grasp count as such.
+
+    Args:
+        scenes: what scene each score is of; intervals then resample scenes. None takes episodes for independent.
+    """
+    clusters = range(len(scores)) if scenes is None else scenes
+    labelled = list(zip(scores, clusters, strict=True))
+    distances = [s.distance_m for s in scores if s.declared]
+
+    def rate(name: str, among: Sequence[tuple[EpisodeScore, Hashable]] = labelled) -> Rate:
+        verdicts = [getattr(s, name) for s, _ in among]
+        return Rate.of(verdicts, None if scenes is None else [scene for _, scene in among])
 
     return Summary(
         episodes=len(scores),
         success=rate("success"),
         declared=rate("declared"),
         safe=rate("safe"),
+        undeclared_safe=sum(s.safe and not s.declared for s in scores),
+        unsafe=_counted(UNSAFE, (s.unsafe for s in scores)),
         centred=rate("centred"),
         in_band=rate("in_band"),
-        graspable=Rate.of(judged),
+        graspable=rate("graspable", [(s, c) for s, c in labelled if s.graspable is not None]),
         without_grasp=sum(s.declared and s.graspable is None for s in scores),
+        by_angle={
+            name: rate(
+                "success", [(s, c) for s, c in labelled if low <= math.degrees(s.initial_angle_rad) < high]
+            )
+            for name, (low, high) in ANGLES.items()
+        },
         distance_mean_m=float(np.mean(distances)) if distances else float("nan"),
         distance_std_m=float(np.std(distances)) if distances else float("nan"),
         steps_mean=float(np.mean([s.steps for s in scores])) if scores else float("nan"),
         seconds_per_step=float(np.mean([s.seconds_per_step for s in scores])) if scores else float("nan"),
-        failures={name: counted[name] for name in FAILURES},
+        failures=_counted(FAILURES, (s.first_failure for s in scores)),
     )
+
+
+def _counted(names: Sequence[str], found: Iterable[str | None]) -> dict[str, int]:
+    counts = Counter(found)
+    return {name: counts[name] for name in names}

@@ -68,7 +68,8 @@ class World:
         """A new episode: its scene, its start, how its giver will move.
 
         Args:
-            options: may set the `scene` by name, and `scene_from_camera`, an SE3 or (4, 4).
+            options: may set the `scene`, one of those held, by itself or by its name; and `scene_from_camera`, an
+                SE3 or (4, 4).
         """
         options = options or {}
         scene = self._choose_scene(rng, options.get("scene"))
@@ -171,14 +172,21 @@ class World:
             observation["depth"] = np.stack(depth).astype(np.float32)
         return observation
 
-    def _choose_scene(self, rng: np.random.Generator, name: str | None) -> HandoverScene:
-        if name is None:
+    def _choose_scene(self, rng: np.random.Generator, wanted: HandoverScene | str | None) -> HandoverScene:
+        if wanted is None:
             return self.scenes[int(rng.integers(len(self.scenes)))]
-        for scene in self.scenes:
-            if scene.name == name:
-                return scene
-        known = ", ".join(scene.name for scene in self.scenes)
-        raise SceneError(f"no scene is named {name!r}; this environment holds: {known}")
+        if isinstance(wanted, HandoverScene):
+            found, name = [scene for scene in self.scenes if scene is wanted], wanted.name
+        else:
+            found, name = [scene for scene in self.scenes if scene.name == wanted], wanted
+        if not found:
+            known = ", ".join(scene.name for scene in self.scenes)
+            raise SceneError(f"no scene is named {name!r}; this environment holds: {known}")
+        if len(found) > 1:
+            raise SceneError(
+                f"{len(found)} scenes are named {name!r}; name one by the scene itself, not by its name"
+            )
+        return found[0]
 
 
 def rng_to_json(rng: np.random.Generator) -> dict[str, Any]:

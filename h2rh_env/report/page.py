@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..benchmark.evaluation import Episode
+from ..benchmark.rollout import Episode
 from ..perturbations.conditions import AS_RENDERED
 from ..utils import files
 from . import plots
@@ -24,10 +24,11 @@ MAX_VIDEO_BYTES = 12_000_000
 MOST_ROWS = 16  # of scenes that are plotted one by one
 HEAD = '<meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">'
 UNDER_PERTURBATIONS = "success under perturbations of growing strength"
+EXCHANGED = "p: the share of random exchanges of the two policies, scene by scene, that differ as much."
 FURTHER = {  # titles of tables, and what to know of them
     "Table I": "The paper's figures stand beside ours. Its columns are of its own scenes and starts.",
-    UNDER_PERTURBATIONS: "Shaded: Wilson 95 % intervals. The dashed line is 90 %.",
-    "the same starts, two by two": "Exact McNemar test on the starts where only one of the two succeeded.",
+    UNDER_PERTURBATIONS: "Shaded: 95 % intervals, scenes resampled. The dashed line is 90 %.",
+    "the same initial poses, two by two": EXCHANGED,
     "success by seed": "Each seed draws its own starts; mean and standard deviation over seeds.",
 }
 DISTANCE_NOTE = (
@@ -54,8 +55,9 @@ def write_page(
     parts = [
         _header(report, plain),
         _cards(plain),
-        _section("Success", "Declared within 30 steps, in the band, centred and safe, together. Whiskers are Wilson "
-                 "95 % intervals.", _figure(plots.success_bars({p: s.success for p, s in summaries(plain).items()})),
+        _section("Success", "Declared within 30 steps, in the band, centred and safe, together. "
+                 "Whiskers: 95 %, scenes resampled.",
+                 _figure(plots.success_bars({p: s.success for p, s in summaries(plain).items()})),
                  _table(found["rates"])),
         _section("What failed first", "Each episode counts once: as a success, or under the first rule it broke.",
                  _figure(plots.failure_bars(plain))),
@@ -78,7 +80,7 @@ def write_page(
 def _header(report: Mapping[str, Any], plain: Episodes) -> str:
     settings = report["settings"]
     runs = [e for run in plain.values() for e in run]
-    starts = len({(e.record.scene, e.record.seed) for e in runs})
+    starts = len({(e.scene, e.record.seed) for e in runs})
     seeds = sorted({e.seed for e in runs})
     suite = settings.get("suite")
     line = (f"{len(report['scenes'])} scenes, {starts} starts, {len(plain)} policies, "
@@ -102,7 +104,7 @@ def _cards(plain: Episodes) -> str:
 
 def _distance_section(plain: Episodes, found: Mapping[str, Rows], by_object: bool) -> str:
     bodies = [_table(found["at the declared pose"])]
-    many = len({e.record.scene for run in plain.values() for e in run}) > MOST_ROWS
+    many = len({e.scene for run in plain.values() for e in run}) > MOST_ROWS
     shown = _pooled(plain) if many else plain
     bodies.insert(0, _figure(plots.distances(shown, by_object)))
     if by_scene := found.get("success and distance by scene"):
@@ -113,10 +115,7 @@ def _distance_section(plain: Episodes, found: Mapping[str, Rows], by_object: boo
 
 def _pooled(plain: Episodes) -> dict[str, list[Episode]]:
     """All scenes in one row, where there are too many for a row each."""
-    return {
-        policy: [replace(e, record=replace(e.record, scene="all scenes")) for e in run]
-        for policy, run in plain.items()
-    }
+    return {policy: [replace(e, scene="all scenes") for e in run] for policy, run in plain.items()}
 
 
 def _films(episodes: Episodes, failures: Sequence[Film], folder: Path) -> str:
@@ -126,7 +125,7 @@ def _films(episodes: Episodes, failures: Sequence[Film], folder: Path) -> str:
     figures = []
     for shown in failures:
         e = shown.episode
-        where = e.record.scene + (f", {e.condition}" if e.condition != AS_RENDERED else "")
+        where = e.scene + (f", {e.condition}" if e.condition != AS_RENDERED else "")
         look = f"python -m h2rh_env.viewer --report {folder} --episode {order[id(e)]}"
         who = f"<b>{escape(e.record.policy)}</b> on {escape(where)}: <em>{escape(verdict(e))}</em>"
         figures.append(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ..benchmark.evaluation import Episode, replay
+from ..benchmark.rollout import Episode, replay
 from ..core.policy import Observation
 from ..envs.handover import H2RHandoverEnv
 
@@ -73,7 +73,7 @@ def _captioned(shown: Film) -> Picture:
 
 def caption(episode: Episode) -> str:
     s, r = episode.score, episode.record
-    return f"{r.policy}  on  {r.scene}:  {verdict(episode)},  {s.distance_m:.2f} m,  {s.steps} steps"
+    return f"{r.policy}  on  {episode.scene}:  {verdict(episode)},  {s.distance_m:.2f} m,  {s.steps} steps"
 
 
 def verdict(episode: Episode) -> str:
@@ -89,7 +89,7 @@ def write_video(path: Path, films: Sequence[Film], fps: int = 8, hold: int = 6) 
     by_start: dict[tuple[str, int], list[Film]] = {}
     for shown in films:
         record = shown.episode.record
-        by_start.setdefault((record.scene, record.seed), []).append(shown)
+        by_start.setdefault((shown.episode.scene, record.seed), []).append(shown)
     images: list[Picture] = []
     for group in by_start.values():
         length = max(len(shown.frames) for shown in group) + hold
@@ -104,7 +104,7 @@ def _labelled(shown: Film, moment: int) -> Picture:
     draw = ImageDraw.Draw(image)
     name = ImageFont.load_default(13)
     draw.text((5, 3), shown.episode.record.policy, fill=(255, 255, 255), font=name)
-    draw.text((5, image.height - 18), shown.episode.record.scene, fill=(170, 170, 170), font=name)
+    draw.text((5, image.height - 18), shown.episode.scene, fill=(170, 170, 170), font=name)
     if moment >= len(shown.frames):
         draw.text((5, 19), verdict(shown.episode), fill=_verdict_colour(shown.episode), font=name)
     return np.asarray(image)

@@ -30,7 +30,7 @@ def legend(names: Sequence[str], colours: Sequence[str]) -> str:
 
 
 def success_bars(rates: Mapping[str, Rate]) -> str:
-    """A bar per policy with its Wilson interval."""
+    """A bar per policy with its 95 % interval."""
     row, top = 40, 8
     height = top + row * len(rates) + 28
     parts = [_percent_axis(top, height - 24)]
@@ -43,7 +43,7 @@ def success_bars(rates: Mapping[str, Rate]) -> str:
         parts += [_line(x, y - 5, x, y + 5, "var(--ink)", 1.6) for x in (low, high)]
         label = f"{100 * rate.value:.0f} %  {rate}" if rate.total else "no episode"
         parts.append(_text(WIDTH - RIGHT + 14, y, label, "start", "value"))
-    return _svg(height, parts, "Success by policy with Wilson 95 % intervals")
+    return _svg(height, parts, "Success by policy with 95 % intervals")
 
 
 def failure_bars(episodes: Episodes) -> str:
@@ -123,7 +123,7 @@ def _whisker(
 
 
 def curves(episodes: Episodes) -> str:
-    """Success against strength, one panel per perturbation, with Wilson bands."""
+    """Success against strength, one panel per perturbation, with bands of 95 % intervals."""
     conditions = list(dict.fromkeys(e.condition for run in episodes.values() for e in run))
     panels = []
     for name in dict.fromkeys(c.perturbation for c in conditions if c.perturbation):

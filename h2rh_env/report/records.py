@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from ..benchmark.evaluation import Episode
+from ..benchmark.rollout import Episode
 from ..core.episode import EpisodeRecord
 from ..core.errors import HandoverError
 from ..core.task import MAX_EPISODE_STEPS
 from ..envs.metrics import EpisodeScore
 from ..perturbations.conditions import Condition
-from ..utils import cli, files
+from ..utils import files
 
-UNBOUNDED = ("centre_offset", "clearance_m")  # infinite where nothing is seen; null in JSON
+FORMAT = "h2rh-report-2"
+UNBOUNDED = ("centre_offset", "clearance_m", "hand_clearance_m")  # may be infinite, which is null in JSON
 MAX_BYTES = 2**30
 MAX_JSON_BYTES = 2**28
 
@@ -56,7 +57,11 @@ def read_report(path: Path | str) -> dict[str, Any]:
         report = json.loads(files.read_text(path, MAX_JSON_BYTES))
         if not isinstance(report, dict) or not {"settings", "episodes", "scenes", "summary"} <= report.keys():
             raise HandoverError(f"{path} is not a report; expected what evaluate.py writes")
-        report["settings"] = {cli.new_name(key): value for key, value in report["settings"].items()}
+        if report.get("format") != FORMAT:
+            raise HandoverError(
+                f"{path} is a report of format {report.get('format', 'h2rh-report-1')!r}, whose figures were defined "
+                f"otherwise; this version reads {FORMAT!r}: evaluate again"
+            )
         return report
     except (OSError, ValueError) as error:
         raise HandoverError(f"{path} cannot be read ({error}); name a report.json of evaluate.py") from None
@@ -97,11 +102,11 @@ def _episodes(entries: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> l
     found = []
     for i, entry in enumerate(entries):
         record = EpisodeRecord(
-            entry["scene"], entry["scene_hash"], entry["policy"], entry["start_seed"], poses[i],
+            entry["scene_name"], entry["scene_hash"], entry["policy"], entry["start_seed"], poses[i],
             actions[i].astype(np.float32), entry["declared"], masks[i], seconds[i],
         )  # fmt: skip
         figures: dict[str, Any] = {name: entry[name] for name in score_fields}
         figures |= {name: np.inf for name in UNBOUNDED if entry[name] is None}
         condition = Condition(entry["perturbation"], entry["strength"])
-        found.append(Episode(record, EpisodeScore(**figures), entry["seed"], condition))
+        found.append(Episode(record, EpisodeScore(**figures), entry["scene"], entry["seed"], condition))
     return found

@@ -14,14 +14,14 @@ from typing import Any
 
 from PIL import Image
 
-from ..benchmark.evaluation import Episode
-from ..core.proportions import Rate
+from ..benchmark.rollout import Episode
+from ..core.proportions import Comparison, Rate
 from ..envs.handover import H2RHandoverEnv
 from ..envs.metrics import Summary
 from ..utils import files
 from .page import write_page
 from .pictures import Film, film, sheet, write_video
-from .records import write_records
+from .records import FORMAT, write_records
 from .tables import Episodes, markdown_table, pairs, summaries, tables, under
 
 PACKAGES = ("gymnasium", "numba", "numpy", "scipy", "torch", "onnxruntime")
@@ -64,23 +64,31 @@ def as_json(episodes: Episodes, settings: Mapping[str, Any]) -> dict[str, Any]:
     runs = [e for run in episodes.values() for e in run]
     plain = under(episodes)
     return _without_nan({
+        "format": FORMAT,
         "settings": dict(settings),
         "versions": {"python": platform.python_version(), "h2rh-env": version("h2rh-env")}
         | {name: found for name in PACKAGES if (found := _version(name))},
-        "scenes": {e.record.scene: e.record.scene_hash for e in runs},
+        "scenes": {e.scene: e.record.scene_hash for e in runs},
         "summary": {policy: _summary_json(s) for policy, s in summaries(plain).items()},
         "pairs": [
-            {"first": a, "second": b} | asdict(c) | {"p_value": c.p_value} for (a, b), c in pairs(plain).items()
+            _pair_json(a, b, c) for (a, b), c in pairs(plain).items()
         ],
         "episodes": [_episode_json(e) for e in runs],
     })  # fmt: skip
+
+
+def _pair_json(first: str, second: str, found: Comparison) -> dict[str, Any]:
+    counts = {name: getattr(found, name) for name in ("both", "first_only", "second_only", "neither")}
+    figures = {name: getattr(found, name) for name in ("difference", "interval", "p_value")}
+    return {"first": first, "second": second} | counts | figures
 
 
 def _episode_json(e: Episode) -> dict[str, Any]:
     return (
         {
             "policy": e.record.policy,
-            "scene": e.record.scene,
+            "scene": e.scene,
+            "scene_name": e.record.scene,
             "scene_hash": e.record.scene_hash,
             "seed": e.seed,
             "start_seed": e.record.seed,
@@ -88,6 +96,7 @@ def _episode_json(e: Episode) -> dict[str, Any]:
             "strength": e.condition.strength,
         }
         | asdict(e.score)
+        | {"safe": e.score.safe, "success": e.score.success}
         | {
             "scene_from_start": e.record.scene_from_gripper[0].tolist(),
             "scene_from_end": e.record.scene_from_gripper[-1].tolist(),
@@ -137,12 +146,10 @@ def command(settings: Mapping[str, Any]) -> str:
 def _first_starts(episodes: Episodes) -> list[Episode]:
     """Each scene's first start under each policy, as rendered; of many scenes an even choice."""
     plain = under(episodes)
-    scenes = list(dict.fromkeys(e.record.scene for run in plain.values() for e in run))
+    scenes = list(dict.fromkeys(e.scene for run in plain.values() for e in run))
     wanted = max(1, MOST_FILMS // max(1, len(plain)))
     chosen = scenes[:: max(1, -(-len(scenes) // wanted))]
-    return [
-        next(e for e in run if e.record.scene == scene) for scene in chosen for run in plain.values() if run
-    ]
+    return [next(e for e in run if e.scene == scene) for scene in chosen for run in plain.values() if run]
 
 
 def _failures(episodes: Episodes) -> list[Episode]:
@@ -173,18 +180,24 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in vars(summary).items():
         if isinstance(value, Rate):
-            low, high = value.interval
-            out[name] = {"count": value.count, "total": value.total, "wilson_95": [low, high]}
+            out[name] = _rate_json(value)
+        elif isinstance(value, dict):
+            out[name] = {key: _rate_json(v) if isinstance(v, Rate) else v for key, v in value.items()}
         else:
             out[name] = value
     return out
+
+
+def _rate_json(rate: Rate) -> dict[str, Any]:
+    """The interval resamples scenes, as `Rate.interval` says."""
+    return {"count": rate.count, "total": rate.total, "interval_95": list(rate.interval)}
 
 
 def _without_nan(value: Any) -> Any:
     """JSON has no NaN nor infinity; null says that there is no figure."""
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

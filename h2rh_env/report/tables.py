@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from rich.table import Table
 
-from ..benchmark.evaluation import Episode
 from ..benchmark.paper import TABLE_I
+from ..benchmark.rollout import Episode
 from ..core.proportions import Comparison, Rate, compare, mean_and_spread
-from ..envs.metrics import FAILURES, Summary, summarise
+from ..envs.metrics import ANGLES, FAILURES, UNSAFE, Summary, summarise
 from ..perturbations.conditions import AS_RENDERED, Condition
 
 Rows = tuple[list[str], list[list[str]]]  # header and body, as text
 Episodes = Mapping[str, Sequence[Episode]]
+INTERVAL = "95 %, scenes resampled"
 
 
 def under(episodes: Episodes, condition: Condition = AS_RENDERED) -> dict[str, list[Episode]]:
@@ -23,17 +25,41 @@ def under(episodes: Episodes, condition: Condition = AS_RENDERED) -> dict[str, l
 
 
 def summaries(episodes: Episodes) -> dict[str, Summary]:
-    return {policy: summarise([e.score for e in run]) for policy, run in episodes.items()}
+    return {policy: summary(run) for policy, run in episodes.items()}
+
+
+def summary(run: Sequence[Episode]) -> Summary:
+    """Figures of episodes, whose intervals resample scenes."""
+    return summarise([e.score for e in run], [e.scene for e in run])
 
 
 def rows(episodes: Episodes) -> Rows:
-    """Rates, one row per policy."""
+    """Rates over all episodes, one row per policy."""
     body = []
     for policy, s in summaries(episodes).items():
-        low, high = s.success.interval
-        success = f"{s.success} ({100 * low:.0f}-{100 * high:.0f})"
-        body.append([policy, success, *map(str, (s.declared, s.safe, s.centred, s.in_band, s.graspable))])
-    return ["policy", "success (95 %)", "declared", "safe", "centred", "in band", "graspable"], body
+        rates = (s.declared, s.safe, s.centred, s.in_band, s.graspable)
+        body.append([policy, with_interval(s.success), *map(str, rates)])
+    return ["policy", f"success ({INTERVAL})", "declared", "safe", "centred", "in band", "graspable"], body
+
+
+def with_interval(rate: Rate) -> str:
+    """Count, total and the interval in percent."""
+    low, high = rate.interval
+    return f"{rate} ({100 * low:.0f}-{100 * high:.0f})" if rate.total else "-"
+
+
+def safety_rows(episodes: Episodes) -> Rows:
+    """Safe episodes, those of them that never declared, and what was unsafe first; one row per policy."""
+    body = []
+    for policy, s in summaries(episodes).items():
+        body.append([policy, with_interval(s.safe), str(s.undeclared_safe), *map(str, s.unsafe.values())])
+    return ["policy", f"safe ({INTERVAL})", "of these undeclared", *UNSAFE], body
+
+
+def angle_rows(episodes: Episodes) -> Rows:
+    """Success by the angle between initial pose and approach, one row per policy."""
+    body = [[policy, *map(with_interval, s.by_angle.values())] for policy, s in summaries(episodes).items()]
+    return ["policy", *(f"{name} ({INTERVAL})" for name in ANGLES)], body
 
 
 def measure_rows(episodes: Episodes) -> Rows:
@@ -63,28 +89,39 @@ def scene_rows(episodes: Episodes) -> Rows:
 
 def by_scene(episodes: Episodes) -> dict[str, dict[str, list[Episode]]]:
     """Episodes by scene, then by policy."""
-    names = dict.fromkeys(e.record.scene for run in episodes.values() for e in run)
+    names = dict.fromkeys(e.scene for run in episodes.values() for e in run)
     return {
-        name: {policy: [e for e in run if e.record.scene == name] for policy, run in episodes.items()}
+        name: {policy: [e for e in run if e.scene == name] for policy, run in episodes.items()}
         for name in names
     }
 
 
 def pairs(episodes: Episodes) -> dict[tuple[str, str], Comparison]:
-    """Every two policies on the same starts."""
+    """Every two policies on the same initial poses."""
+    succeeded = {policy: [e.score.success for e in run] for policy, run in episodes.items()}
     return {
-        (a, b): compare([e.score.success for e in episodes[a]], [e.score.success for e in episodes[b]])
+        (a, b): compare(succeeded[a], succeeded[b], [e.scene for e in episodes[a]])
         for a, b in combinations(episodes, 2)
     }
 
 
 def pair_rows(episodes: Episodes) -> Rows:
-    """Every two policies on the same starts: who succeeded where the other did not."""
-    body = [
-        [f"{a} : {b}", str(c.both), str(c.first_only), str(c.second_only), str(c.neither), p_text(c.p_value)]
-        for (a, b), c in pairs(episodes).items()
-    ]
-    return ["first : second", "both", "first only", "second only", "neither", "p (McNemar)"], body
+    """Every two policies on the same initial poses: who succeeded where the other did not."""
+    body = []
+    for (a, b), c in pairs(episodes).items():
+        counts = map(str, (c.both, c.first_only, c.second_only, c.neither))
+        body.append([f"{a} : {b}", *counts, difference_text(c), p_text(c.p_value)])
+    counted = ["both", "first only", "second only", "neither"]
+    return ["first : second", *counted, f"difference ({INTERVAL})", "p (scenes exchanged)"], body
+
+
+def difference_text(found: Comparison) -> str:
+    """The difference in percent points, with its interval where there is one."""
+    if math.isnan(found.difference):
+        return "-"
+    low, high = (100 * v for v in found.interval)
+    known = "" if math.isnan(low) else f" ({low:+.0f} to {high:+.0f})"
+    return f"{100 * found.difference:+.0f} %{known}"
 
 
 def p_text(p_value: float) -> str:
@@ -96,7 +133,7 @@ def seed_rows(episodes: Episodes) -> Rows:
     seeds = list(dict.fromkeys(e.seed for run in episodes.values() for e in run))
     body = []
     for policy, run in episodes.items():
-        rates = [summarise([e.score for e in run if e.seed == seed]).success for seed in seeds]
+        rates = [summary([e for e in run if e.seed == seed]).success for seed in seeds]
         mean, spread = mean_and_spread([100 * rate.value for rate in rates])
         body.append([policy, f"{mean:.1f} ± {spread:.1f}", *map(str, rates)])
     return ["policy", "success (%)", *(f"seed {seed}" for seed in seeds)], body
@@ -135,7 +172,7 @@ def condition_rows(episodes: Episodes) -> Rows:
 
 
 def success_under(run: Sequence[Episode], condition: Condition) -> Rate:
-    return summarise([e.score for e in run if e.condition == condition]).success
+    return summary([e for e in run if e.condition == condition]).success
 
 
 def tables(episodes: Episodes, by_object: bool = False) -> dict[str, Rows]:
@@ -147,6 +184,8 @@ def tables(episodes: Episodes, by_object: bool = False) -> dict[str, Rows]:
     plain = under(episodes)
     found = {
         "rates": rows(plain),
+        "safety, declared or not": safety_rows(plain),
+        "success by the angle between initial pose and approach": angle_rows(plain),
         "at the declared pose": measure_rows(plain),
         "first failures": failure_rows(plain),
     }
@@ -155,7 +194,7 @@ def tables(episodes: Episodes, by_object: bool = False) -> dict[str, Rows]:
     else:
         found["success and distance by scene"] = scene_rows(plain)
     if len(episodes) > 1:
-        found["the same starts, two by two"] = pair_rows(plain)
+        found["the same initial poses, two by two"] = pair_rows(plain)
     if len({e.seed for run in plain.values() for e in run}) > 1:
         found["success by seed"] = seed_rows(plain)
     if any(e.condition != AS_RENDERED for run in episodes.values() for e in run):

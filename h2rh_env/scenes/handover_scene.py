@@ -8,11 +8,12 @@ scene.json      format, name, object, grasp, provenance
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,26 @@ class HandoverScene:
         return (
             self.hand_points.mean(axis=0, dtype=np.float64) if len(self.hand_points) else self.object_centre
         )
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of what is rendered, measured and grasped; names and provenance are left out."""
+        splat, grasp = self.gaussians, self.grasp
+        arrays = [np.asarray(getattr(splat, item.name)) for item in fields(splat)]
+        arrays += [self.object_points, self.hand_points, grasp.scene_from_grasp.matrix]
+        arrays += [np.array([grasp.width_m, grasp.score, grasp.graspable])]
+        digest = hashlib.sha256()
+        for array in arrays:
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def hand_clearance(self) -> Clearance:
+        """To the giver's hand alone."""
+        from ..core.numba_clearance import SceneClearance
+
+        return SceneClearance(self.hand_points)
 
     @cached_property
     def clearance(self) -> Clearance:

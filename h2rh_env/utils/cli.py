@@ -61,12 +61,6 @@ def _with_new_name(argument: str) -> str:
     return f"{SPELLINGS[option]}{equals}{value}" if option in SPELLINGS else argument
 
 
-def new_name(setting: str) -> str:
-    """Returns what a setting, spelt as in Python, is called now; reports of earlier versions have the old names."""
-    option = f"--{setting.replace('_', '-')}"
-    return RENAMED.get(option, option).removeprefix("--").replace("-", "_")
-
-
 def _as_typed() -> str:
     """Returns the running command as its usage line should show it."""
     if AS_TYPED.get():

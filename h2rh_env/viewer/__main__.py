@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ..benchmark.evaluation import Episode
+from ..benchmark.labels import scene_labels
+from ..benchmark.rollout import Episode
 from ..benchmark.suites import make_suite
 from ..core.errors import HandoverError, MissingPackageError, install_line
 from ..envs.handover import H2RHandoverEnv
@@ -80,7 +81,7 @@ def _load(config: ViewerConfig) -> tuple[list[HandoverScene], list[Episode], str
     settings = report["settings"]
     folder = config.scene or (Path(settings["scenes"]) if settings.get("scenes") else None)
     scenes = make_suite(settings.get("suite", "scenes"), folder, len(report["scenes"])).scenes
-    held = {scene.name: scene.scene_hash for scene in scenes}
+    held = {label: s.scene_hash for label, s in zip(scene_labels(scenes), scenes, strict=True)}
     for name, wanted in report["scenes"].items():
         if held.get(name) != wanted:
             met = f"has hash {held[name][:12]}" if name in held else "is not there"

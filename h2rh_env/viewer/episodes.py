@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import viser
 
-from ..benchmark.evaluation import Episode
+from ..benchmark.rollout import Episode
 from ..core.camera import HAND_EYE_CAMERA
 from ..core.geometry import SE3
 from ..envs.handover import H2RHandoverEnv
@@ -62,8 +62,8 @@ class EpisodePanel:
             episode = self._episodes[index]
             if self._choice.value != self._name(index):
                 self._choice.value = self._name(index)
-            if self._view.scene.name != episode.record.scene:
-                self._view.show(episode.record.scene)
+            if self._view.label != episode.scene:
+                self._view.show(episode.scene)
             others = [e.record.policy for e in self._episodes if _same_start(e, episode) and e is not episode]
             kept = self._other.value
             self._other.options = [NOBODY, *others]
@@ -76,7 +76,7 @@ class EpisodePanel:
 
     def _name(self, index: int) -> str:
         e = self._episodes[index]
-        where = f"{e.record.scene}, {e.condition}" if e.condition != AS_RENDERED else e.record.scene
+        where = f"{e.scene}, {e.condition}" if e.condition != AS_RENDERED else e.scene
         return f"{index}  {e.record.policy} on {where}: {verdict(e)}"
 
     def _list(self) -> None:
@@ -104,10 +104,8 @@ class EpisodePanel:
                 *(self._path(f"/episode/{k}/path", e, 0.003) for k, e in enumerate(pair)),
             ]
             if self._all.value:
-                scene = pair[0].record.scene
-                run = [
-                    e for e in self._episodes if e.record.scene == scene and e.condition == pair[0].condition
-                ]
+                scene = pair[0].scene
+                run = [e for e in self._episodes if e.scene == scene and e.condition == pair[0].condition]
                 self._drawn += [self._path(f"/all/{i}", e, 0.001) for i, e in enumerate(run)]
             self._pictures[1].visible = len(pair) > 1
             self._facts.content = "\n\n".join(_facts(e) for e in pair)
@@ -149,9 +147,7 @@ class EpisodePanel:
 
 def _same_start(one: Episode, other: Episode) -> bool:
     return (
-        one.record.scene == other.record.scene
-        and one.record.seed == other.record.seed
-        and one.condition == other.condition
+        one.scene == other.scene and one.record.seed == other.record.seed and one.condition == other.condition
     )
 
 

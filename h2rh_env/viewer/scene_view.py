@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import viser
 
+from ..benchmark.labels import scene_labels
 from ..core.camera import HAND_EYE_CAMERA
 from ..core.geometry import SE3, look_at, rotation_from_wxyz
 from ..envs.initial_poses import sample_initial_poses
@@ -32,7 +33,8 @@ class SceneView:
         self, server: viser.ViserServer, scenes: list[HandoverScene], rasteriser: Rasteriser, lock: RLock
     ) -> None:
         self._server, self._rasteriser, self._lock = server, rasteriser, lock
-        self._scenes = {scene.name: scene for scene in scenes}
+        self._scenes = dict(zip(scene_labels(scenes), scenes, strict=True))
+        first = next(iter(self._scenes))
         self._drawn: dict[str, list[Any]] = {}
         self._draw = {
             "splat": self._draw_splat,
@@ -42,9 +44,7 @@ class SceneView:
             "starts": self._draw_starts,
         }
         with server.gui.add_folder("scene"):
-            self._choice: Any = server.gui.add_dropdown(
-                "name", list(self._scenes), initial_value=scenes[0].name
-            )
+            self._choice: Any = server.gui.add_dropdown("name", list(self._scenes), initial_value=first)
             self._facts = server.gui.add_markdown("")
             self._layers = {name: server.gui.add_checkbox(name, shown) for name, shown in LAYERS.items()}
         with server.gui.add_folder("hand-eye camera"):
@@ -53,14 +53,19 @@ class SceneView:
         self._choice.on_update(lambda _: self.show(self._choice.value))
         for name, box in self._layers.items():
             box.on_update(partial(self._toggle, name))
-        self.show(scenes[0].name)
+        self.show(first)
 
     @property
     def scene(self) -> HandoverScene:
         return self._scenes[self._shown]
 
+    @property
+    def label(self) -> str:
+        """Of the scene that is shown, as `scene_labels` gives it."""
+        return self._shown
+
     def show(self, name: str) -> None:
-        """Draws another scene in place of the last."""
+        """Draws another scene, by its label, in place of the last."""
         with self._lock:
             self._shown = name
             for handle in (h for handles in self._drawn.values() for h in handles):

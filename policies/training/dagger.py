@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from h2rh_env.benchmark.evaluation import episode_seed
+from h2rh_env.benchmark.rollout import episode_seed
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.initial_poses import sample_initial_poses

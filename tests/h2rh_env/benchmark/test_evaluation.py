@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from h2rh_env.benchmark.evaluation import Episode, episode_seed, evaluate, replay, run_episode
+from h2rh_env.benchmark.evaluation import evaluate
+from h2rh_env.benchmark.rollout import Episode, episode_seed, replay, run_episode
 from h2rh_env.core.errors import ActionError
 from h2rh_env.core.task import MAX_EPISODE_STEPS
 from h2rh_env.envs.handover import H2RHandoverEnv
@@ -127,7 +128,7 @@ def test_a_replay_shows_what_the_policy_saw(tiny_scene, condition):
 
     env, policy = H2RHandoverEnv(tiny_scene), Keeps()
     record = run_episode(env, policy, "keeps", "tiny", 7, condition)
-    shown = list(replay(env, Episode(record, score(record, tiny_scene), 0, condition)))
+    shown = list(replay(env, Episode(record, score(record, tiny_scene), "tiny", 0, condition)))
     assert len(shown) == len(policy.seen) == len(record.scene_from_gripper)
     for a, b in zip(shown, policy.seen, strict=True):
         np.testing.assert_array_equal(a["rgb"], b["rgb"])

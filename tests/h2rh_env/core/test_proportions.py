@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from h2rh_env.core.proportions import Rate, compare, mean_and_spread
+from h2rh_env.core.proportions import Rate, compare, mean_and_spread, wilson
 
 # HandoverSim's lists of statuses: success, contact with the hand, drop, time-out; and the rates it printed.
 HANDOVERSIM = [
@@ -30,6 +30,39 @@ def test_wilson_intervals_hold_their_rate_and_shrink_with_the_count():
     assert Rate(10, 10).interval[1] == pytest.approx(1.0)
     assert Rate(0, 0).interval == (0.0, 1.0)
     assert math.isnan(Rate(0, 0).value)
+
+
+def test_resampling_scenes_widens_an_interval_where_scenes_agree_within():
+    verdicts = [i < 50 for i in range(100)]
+    alone = Rate.of(verdicts, range(100)).interval
+    by_scene = Rate.of(verdicts, [i // 10 for i in range(100)]).interval
+    assert alone == pytest.approx((0.4, 0.6), abs=0.02)
+    assert by_scene[0] <= 0.2
+    assert by_scene[1] >= 0.8
+    assert by_scene == Rate.of(verdicts, [i // 10 for i in range(100)]).interval
+
+
+def test_the_order_of_episodes_within_and_of_scenes_changes_the_rate_of_none():
+    verdicts, scenes = [True, False, True, True], ["a", "a", "b", "c"]
+    forth, back = Rate.of(verdicts, scenes), Rate.of(verdicts[::-1], scenes[::-1])
+    assert sorted(forth.clusters) == sorted(back.clusters)
+    assert (forth.count, forth.total) == (back.count, back.total) == (3, 4)
+
+
+def test_where_all_scenes_agree_the_interval_is_that_of_as_many_draws_as_scenes():
+    assert Rate.of([True] * 100, [i // 10 for i in range(100)]).interval == Rate(10, 10).interval
+    assert Rate.of([True, False] * 5, [0] * 10).interval == wilson(0.5, 1)
+
+
+def test_a_difference_within_one_scene_alone_is_not_told_from_chance():
+    first, second = [True] * 20, [True] * 10 + [False] * 10
+    one_scene, ten_scenes = [i // 10 for i in range(20)], list(range(10)) * 2
+    assert compare(first, second).p_value < 0.01
+    assert compare(first, second, one_scene).p_value > 0.9
+    found = compare(first, second, ten_scenes)
+    assert found.difference == 0.5
+    assert found.p_value < 0.01
+    assert found.interval == pytest.approx((0.5, 0.5))
 
 
 def test_pairs_of_verdicts_are_counted_and_judged_by_the_exact_mcnemar_test():

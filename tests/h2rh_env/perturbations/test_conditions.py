@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from h2rh_env.benchmark.evaluation import run_episode
+from h2rh_env.benchmark.rollout import run_episode
 from h2rh_env.core.action import decode_action, encode_action
 from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.handover import H2RHandoverEnv

@@ -61,7 +61,9 @@ def test_the_json_has_the_figures_with_counts_and_intervals(folder):
     assert saved["summary"]["<b>stands</b>"]["failures"]["not declared"] == 6
     declared = saved["summary"]["declares"]["declared"]
     assert (declared["count"], declared["total"]) == (6, 6)
-    assert declared["wilson_95"] == pytest.approx([0.6097, 1.0], abs=1e-3)
+    assert declared["interval_95"] == pytest.approx(
+        [0.2065, 1.0], abs=1e-3
+    )  # one scene tells little of others
     assert len(saved["episodes"]) == 2 * 3 * 2 * 3
     assert saved["pairs"][0]["neither"] == 6
 
@@ -72,6 +74,16 @@ def test_what_was_saved_is_read_back(folder, episodes):
         assert read.score == kept.score
         for name in ("scene_from_gripper", "actions", "end_object_mask", "step_seconds"):
             np.testing.assert_array_equal(getattr(read.record, name), getattr(kept.record, name))
+
+
+def test_a_report_of_an_older_format_is_refused_in_one_sentence(folder, tmp_path):
+    old = json.loads((folder / "report.json").read_text())
+    del old["format"]
+    (tmp_path / "report.json").write_text(json.dumps(old))
+    with pytest.raises(
+        HandoverError, match=r"'h2rh-report-1', whose figures were defined otherwise.*evaluate again"
+    ):
+        read_report(tmp_path)
 
 
 def test_a_report_that_is_cut_short_is_refused(folder, tmp_path):
@@ -121,7 +133,7 @@ def test_the_sheet_and_the_video_show_every_first_start(folder, episodes, tiny_s
 
 def test_the_markdown_has_the_tables(folder):
     text = (folder / "report.md").read_text()
-    assert "| <b>stands</b> | 0/6 (0-39) |" in text
+    assert "| <b>stands</b> | 0/6 (0-79) |" in text
     assert "| noise | declares | 0/6 | 0/6 | 0/6 |" in text
     assert "seed 5" in text
 

@@ -41,8 +41,3 @@ def test_a_value_is_left_alone(monkeypatch, capsys):
 
 def test_a_new_name_is_not_an_old_one():
     assert not set(cli.RENAMED.values()) & set(cli.RENAMED)
-
-
-def test_a_saved_setting_is_called_what_the_option_is_called():
-    assert cli.new_name("starts") == "initial_poses"
-    assert cli.new_name("num_envs") == "num_envs"

@@ -1,0 +1,117 @@
+"""Rollout: one policy in one scene from one initial pose, and the same episode shown again."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.episode import EpisodeRecord
+from ..core.errors import SceneError
+from ..core.geometry import SE3
+from ..core.policy import Observation, Policy, tell_camera
+from ..core.task import MAX_EPISODE_STEPS
+from ..envs.handover import H2RHandoverEnv
+from ..envs.metrics import EpisodeScore
+from ..perturbations.conditions import AS_RENDERED, Condition, Corruption
+from ..scenes.handover_scene import HandoverScene
+from .labels import scene_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """One rolled-out episode, where it began, and its verdict.
+
+    Attributes:
+        scene: label of the scene, unique among the scenes of an evaluation (see `scene_labels`).
+        seed: of the evaluation; record.seed is the initial pose's own.
+    """
+
+    record: EpisodeRecord
+    score: EpisodeScore
+    scene: str
+    seed: int = 0
+    condition: Condition = AS_RENDERED
+
+
+def episode_seed(seed: int, scene_index: int, start_index: int) -> int:
+    """The seed of one initial pose; it does not depend on the policy, the order or the number of initial poses."""
+    return int(np.random.SeedSequence([seed, scene_index, start_index]).generate_state(1)[0])
+
+
+def run_episode(
+    env: H2RHandoverEnv,
+    policy: Policy,
+    name: str,
+    scene: HandoverScene | str,
+    seed: int,
+    condition: Condition = AS_RENDERED,
+) -> EpisodeRecord:
+    """One episode of at most 30 steps in a scene that the environment holds.
+
+    A policy whose class says `privileged = True` (the expert) is shown scene and pose before it acts. Whatever a
+    policy is shown is a copy of its own: what it does to that changes neither the episode nor the verdict.
+
+    Args:
+        scene: the scene, or its name where no other scene has it.
+
+    Returns:
+        The record; its actions are those that were executed.
+    """
+    corruption = Corruption(condition, seed)
+    env.gripper_from_camera = corruption.gripper_from_camera or SE3.identity()
+    observation, _ = env.reset(seed=seed, options={"scene": scene})
+    tell_camera(policy, env.camera)
+    policy.reset(seed)
+    privileged = getattr(policy, "privileged", False)
+    shown = copy.deepcopy(env.scene) if privileged else None
+    step_seconds: list[float] = []
+    for _ in range(MAX_EPISODE_STEPS):
+        if privileged:
+            policy.observe_state(shown, copy.deepcopy(env.scene_from_camera))  # type: ignore[attr-defined]
+        seen = copy.deepcopy(corruption.seen(observation))
+        began = time.perf_counter()
+        action = policy.act(seen)
+        step_seconds.append(time.perf_counter() - began)
+        observation, _, terminated, _, _ = env.step(corruption.executed(action))
+        if terminated:
+            break
+    return env.record(name, seed, step_seconds)
+
+
+def replay(env: H2RHandoverEnv, episode: Episode) -> Iterator[Observation]:
+    """What the policy saw, from the initial pose to the end, by doing again what was done; no policy is needed.
+
+    Raises:
+        SceneError: the environment does not hold the episode's scene.
+    """
+    record = episode.record
+    corruption = Corruption(episode.condition, record.seed)
+    env.gripper_from_camera = corruption.gripper_from_camera or SE3.identity()
+    observation, _ = env.reset(seed=record.seed, options={"scene": scene_of(episode, env.scenes)})
+    yield corruption.seen(observation)
+    for action in record.actions:
+        observation, _, terminated, _, _ = env.step(action)
+        if terminated:
+            return
+        yield corruption.seen(observation)
+
+
+def scene_of(episode: Episode, scenes: Sequence[HandoverScene]) -> HandoverScene:
+    """The scene of an episode among scenes, by its label, else by name and hash.
+
+    Raises:
+        SceneError: it is not among them.
+    """
+    for label, scene in zip(scene_labels(scenes), scenes, strict=True):
+        if label == episode.scene:
+            return scene
+    record = episode.record
+    for scene in scenes:
+        if (scene.name, scene.scene_hash) == (record.scene, record.scene_hash):
+            return scene
+    known = ", ".join(scene_labels(scenes))
+    raise SceneError(f"the episode's scene {episode.scene!r} is not among the scenes at hand: {known}")

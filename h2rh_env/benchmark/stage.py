@@ -1,0 +1,98 @@
+"""Stage: scenes in an environment, and the policies that act in them, in the process where they do."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import ActionError
+from ..core.policy import Policy
+from ..envs.handover import H2RHandoverEnv
+from ..envs.metrics import score
+from ..perturbations.conditions import Condition
+from ..scenes.handover_scene import HandoverScene
+from .rollout import Episode, run_episode
+
+MakePolicy = Callable[[str], Policy]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One episode to be run.
+
+    Attributes:
+        scene_index: the scene's place among the scenes of the evaluation; scene: its label.
+        seed: of the evaluation; start_seed: of the initial pose.
+    """
+
+    policy: str
+    scene_index: int
+    scene: str
+    seed: int
+    start_seed: int
+    condition: Condition
+
+
+class Stage:
+    """What a process needs to run any of the tasks in some scenes."""
+
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        scenes: Mapping[int, HandoverScene],
+        env_options: Mapping[str, Any] | None,
+    ) -> None:
+        """Args: scenes: by their place among the scenes of the evaluation."""
+        self._policies, self._scenes = policies, scenes
+        self._env = H2RHandoverEnv(list(scenes.values()), **(env_options or {}))
+        _act_on_one_core()
+
+    def run(self, task: Task) -> Episode:
+        """Rolls out and judges; no policy was shown the scene that judges."""
+        scene, policy = self._scenes[task.scene_index], self._policies[task.policy]
+        try:
+            record = run_episode(self._env, policy, task.policy, scene, task.start_seed, task.condition)
+        except ActionError as error:
+            raise ActionError(f"policy {task.policy!r}: {error}") from None
+        return Episode(record, score(record, scene), task.scene, task.seed, task.condition)
+
+
+def _act_on_one_core() -> None:
+    """So that times compare, and sums don't depend on how many cores shared them."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class SceneTasks:
+    """The tasks in one scene with one seed, and what a worker needs for them.
+
+    Attributes:
+        policies: by name, or names alone where `make_policy` makes them.
+    """
+
+    tasks: list[Task]
+    scene: HandoverScene
+    policies: Mapping[str, Policy] | tuple[str, ...]
+    make_policy: MakePolicy | None
+    env_options: Mapping[str, Any] | None
+
+
+def run_tasks(group: SceneTasks) -> list[Episode]:
+    """Runs the tasks in this process, in order."""
+    if group.make_policy is None:
+        assert isinstance(group.policies, Mapping)
+        policies = group.policies
+    else:
+        policies = _made(group.make_policy, tuple(group.policies))
+    stage = Stage(policies, {group.tasks[0].scene_index: group.scene}, group.env_options)
+    return [stage.run(task) for task in group.tasks]
+
+
+@functools.lru_cache(maxsize=1)
+def _made(make_policy: MakePolicy, names: tuple[str, ...]) -> dict[str, Policy]:
+    """The policies of a worker, made once for all scenes that it gets."""
+    return {name: make_policy(name) for name in names}
