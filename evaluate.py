@@ -99,6 +99,7 @@ class EvaluateConfig:
             raise HandoverError(f"--strengths are {self.strengths}; each must be above 0 and at most 1")
 
 
+DEFAULT_POLICIES = ("expert", "learned", "ibvs-mask", "zeros", "blind")
 IMAGE_POLICIES = ("learned", "ibvs-mask")  # perturbed images are nothing to the expert
 
 
@@ -147,7 +148,7 @@ def _env_options(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[str, Any]]:
-    names = config.policy or (IMAGE_POLICIES if config.suite == "robust" else ("expert", *IMAGE_POLICIES))
+    names = config.policy or (IMAGE_POLICIES if config.suite == "robust" else DEFAULT_POLICIES)
     policies = {name: make_policy(name) for name in names}
     workers = config.workers or cores()
     with cli.progress_bar() as progress:

@@ -13,6 +13,9 @@ POLICIES = {
     "expert": "experts.three_phase:ThreePhaseExpert",
     "learned": "policies.registry:shipped_policy",
     "ibvs-mask": "policies.ibvs:IbvsMask",
+    "zeros": "policies.registry:shipped_policy_without_weights",
+    "blind": "policies.reference:Blind",
+    "random": "policies.reference:RandomPolicy",
 }
 SHIPPED_CHECKPOINT = "assets/checkpoints/compact"
 METHODS = {"reset": "reset(seed)", "act": "act(observation) -> action (7,)"}
@@ -55,11 +58,23 @@ def make_policy(name: str) -> Policy:
 
 def shipped_policy() -> Policy:
     """The policy that ships with the package."""
-    import h2rh_env
-
     from .learned import HandoverPolicy
 
-    return HandoverPolicy.load(Path(h2rh_env.__file__).parent / SHIPPED_CHECKPOINT)
+    return HandoverPolicy.load(shipped_checkpoint())
+
+
+def shipped_policy_without_weights() -> Policy:
+    """The same policy with every weight of its network set to zero: what the rules about the network do alone."""
+    from .reference import without_weights
+
+    return without_weights(shipped_checkpoint())
+
+
+def shipped_checkpoint() -> Path:
+    """The checkpoint's folder."""
+    import h2rh_env
+
+    return Path(h2rh_env.__file__).parent / SHIPPED_CHECKPOINT
 
 
 def _made(target: str) -> Policy:
