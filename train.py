@@ -1,17 +1,20 @@
-"""Trains a policy on demonstrations, then on its own mistakes.
+"""Trains a policy on demonstrations and then on its own mistakes, or by reinforcement.
 
     python train.py data/train --out runs/mine
     python train.py data/train --out runs/mine --scenes scenes/train --dagger-rounds 3
     torchrun --nproc_per_node 4 train.py data/train --out runs/mine --device cuda --bf16
     python train.py --algo ppo --initial runs/mine --scenes scenes/train --giver moving --out runs/reinforced
 
-The result is a checkpoint folder: python evaluate.py --policy runs/mine. The same command continues a run that was
-interrupted.
+The result is a checkpoint folder: python evaluate.py --policy runs/mine. If a run is interrupted, the same command
+continues it. Reinforcement has options of its own: python train.py --algo ppo --help.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,61 +42,60 @@ RECORD = "training.json"
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What to train, on what."""
+    """Options of behaviour cloning and DAgger."""
 
-    dataset: Annotated[Path | None, tyro.conf.Positional] = None
-    """Folder of demonstrations, made by: python -m experts.collect. Not for --algo ppo or sac."""
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder of the demonstrations, as experts.collect writes it."""
     out: Path = Path("runs/mine")
-    """Folder of the checkpoint, its curves and its settings."""
-    policy: str = "compact"
-    """Network: compact, or resnet18 (the paper's)."""
-    validation: float = 0.1
-    """Part of the scenes that is kept aside: its loss is reported, and with --scenes its success in rollouts."""
-    corruption: float = 0.0
-    """Strength, 0 to 1, of what cameras and segmenters do to frames: exposure, noise, blur, holes in masks and so on;
-    see h2rh_env/perturbations/images.py. The shipped checkpoint saw none."""
-    scenes: Path | None = None
-    """The dataset's scenes, to act in; needed for DAgger."""
-    dagger_rounds: int = 0
-    """Rounds of DAgger: the policy acts in the scenes, the expert labels what it sees, training goes on with that."""
-    dagger_initial_poses: int = 6
-    """Initial poses in each scene in each round."""
-    dagger_epochs: int = 8
-    """Passes over all frames after each round."""
+    """Folder to write the checkpoint, its curves and its settings to."""
     algo: Literal["clone", "ppo", "sac"] = "clone"
-    """clone learns from demonstrations; the others from reward
-    (python -m policies.rl.reinforcement has more to set)."""
-    initial: Path | None = None
-    """With --algo ppo or sac: checkpoint folder to start from."""
-    giver: Literal["still", "moving"] = "still"
-    """With --algo ppo or sac: whether hand and object move."""
-    steps: int = 100_000
-    """With --algo ppo or sac: of all environments together."""
+    """How to learn: clone learns from demonstrations, with the options shown here; ppo and sac learn from reward,
+    with the options that python train.py --algo ppo --help shows."""
+    policy: str = "compact"
+    """The network: compact, or resnet18 (the paper's)."""
+    validation: float = 0.1
+    """Share of the scenes that is kept aside. The loss on them is reported, and with --scenes also the success of
+    rollouts in them."""
+    corruption: float = 0.0
+    """Strength, 0 to 1, of the errors of cameras and segmenters that are added to the frames: exposure, noise, blur,
+    holes in masks and others of h2rh_env/perturbations/images.py. The shipped checkpoint saw none."""
+    scenes: Path | None = None
+    """Folder of the dataset's scenes, for rollouts in them; DAgger needs it."""
+    dagger_rounds: int = 0
+    """Number of rounds of DAgger. In each, the policy acts in the scenes, the expert labels what the policy saw, and
+    training continues with these frames too."""
+    dagger_initial_poses: int = 6
+    """Number of initial poses in each scene in each round of DAgger."""
+    dagger_epochs: int = 8
+    """Number of passes over all frames after each round of DAgger."""
     fit: Annotated[FitConfig, tyro.conf.arg(name="")] = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
-        if self.dagger_rounds > 0 and self.scenes is None:
+        if self.algo != "clone":
+            raise DatasetError(f"--algo is {self.algo}; its options are those of ReinforceConfig")
+        if self.dagger_rounds < 0:
+            raise DatasetError(f"--dagger-rounds is {self.dagger_rounds}; it must be at least 0")
+        if not self.dagger_rounds:
+            cli.refuse_ignored(self, ("dagger_initial_poses", "dagger_epochs"), "without --dagger-rounds")
+        elif self.scenes is None:
             raise DatasetError("--dagger-rounds needs --scenes: the scenes to act in")
-        if self.algo == "clone" and self.dataset is None:
-            raise DatasetError(
-                "no dataset was given; collect one: python -m experts.collect SCENES --out DATASET"
-            )
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parses the command line; `--algo` says which options there are."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--algo", default="clone")
+    algo = parser.parse_known_args(arguments)[0].algo
+    if algo in {"ppo", "sac"}:
+        from policies.rl import reinforcement
+
+        cli.run(reinforcement.main, reinforcement.ReinforceConfig, reinforcement.__doc__, f"--algo {algo}")
+    else:
+        cli.run(main, TrainConfig, __doc__)
 
 
 def main(settings: TrainConfig) -> None:
-    if settings.algo == "clone":
-        _clone(settings)
-    else:
-        from policies.rl.reinforcement import ReinforceConfig
-        from policies.rl.reinforcement import main as reinforce
-
-        learnt = {
-            name: getattr(settings, name) for name in ("out", "algo", "initial", "scenes", "giver", "steps")
-        }
-        reinforce(ReinforceConfig(**learnt, seed=settings.fit.seed))
-
-
-def _clone(settings: TrainConfig) -> None:
+    """Clones the demonstrations, then continues by DAgger if rounds of it were asked for."""
     with joined(settings.fit.device) as device, cli.progress_bar() as bar:
         settings = replace(settings, fit=replace(settings.fit, device=device))
         network = seeded_network(settings.policy, settings.fit.seed)
@@ -105,10 +107,9 @@ def _clone(settings: TrainConfig) -> None:
 
 
 def _read(settings: TrainConfig, network: HandoverNetwork, bar: Progress) -> Frames:
-    dataset = settings.dataset or ""
-    task = bar.add_task("reading frames", total=describe(dataset).steps, note="")
+    task = bar.add_task("reading frames", total=describe(settings.dataset).steps, note="")
     return load_frames(
-        dataset, network, lambda frames: bar.advance(task, frames), settings.corruption,
+        settings.dataset, network, lambda frames: bar.advance(task, frames), settings.corruption,
         settings.fit.seed,
     )  # fmt: skip
 
@@ -158,7 +159,7 @@ class Run:
         draw_curves(self.settings.out / "curves.png", whole, self.success if len(self.validation) else ())
 
     def _earlier_success(self) -> list[tuple[int, float]]:
-        """Of an interrupted run of the same settings."""
+        """Returns epochs and success of an interrupted run of the same settings, if there was one."""
         try:
             record = json.loads((self.settings.out / RECORD).read_text())
             same = record["settings"] == self._settings()
@@ -175,9 +176,9 @@ class Run:
             "version": __version__,
             "settings": self._settings(),
             "epochs": epochs,
-            "dataset": describe(self.settings.dataset or "").provenance,
+            "dataset": describe(self.settings.dataset).provenance,
         }
 
 
 if __name__ == "__main__":
-    cli.run(main, TrainConfig, __doc__)
+    run(sys.argv[1:])

@@ -154,7 +154,7 @@ def soak(
     steps: int,
     num_envs: int = 16,
     scenes: HandoverScene | list[HandoverScene] | None = None,
-    told: Callable[[int, float, int], None] = lambda *_: None,
+    progress: Callable[[int, float, int], None] = lambda *_: None,
 ) -> list[tuple[int, float, int]]:
     """Takes so many steps of small images, all environments counted.
 
@@ -172,7 +172,7 @@ def soak(
             env.step(random_actions(rng, num_envs))
         gc.collect()
         moments.append((part * steps // SOAK_PARTS, resident_mb(), len(os.listdir("/proc/self/fd"))))
-        told(*moments[-1])
+        progress(*moments[-1])
     return moments
 
 
@@ -238,7 +238,7 @@ def show_soak(steps: int, console: Console) -> None:
         seconds = time.perf_counter() - began
         console.print(f"{taken:>9} steps {memory_mb:8.1f} MB {files:4d} files {seconds:7.0f} s")
 
-    moments = soak(steps, scenes=scenes, told=tell)
+    moments = soak(steps, scenes=scenes, progress=tell)
     _, memory_mb, files = zip(*moments[len(moments) // 2 - 1 :], strict=True)
     grown, opened = max(memory_mb) - memory_mb[0], max(files) - files[0]
     console.print(f"second half: {grown:+.1f} MB at most, {opened:+d} files")

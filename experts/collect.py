@@ -1,9 +1,9 @@
-"""Rolls the expert out in scenes and writes what it saw and did as a dataset of demonstrations.
+"""Collects demonstrations: the expert acts in scenes, and what it saw and did is written as a dataset.
 
     python -m experts.collect scenes/train --out data/train
     python -m experts.collect scenes/train --out data/train --initial-poses 30 --noise 0.5 --workers 8
 
-Run the same command again to continue a collection that was interrupted.
+If a collection is interrupted, the same command continues it.
 """
 
 from __future__ import annotations
@@ -44,25 +44,27 @@ HOLD_JITTER_RAD = 0.04
 
 @dataclass(frozen=True)
 class CollectConfig:
-    """What to collect."""
+    """Options of the command: what to collect, and where to write it."""
 
     scenes: Annotated[Path, tyro.conf.Positional]
     """A scene folder, or a folder of scene folders."""
     out: Path
-    """Folder of the dataset."""
+    """Folder to write the dataset to."""
     initial_poses: int = STARTS
-    """Initial poses in each scene (k of Sec. III-B)."""
+    """Number of initial poses in each scene (k of Sec. III-B)."""
     hold: int = 3
-    """Frames after the pre-grasp pose is reached, jittered about it by 12 mm and 2.3 degrees."""
+    """Number of frames that are added once the pre-grasp pose is reached, each jittered about it by 12 mm and 2.3
+    degrees."""
     noise: float = 0.0
-    """Noise on the executed steps, while the labels stay the expert's: each trajectory draws a standard deviation
-    between 0 and this, as a fraction of the step."""
+    """Upper bound of the noise on the executed steps: each trajectory draws its standard deviation between 0 and
+    this, as a fraction of the step. The labels stay the expert's."""
     seed: int = 0
-    """Of starts, noise and jitter."""
+    """Seed of the initial poses, the noise and the jitter."""
     workers: int = os.cpu_count() or 1
-    """Processes. Their number does not change the result."""
+    """Number of processes; it does not change the result."""
     cluster: Cluster | None = None
-    """Processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
+    """Where the work is done: by processes of this machine, or by a Ray cluster (RAY_ADDRESS), to which
+    --workers tasks are given at a time."""
 
     def __post_init__(self) -> None:
         for name, least in (("initial_poses", 1), ("hold", 0), ("noise", 0), ("workers", 1)):
@@ -76,11 +78,11 @@ def demonstrate(
     scene: HandoverScene, labeller: Labeller, scene_from_start: SE3, rng: np.random.Generator,
     hold: int = 3, noise: float = 0.0,
 ) -> list[SE3] | None:  # fmt: skip
-    """Poses (T) from a start to the pre-grasp pose and about it.
+    """Rolls the expert out from an initial pose to the pre-grasp pose, with noise, and jitters about it in the end.
 
     Returns:
-        None if the pre-grasp pose is not reached in time or a pose breaks Eq. 14: such a trajectory is
-        rejected whole.
+        The poses (T), or None if the pre-grasp pose is not reached in time or a pose breaks Eq. 14: such a
+        trajectory is rejected whole.
     """
     spread = rng.uniform(0, noise)
     poses = [scene_from_start]

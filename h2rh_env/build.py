@@ -1,12 +1,12 @@
-"""Builds handover scenes from RGB-D captures, or from captures that the package invents.
+"""Builds handover scenes from RGB-D captures, or from synthetic captures that the package generates.
 
     python -m h2rh_env.build CAPTURE --out scenes/mine
     python -m h2rh_env.build CAPTURE --out scenes/mine --holdout
     python -m h2rh_env.build CAPTURE --out scenes/mine --grasps predictions.npz --grasp-format contact_graspnet
     python -m h2rh_env.build --synthetic 20 --out scenes/synthetic
 
-CAPTURE is a session folder of a DexYCB root, or a plain RGB-D folder. A build that was interrupted continues where
-it was when the same command is given again.
+CAPTURE is a session folder of a DexYCB root, or a plain RGB-D folder. If a build is interrupted, the same command
+continues it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .grasps.antipodal import AntipodalProposer
 from .grasps.base import GraspProposer
 from .grasps.proposers import GraspSource, propose
 from .grasps.selection import count_faults, reasons, select_grasp
-from .reconstruction.config import METHODS, OptimiseConfig
+from .reconstruction.config import METHODS, OPTIMISED_VOXEL_M, VOXEL_M, OptimiseConfig
 from .reconstruction.initialise import initialise
 from .rendering.select import make_rasteriser
 from .scenes.gaussians import GaussianScene
@@ -39,87 +39,122 @@ from .utils import cli
 from .utils.parallel import Cluster, map_tasks
 
 CHECKPOINT = ".optimise.safetensors"
+STAGES = 3  # of a build, besides the steps of optimisation
 SOLID = 0.5  # opacity of a Gaussian that stands for a point of the surface
 
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What to build from, where to, and how finely."""
+    """Options of the command: what to build from, where to write it, and how fine it is."""
 
     capture: Annotated[Path | None, tyro.conf.Positional] = None
-    """Capture to build from: a session folder of a DexYCB root, or a plain RGB-D folder."""
+    """The capture to build from: a session folder of a DexYCB root, or a plain RGB-D folder."""
     out: Path = Path("scenes/mine")
-    """Folder of the scene; with --synthetic, folder of the scenes' folders."""
+    """Folder to write the scene to. With --synthetic, each scene gets a folder inside this one."""
     synthetic: int = 0
-    """Build this many scenes from invented captures instead."""
+    """Build this number of scenes from synthetic captures instead of a capture of yours."""
     objects: tuple[str, ...] = ()
-    """With --synthetic: objects to cycle through: names (mustard_bottle, ...), meshes of your own (OBJ, PLY or GLB
-    files, in m), or "random", which invents shapes. Default: random."""
+    """Objects of the synthetic captures, taken in turn: names (mustard_bottle, ...), your own meshes (OBJ, PLY or GLB
+    files, in m), or "random", which makes up shapes. The default is random."""
     seed: int = 0
-    """Seed of grasp sampling, and of the first invented capture; the next have the next seeds."""
+    """Seed of the grasp sampler. With --synthetic, it is also the seed of the first capture, and the next captures
+    have the seeds after it."""
     frame: int | None = None
-    """Frame of a DexYCB session; its last by default."""
+    """Number of the frame to take from a DexYCB session. The default is its last frame."""
     method: Literal["metric", "3dgs", "fsgs"] = "metric"
-    """How Gaussians are optimised: by all that the cameras measured, as 3DGS, or as FSGS."""
+    """How the Gaussians are optimised: metric uses everything that the cameras measured; 3dgs and fsgs do as these
+    papers do."""
     steps: int | None = None
-    """Steps of optimisation, about 13 ms each. Default: 800, and none with --synthetic, where depth is plenty."""
+    """Number of optimisation steps, each of about 13 ms. The default is 800, or 0 with --synthetic, where the
+    measured depth is good enough."""
     pose: bool = False
-    """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
+    """Also learn small corrections of the camera poses, for extrinsics that are wrong by a few millimetres."""
     renderer: Literal["auto", "numba", "gsplat"] = "auto"
-    """What draws while optimising: gsplat on a GPU, or numba on the CPU; auto is gsplat where it can be used."""
+    """What renders during optimisation: gsplat on a GPU, or numba on the CPU. auto takes gsplat if it can be used."""
     holdout: bool = False
-    """First measure how well cameras that are left out are predicted, beside plain 3DGS; writes quality.md, its
-    table as JSON, and a contact sheet."""
+    """Before the build, measure how well left-out cameras are predicted, in comparison with plain 3DGS, and write
+    quality.md, the same table as JSON, and a contact sheet."""
     voxel_m: float | None = None
-    """Spacing of the Gaussians, m. Default: 0.0012, and 0.002 without optimisation."""
+    """Spacing of the Gaussians, m. The default is 0.0012, or 0.002 without optimisation."""
     max_gaussians: int = 30_000
     """Upper bound on the number of Gaussians."""
     compressed: bool = False
-    """Save scenes in a quarter of the space: the splat in the compressed PLY layout of web viewers."""
+    """Save the splat in the compressed PLY layout of web viewers, which takes a quarter of the space."""
     grasp_source: tyro.conf.OmitArgPrefixes[GraspSource] = field(default_factory=GraspSource)
-    """Whose grasps to choose among."""
+    """Where the grasps to choose among come from."""
     workers: int = 1
-    """Processes that build synthetic scenes side by side."""
+    """Number of processes that build synthetic scenes side by side."""
     cluster: Cluster | None = None
-    """With --synthetic: processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
+    """Where synthetic scenes are built: by processes of this machine, or by a Ray cluster (RAY_ADDRESS), to which
+    --workers tasks are given at a time."""
+
+    def __post_init__(self) -> None:
+        if self.synthetic < 0:
+            raise HandoverError(f"--synthetic is {self.synthetic}; it must be at least 0")
+        if self.synthetic and self.capture is not None:
+            raise HandoverError(f"there is a capture, {self.capture}, and --synthetic too; give one of them")
+        if self.synthetic:
+            cli.refuse_ignored(self, ("frame", "holdout"), "with --synthetic")
+        else:
+            cli.refuse_ignored(self, ("objects", "workers", "cluster"), "without --synthetic")
+        if not self.optimise_config().steps:
+            cli.refuse_ignored(self, ("method", "pose", "renderer"), "without --steps")
+
+    def optimise_config(self) -> OptimiseConfig:
+        """Returns the settings of the optimisation, which has no steps if none was asked for."""
+        default_steps = 0 if self.synthetic else OptimiseConfig().steps
+        return replace(
+            METHODS[self.method], steps=default_steps if self.steps is None else self.steps, seed=self.seed,
+            pose=self.pose, max_gaussians=self.max_gaussians, renderer=self.renderer,
+        )  # fmt: skip
+
+
+def default_voxel_m(settings: OptimiseConfig | None) -> float:
+    """Returns the spacing of Gaussians, m: finer if they will learn from images, which show more than depth does."""
+    return OPTIMISED_VOXEL_M if settings and settings.steps else VOXEL_M
 
 
 def build_scene(
     capture: HandoverCapture,
     seed: int = 0,
-    voxel_m: float = 0.002,
+    voxel_m: float | None = None,
     max_gaussians: int = 30_000,
-    step: Callable[[str], None] = lambda _: None,
     settings: OptimiseConfig | None = None,
-    progress: Callable[[int, float, float], None] = lambda *_: None,
+    progress: Callable[[str, int], None] = lambda note, done: None,
     checkpoint_file: Path | None = None,
     proposer: GraspProposer | None = None,
 ) -> HandoverScene:
-    """A capture to a scene with its grasp.
+    """Builds the scene of a capture, with its grasp.
 
     Args:
-        seed: of grasp sampling.
-        voxel_m: spacing of the Gaussians, m.
-        step: told the name of each step as it begins.
-        settings: of the optimisation; None for none.
-        progress, checkpoint_file: see `optimise`.
-        proposer: of the grasps to choose among; the built-in sampler by default.
+        seed: The seed of the grasp sampler.
+        voxel_m: The spacing of the Gaussians, m; see `default_voxel_m`.
+        max_gaussians: An upper bound on the number of Gaussians.
+        settings: The settings of the optimisation; None leaves the Gaussians as depth put them.
+        progress: Called with what is being done, and with how many of the `STAGES` and optimisation steps are done.
+        checkpoint_file: Where an interrupted optimisation keeps its state; see `optimise`.
+        proposer: Proposes the grasps to choose among; the default is the built-in sampler.
 
     Raises:
-        CaptureError: nothing of the object is seen.
-        GraspError: no safe approach to the object exists, or the proposer can propose nothing.
+        CaptureError: No camera sees the object.
+        GraspError: No safe approach to the object exists, or the proposer has nothing to propose.
     """
-    step("fusing depth")
+    steps = settings.steps if settings else 0
+    voxel_m = default_voxel_m(settings) if voxel_m is None else voxel_m
+    progress("fusing depth", 0)
     gaussians, object_points, hand_points = initialise(capture, voxel_m=voxel_m, max_gaussians=max_gaussians)
-    if settings and settings.steps:
+    if settings and steps:
         from .reconstruction.optimise import optimise
 
-        step("optimising")
-        gaussians = optimise(gaussians, capture, settings, progress, checkpoint_file)
+        def optimised(done: int, loss: float, psnr_db: float) -> None:
+            progress(f"loss {loss:.4f}, PSNR {psnr_db:.1f} dB", 1 + done)
+
+        progress("optimising", 1)
+        gaussians = optimise(gaussians, capture, settings, optimised, checkpoint_file)
         object_points, hand_points = _solid(gaussians, Label.OBJECT), _solid(gaussians, Label.HAND)
-    step("proposing grasps")
+    progress("proposing grasps", steps + 1)
     candidates = propose(proposer or AntipodalProposer(), object_points, seed)
-    step("choosing the grasp")
+    progress("choosing the grasp", steps + 2)
     grasp = select_grasp(candidates, object_points, hand_points)
     made_with: dict[str, Any] = {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians}
     if settings:
@@ -133,7 +168,7 @@ def build_scene(
 
 
 def _solid(gaussians: GaussianScene, label: Label) -> npt.NDArray[np.float32]:
-    """Points (P, 3), m, of a label's opaque Gaussians; of all its Gaussians if none is opaque."""
+    """Returns the means (P, 3), m, of a label's opaque Gaussians, or of all its Gaussians if none is opaque."""
     mine = gaussians.labels == label
     opaque = mine & (gaussians.opacities >= SOLID)
     return gaussians.means[opaque if opaque.any() else mine]
@@ -149,58 +184,36 @@ def main(config: BuildConfig) -> None:
 
 
 def _build_one(config: BuildConfig, path: Path) -> None:
-    settings = _settings(config, default_steps=OptimiseConfig().steps)
+    settings = config.optimise_config()
     capture = load_capture(path, config.frame)
     proposer = config.grasp_source.proposer(capture)
     quality = _hold_out(config, capture, settings) if config.holdout else None
-    with cli.progress_bar() as progress:
-        task = progress.add_task(f"building {path.name}", total=settings.steps + 4, note="")
-
-        def step(name: str) -> None:
-            progress.update(task, advance=1, note=name)
-
-        def optimised(done: int, loss: float, psnr_db: float) -> None:
-            progress.update(task, completed=2 + done, note=f"loss {loss:.4f}, PSNR {psnr_db:.1f} dB")
-
+    with cli.progress_bar() as bar:
+        task = bar.add_task(f"building {path.name}", total=settings.steps + STAGES, note="")
         scene = build_scene(
-            capture, config.seed, _voxel_m(config, settings), config.max_gaussians, step, settings, optimised,
-            config.out / CHECKPOINT, proposer,
+            capture, config.seed, config.voxel_m, config.max_gaussians, settings,
+            lambda note, done: bar.update(task, completed=done, note=note), config.out / CHECKPOINT, proposer,
         )  # fmt: skip
         scene = replace(scene, provenance=scene.provenance | config.grasp_source.provenance())
         if quality:
             scene = replace(scene, provenance=scene.provenance | {"held_out_quality": quality})
         scene.save(config.out, compressed=config.compressed)
-        progress.update(task, completed=settings.steps + 4, note="done")
+        bar.update(task, completed=settings.steps + STAGES, note="done")
     print(_line(scene, config.out))
-
-
-def _settings(config: BuildConfig, default_steps: int) -> OptimiseConfig:
-    steps = default_steps if config.steps is None else config.steps
-    return replace(
-        METHODS[config.method],
-        steps=steps, seed=config.seed, pose=config.pose, max_gaussians=config.max_gaussians,
-        renderer=config.renderer,
-    )  # fmt: skip
-
-
-def _voxel_m(config: BuildConfig, settings: OptimiseConfig) -> float:
-    """Images show more detail than depth, so Gaussians that will learn from them lie closer."""
-    if config.voxel_m is not None:
-        return config.voxel_m
-    return 0.0012 if settings.steps else 0.002
 
 
 def _hold_out(
     config: BuildConfig, capture: HandoverCapture, settings: OptimiseConfig
 ) -> list[dict[str, Any]]:
-    """Measures on left-out cameras, prints the table and writes the report."""
+    """Measures how well left-out cameras are predicted, prints the table and writes the report."""
     from .reconstruction import holdout
     from .reconstruction.optimise import optimise
 
     methods = list(dict.fromkeys((config.method, "3dgs")))
+    voxel_m = default_voxel_m(settings) if config.voxel_m is None else config.voxel_m
 
     def reconstruct(part: HandoverCapture, method: str) -> GaussianScene:
-        gaussians, _, _ = initialise(part, _voxel_m(config, settings), config.max_gaussians)
+        gaussians, _, _ = initialise(part, voxel_m, config.max_gaussians)
         mine = replace(METHODS[method], steps=settings.steps, seed=config.seed, renderer=config.renderer)
         return optimise(gaussians, part, settings if method == config.method else mine)
 
@@ -238,15 +251,15 @@ def _build_synthetic(config: BuildConfig) -> None:
 
 
 def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
-    """Builds and saves one invented scene; returns a line that tells of it, and whether it was left out."""
+    """Builds and saves one synthetic scene; returns a line that tells of it, and whether it was left out."""
     seed, object_name, config = job
     name = f"{Path(object_name).stem}-{seed:05d}"
     try:
         capture = generate_capture(seed, object_name)
-        settings = replace(_settings(config, default_steps=0), seed=seed)
+        settings = replace(config.optimise_config(), seed=seed)
         scene = build_scene(
-            capture, seed, _voxel_m(config, settings), config.max_gaussians,
-            settings=settings if settings.steps else None, proposer=config.grasp_source.proposer(capture),
+            capture, seed, config.voxel_m, config.max_gaussians, settings if settings.steps else None,
+            proposer=config.grasp_source.proposer(capture),
         )  # fmt: skip
     except (CaptureError, GraspError) as error:
         return f"{name}: {error}", True

@@ -1,4 +1,4 @@
-"""Exports a checkpoint as one ONNX file, which acts without torch, and checks that it answers the same.
+"""Exports a checkpoint as one ONNX file, which needs no torch to act, and checks that it answers the same.
 
     python -m policies.export_onnx runs/mine --out mine.onnx
     python evaluate.py --policy mine.onnx
@@ -42,12 +42,12 @@ TOLERANCE = 1e-3  # m, or of a rotation's columns, or of an action; far below wh
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Which checkpoint, and where to."""
+    """Options of the command: which checkpoint to export, and where to."""
 
     checkpoint: Annotated[Path, tyro.conf.Positional]
-    """Checkpoint folder, as train.py writes it."""
+    """The checkpoint folder, as train.py writes it."""
     out: Path = Path("policy.onnx")
-    """File to write."""
+    """The ONNX file to write."""
 
 
 class _FromBytes(nn.Module):

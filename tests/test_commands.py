@@ -139,3 +139,40 @@ def test_numbers_that_make_no_sense_are_refused(option, value):
 def test_what_another_target_would_read_is_refused():
     assert "--target emulator" in refusal("evaluate.py", "--segmenter", "network")
     assert "--target simulation" in refusal("evaluate.py", "--target", "emulator", "--suite", "table1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--synthetic", "2", "--frame", "3"], "--frame has no effect with --synthetic"),
+        (["--synthetic", "2", "--pose"], "--pose has no effect without --steps"),
+        (["my_capture", "--synthetic", "2"], "there is a capture, my_capture, and --synthetic too"),
+        (["my_capture", "--objects", "banana"], "--objects has no effect without --synthetic"),
+        (["my_capture", "--steps", "0", "--method", "fsgs"], "--method has no effect without --steps"),
+    ],
+)
+def test_a_build_refuses_what_it_would_ignore(arguments, reason):
+    assert reason in refusal(*COMMANDS["build"], *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["--algo", "ppo", "--epochs", "3"], "--epochs"),
+        (["data", "--algo", "ppo"], "data"),
+        (["data", "--warm-up", "3"], "--warm-up"),
+    ],
+)
+def test_each_way_of_training_knows_its_own_options_only(arguments, option):
+    done = run("train.py", *arguments)
+    assert done.returncode == 2
+    assert f"Unrecognized options: {option}" in done.stderr
+
+
+def test_training_refuses_what_it_would_ignore():
+    assert "--dagger-epochs has no effect" in refusal("train.py", "data", "--dagger-epochs", "3")
+    assert "--warm-up has no effect" in refusal("train.py", "--algo", "ppo", "--warm-up", "3")
+
+
+def test_an_episode_without_its_report_is_refused():
+    assert "--episode has no effect without --report" in refusal(*COMMANDS["viewer"], "--episode", "3")

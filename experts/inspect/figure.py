@@ -1,9 +1,10 @@
-"""Figure: the expert's trajectories in a scene, as in the paper's Fig. 3.
+"""Draws the expert's trajectories in a scene, as in the paper's Fig. 3.
 
     python -m experts.inspect.figure scenes/mine --out trajectories.png
     python -m experts.inspect.figure scenes/mine --out trajectories.png --initial-poses 40 --seed 2
 
-Each way goes from dark red at its start to yellow at the pre-grasp pose; object and hand have their own colours.
+Each trajectory goes from dark red at its initial pose to yellow at the pre-grasp pose; object and hand have their own
+colours.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from h2rh_env.utils import cli
 
 from ..three_phase import ThreePhaseExpert
 
-WAY = LinearSegmentedColormap.from_list("way", ["#4a0404", "#a4161a", "#e85d04", "#faa307", "#ffe45e"])
+PATH = LinearSegmentedColormap.from_list("path", ["#4a0404", "#a4161a", "#e85d04", "#faa307", "#ffe45e"])
 INK, FAINT = "#2b2d33", "#b9bcc4"
 AXES = ("#d1495b", "#3a9d5d", "#3366cc")  # x, y, z
 START_AXIS_M, GOAL_AXIS_M = 0.035, 0.06
@@ -41,20 +42,20 @@ Axes3D = Any  # mplot3d is not typed
 
 @dataclass(frozen=True)
 class FigureConfig:
-    """What to draw."""
+    """Options of the command: what to draw, from where, and where to write it."""
 
     scene: Annotated[Path, tyro.conf.Positional]
-    """Folder of the scene."""
+    """Folder of the scene to draw."""
     out: Path = Path("trajectories.png")
-    """The picture: PNG, PDF or SVG."""
+    """The PNG, PDF or SVG file to write."""
     initial_poses: int = STARTS
-    """Initial poses (k of Sec. III-B)."""
+    """Number of initial poses (k of Sec. III-B)."""
     seed: int = 0
-    """Of the starts."""
+    """Seed of the initial poses."""
     azimuth_deg: float | None = None
-    """From where to look, degrees about the vertical; by default where the ways show best."""
+    """Direction to look from, in degrees about the vertical. By default it is where the paths show best."""
     elevation_deg: float = 22.0
-    """Above the horizontal, degrees."""
+    """Angle to look down at, in degrees above the horizontal."""
 
     def __post_init__(self) -> None:
         if self.initial_poses < 1:
@@ -65,25 +66,25 @@ def draw(
     scene: HandoverScene, starts: int = STARTS, seed: int = 0,
     azimuth_deg: float | None = None, elevation_deg: float = 22.0,
 ) -> Figure:  # fmt: skip
-    """The scene, its grasp and the expert's ways to the pre-grasp pose.
+    """Draws the scene, its grasp and the expert's paths to the pre-grasp pose.
 
     Raises:
         SceneError: the scene admits hardly any start.
     """
     poses, _ = StartSampler(scene).sample(np.random.default_rng(seed), starts)
-    ways = [ThreePhaseExpert().rollout(scene, pose).poses for pose in poses]
+    paths = [ThreePhaseExpert().rollout(scene, pose).poses for pose in poses]
     figure = Figure(figsize=(9, 8), dpi=160, facecolor="white")
     axes: Axes3D = figure.add_axes((0.0, 0.0, 1.0, 1.0), projection="3d", computed_zorder=False)
     _draw_points(axes, scene)
     _draw_gripper(axes, scene.grasp.scene_from_grasp, ROBOTIQ_2F85)
-    for way in ways:
-        _draw_way(axes, np.array([pose.translation for pose in way]))
-        _draw_frame(axes, way[0], START_AXIS_M, 1.0)
+    for path in paths:
+        _draw_path(axes, np.array([pose.translation for pose in path]))
+        _draw_frame(axes, path[0], START_AXIS_M, 1.0)
     _draw_frame(axes, scene.grasp.pregrasp(), GOAL_AXIS_M, 2.2)
     advance = np.stack([scene.grasp.pregrasp().translation, scene.grasp.contact_scene])
     axes.plot(*advance.T, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=2.5)
     azimuth = _best_azimuth(scene, poses) if azimuth_deg is None else azimuth_deg
-    _frame_view(axes, np.concatenate([_positions(ways), scene.object_points, scene.hand_points]))
+    _frame_view(axes, np.concatenate([_positions(paths), scene.object_points, scene.hand_points]))
     axes.view_init(elevation_deg, azimuth)
     _draw_key(figure, scene, starts)
     return figure
@@ -109,13 +110,13 @@ def _draw_gripper(axes: Axes3D, scene_from_grasp: SE3, gripper: GripperGeometry)
         )
 
 
-def _draw_way(axes: Axes3D, positions: Array) -> None:
+def _draw_path(axes: Axes3D, positions: Array) -> None:
     fractions = np.linspace(0, 1, len(positions))
     segments = np.stack([positions[:-1], positions[1:]], axis=1)
     axes.add_collection3d(
-        Line3DCollection(segments, colors=WAY(fractions[:-1]), linewidths=1.4, alpha=0.85, zorder=3)
+        Line3DCollection(segments, colors=PATH(fractions[:-1]), linewidths=1.4, alpha=0.85, zorder=3)
     )
-    axes.scatter(*positions.T, c=WAY(fractions), s=11, linewidths=0, depthshade=False, zorder=4)
+    axes.scatter(*positions.T, c=PATH(fractions), s=11, linewidths=0, depthshade=False, zorder=4)
 
 
 def _draw_frame(axes: Axes3D, scene_from_frame: SE3, length_m: float, width: float) -> None:
@@ -126,7 +127,7 @@ def _draw_frame(axes: Axes3D, scene_from_frame: SE3, length_m: float, width: flo
 
 
 def _best_azimuth(scene: HandoverScene, starts: list[SE3]) -> float:
-    """Beside the approach, on the side of most starts, so that ways neither hide the hand nor end on."""
+    """Beside the approach, on the side of most initial poses, so that paths neither hide the hand nor end on."""
     approach = scene.grasp.scene_from_grasp.rotation[:2, 2]
     side = np.array([-approach[1], approach[0]])
     offsets = np.array([pose.translation for pose in starts])[:, :2] - scene.object_centre[:2]
@@ -136,8 +137,8 @@ def _best_azimuth(scene: HandoverScene, starts: list[SE3]) -> float:
     return float(np.degrees(np.arctan2(looked_from[1], looked_from[0])))
 
 
-def _positions(ways: list[list[SE3]]) -> Array:
-    return np.array([pose.translation for way in ways for pose in way])
+def _positions(paths: list[list[SE3]]) -> Array:
+    return np.array([pose.translation for path in paths for pose in path])
 
 
 def _frame_view(axes: Axes3D, points: Array) -> None:
@@ -165,11 +166,11 @@ def _frame_view(axes: Axes3D, points: Array) -> None:
 def _draw_key(figure: Figure, scene: HandoverScene, starts: int) -> None:
     figure.text(0.05, 0.94, scene.name.replace("_", " "), fontsize=17, color=INK, weight="bold", va="top")
     figure.text(
-        0.05, 0.905, f"{starts} starts 0.7 m about the grasp, the expert's ways to the pre-grasp pose",
+        0.05, 0.905, f"{starts} initial poses 0.7 m about the grasp, the expert's paths to the pre-grasp pose",
         fontsize=10.5, color=INK, va="top",
     )  # fmt: skip
     bar = figure.add_axes((0.05, 0.055, 0.22, 0.013))
-    bar.imshow(np.linspace(0, 1, 256)[None], cmap=WAY, aspect="auto")
+    bar.imshow(np.linspace(0, 1, 256)[None], cmap=PATH, aspect="auto")
     bar.set_axis_off()
     figure.text(0.05, 0.035, "start", fontsize=9.5, color=INK, va="center")
     figure.text(0.27, 0.035, "pre-grasp", fontsize=9.5, color=INK, va="center", ha="right")

@@ -1,4 +1,4 @@
-"""Preview: demonstrations as a video, with masks, the grasp's axes and the expert's phases drawn.
+"""Draws demonstrations as a video, with masks, the grasp's axes and the expert's phases.
 
 python -m experts.inspect.preview data/train scenes/train --out preview.mp4
 python -m experts.inspect.preview data/train scenes/train --out preview.mp4 --episodes 20
@@ -47,18 +47,18 @@ PHASE_COLOURS = {
 
 @dataclass(frozen=True)
 class PreviewConfig:
-    """What to show."""
+    """Options of the command: what to draw, and where to write it."""
 
     data: Annotated[Path, tyro.conf.Positional]
-    """Folder of the demonstrations."""
+    """Folder of the demonstrations, as experts.collect writes it."""
     scenes: Annotated[Path, tyro.conf.Positional]
-    """Folder of the scenes that they come from."""
+    """Folder of the scenes that the demonstrations come from."""
     out: Path = Path("preview.mp4")
-    """The video, MP4."""
+    """The MP4 file to write."""
     episodes: int = 5
-    """How many of them, evenly picked."""
+    """Number of demonstrations to draw, picked evenly from all."""
     fps: int = 6
-    """Frames a second."""
+    """Frames per second of the video."""
 
     def __post_init__(self) -> None:
         for name in ("episodes", "fps"):

@@ -1,9 +1,9 @@
-"""Statistics of a dataset of demonstrations: how long, how near, how often labelled, and in which phases.
+"""Prints statistics of demonstrations: lengths, distances, how many frames are labelled, and the expert's phases.
 
     python -m experts.inspect.statistics data/train
     python -m experts.inspect.statistics data/train --scenes scenes/train
 
-With the scenes that the demonstrations come from, frames are counted by the expert's phase too.
+The expert's phases are counted if the scenes that the demonstrations come from are given.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ PERCENTILES = (0, 5, 50, 95, 100)
 
 @dataclass(frozen=True)
 class StatisticsConfig:
-    """What to look at."""
+    """Options of the command."""
 
     data: Annotated[Path, tyro.conf.Positional]
-    """Folder of the demonstrations."""
+    """Folder of the demonstrations, as experts.collect writes it."""
     scenes: Path | None = None
-    """Folder of the scenes that they come from, to count phases."""
+    """Folder of the scenes that the demonstrations come from; needed to count the expert's phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class DemonstrationStatistics:
 
     Attributes:
         frames: (E,) of each. steps: (E,) until the pre-grasp pose, Cls = 1, is reached first.
-        length_m: (E,) of the camera's way there; turn_rad: (E,) that it turned on the way, rad.
+        length_m: (E,) of the camera's path there; turn_rad: (E,) by which it turned on the path, rad.
         distance_m: (E,) of the start from the pre-grasp position.
         clearance_m: (E,) least distance to hand or object.
         object_share, hand_share: (E,) mean part of the image that the masks cover.
@@ -126,12 +126,12 @@ def _row(demonstration: Demonstration) -> tuple[float, ...]:
     poses = demonstration.scene_from_camera
     arrived = demonstration.actions[:, 6] >= GRASP_SCORE_THRESHOLD
     steps = int(arrived.argmax()) if arrived.any() else len(demonstration)
-    way = poses[: steps + 1]
-    turn = sum(rotation_angle(a[:3, :3].T @ b[:3, :3]) for a, b in pairwise(way))
+    path = poses[: steps + 1]
+    turn = sum(rotation_angle(a[:3, :3].T @ b[:3, :3]) for a, b in pairwise(path))
     return (
         len(demonstration),
         steps,
-        float(np.linalg.norm(np.diff(way[:, :3, 3], axis=0), axis=1).sum()),
+        float(np.linalg.norm(np.diff(path[:, :3, 3], axis=0), axis=1).sum()),
         turn,
         float(np.linalg.norm(demonstration.camera_from_goal[0, :3, 3])),
         float(demonstration.clearance_m.min()),
@@ -147,7 +147,7 @@ def table(found: DemonstrationStatistics) -> Table:
         "frames": (found.frames, "{:.0f}"),
         "steps to the pre-grasp pose": (found.steps, "{:.0f}"),
         "start to pre-grasp, m": (found.distance_m, "{:.2f}"),
-        "way, m": (found.length_m, "{:.2f}"),
+        "path, m": (found.length_m, "{:.2f}"),
         "turn, deg": (np.degrees(found.turn_rad), "{:.0f}"),
         "least clearance, m": (found.clearance_m, "{:.3f}"),
         "object, % of image": (100 * found.object_share, "{:.1f}"),

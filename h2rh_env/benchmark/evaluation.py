@@ -21,7 +21,7 @@ def evaluate(
     starts: int,
     seed: int,
     env_options: Mapping[str, Any] | None = None,
-    done: Callable[[], None] = lambda: None,
+    progress: Callable[[], None] = lambda: None,
     *,
     seeds: int = 1,
     conditions: Sequence[Condition] = (AS_RENDERED,),
@@ -36,7 +36,7 @@ def evaluate(
 
     Args:
         env_options: arguments of `H2RHandoverEnv` besides the scenes.
-        done: called after each episode.
+        progress: called after each episode.
         seeds: so many sets of initial poses, of `seed` and the numbers after it.
         workers: processes; never more are started than there are scenes times seeds.
         cluster: where the processes run, see `map_tasks`.
@@ -65,5 +65,5 @@ def evaluate(
         rolled = map(Stage(policies, dict(enumerate(scenes)), env_options).run, tasks)
     for episode in rolled:
         episodes[episode.record.policy].append(episode)
-        done()
+        progress()
     return episodes

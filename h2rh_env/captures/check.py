@@ -1,6 +1,8 @@
 """Lists what is wrong with a capture before time is spent on it.
 
-python -m h2rh_env.captures.check my_capture
+    python -m h2rh_env.captures.check my_capture
+
+The exit status is 0 if nothing is wrong, and 1 otherwise.
 """
 
 from __future__ import annotations
@@ -30,13 +32,10 @@ SAMPLES = 3000
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """What to check.
-
-    Attributes:
-        capture: folder of a DexYCB session or of a plain RGB-D capture.
-    """
+    """Options of the command."""
 
     capture: Annotated[Path, tyro.conf.Positional]
+    """The capture to check: a session folder of a DexYCB root, or a plain RGB-D folder."""
 
 
 def check(path: Path | str) -> list[str]:

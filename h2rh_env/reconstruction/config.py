@@ -7,6 +7,9 @@ from typing import Literal
 
 from ..core.errors import SceneError
 
+VOXEL_M = 0.002  # spacing of Gaussians that stay as depth put them
+OPTIMISED_VOXEL_M = 0.0012  # and of those that will learn from images
+
 
 @dataclass(frozen=True)
 class OptimiseConfig:

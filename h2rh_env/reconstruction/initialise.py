@@ -10,6 +10,7 @@ from ..captures.base import HandoverCapture
 from ..core.errors import CaptureError
 from ..core.labels import Label
 from ..scenes.gaussians import SH_C0, GaussianScene
+from .config import VOXEL_M
 from .depth_scale import metric
 from .fusion import Surface, clean_depth, components, face_areas, fuse, select_vertices
 from .painting import Sightings, look, paint, vote
@@ -26,7 +27,7 @@ MAX_GUESS_M = 0.004  # surface that no camera shows is kept this far from what o
 
 
 def initialise(
-    capture: HandoverCapture, voxel_m: float = 0.002, max_gaussians: int = 30_000
+    capture: HandoverCapture, voxel_m: float = VOXEL_M, max_gaussians: int = 30_000
 ) -> tuple[GaussianScene, Float, Float]:
     """Gaussians on what the cameras saw of object and hand, and clean clouds of both.
 

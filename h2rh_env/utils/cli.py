@@ -4,7 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import tyro
 from rich.console import Console
@@ -31,14 +32,24 @@ Config = TypeVar("Config")
 AS_TYPED = ContextVar("AS_TYPED", default="")  # what usage lines call the command, if not `python ...`
 
 
-def run(command: Callable[[Config], None], config: type[Config], description: str | None) -> None:
+def run(
+    command: Callable[[Config], None], config: type[Config], description: str | None, words: str = ""
+) -> None:
     """Parses `config` from the command line and calls `command` with it.
+
+    Args:
+        command: What the command does.
+        config: A dataclass of options, or a union of such with a subcommand for each.
+        description: Shown in the help above the options.
+        words: Words of the command line that chose `config`; usage lines show them.
 
     A `HandoverError` is printed as one line on stderr with exit status 2; an interrupt exits with 130.
     """
     try:
         arguments = with_new_names(sys.argv[1:])
-        command(tyro.cli(config, prog=_as_typed(), description=description, args=arguments))
+        command(
+            tyro.cli(config, prog=f"{_as_typed()} {words}".strip(), description=description, args=arguments)
+        )
     except HandoverError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
@@ -69,6 +80,23 @@ def _as_typed() -> str:
     if spec is None:
         return f"python {os.path.relpath(sys.argv[0])}"
     return f"python -m {spec.name.removesuffix('.__main__')}"
+
+
+def refuse_ignored(config: Any, options: Sequence[str], when: str) -> None:
+    """Refuses options that were given but would have no effect.
+
+    Args:
+        config: A dataclass of options, each of `options` with a default.
+        options: Names of its fields.
+        when: Why they have no effect, such as "without --scenes".
+
+    Raises:
+        HandoverError: One of them is not at its default; the message names it.
+    """
+    defaults = {field.name: field.default for field in fields(config)}
+    for name in options:
+        if getattr(config, name) != defaults[name]:
+            raise HandoverError(f"--{name.replace('_', '-')} has no effect {when}; leave it out")
 
 
 def progress_bar() -> Progress:

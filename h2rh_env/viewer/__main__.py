@@ -1,9 +1,9 @@
-"""Shows scenes, and the episodes of a report, in the browser.
+"""Shows scenes and the episodes of a report in the browser.
 
     python -m h2rh_env.viewer scenes/mine
     python -m h2rh_env.viewer --report results/latest --episode 87
 
-The page says which episode is which: a report's failures name the command that opens them.
+A report names the command that opens each of its failures.
 """
 
 from __future__ import annotations
@@ -31,18 +31,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ViewerConfig:
-    """What to show, and where."""
+    """Options of the command: what to show, and where the page is served."""
 
     scene: Annotated[Path | None, tyro.conf.Positional] = None
-    """A scene folder, or a folder of scene folders. Default: the report's scenes, or those of the package."""
+    """A scene folder, or a folder of scene folders. The default is the report's scenes, or without --report those
+    that ship with the package."""
     report: Path | None = None
-    """A report's folder: its episodes can be stepped through."""
+    """Folder of a report, whose episodes can then be stepped through."""
     episode: int | None = None
-    """Which of them to open, by its place in report.json. Default: the first failure."""
+    """Number of the report's episode to open, as report.json counts them. The default is its first failure."""
     host: str = "localhost"
-    """Address to listen at; 0.0.0.0 lets other machines in."""
+    """Address to listen at. With 0.0.0.0, other machines can connect."""
     port: int = 8080
-    """Port to listen at; the next free one if it is taken."""
+    """Port to listen at. If it is taken, the next free one is used."""
+
+    def __post_init__(self) -> None:
+        if self.report is None:
+            cli.refuse_ignored(self, ("episode",), "without --report")
 
 
 def serve(config: ViewerConfig) -> viser.ViserServer:

@@ -44,29 +44,30 @@ IMAGES_KEPT = 4_000  # of a replay buffer that holds whole images: 0.75 GB, twic
 
 @dataclass(frozen=True)
 class ReinforceConfig:
-    """What to learn, where, and from what."""
+    """Options of reinforcement learning."""
 
     out: Path = Path("runs/reinforced")
-    """Folder of the model, its curves and its settings."""
+    """Folder to write the model, its curves and its settings to."""
     algo: Literal["ppo", "sac"] = "ppo"
-    """Of Stable-Baselines3."""
+    """The algorithm of Stable-Baselines3 to learn with."""
     initial: Path | None = None
-    """Checkpoint folder to start from: its action is kept, and a bounded correction learnt. None: from scratch."""
+    """Checkpoint folder to start from: its actions are kept, and a bounded correction to them is learnt. By default
+    the policy is learnt from scratch."""
     scenes: Path | None = None
-    """A scene folder, or a folder of scene folders. Default: the scenes that ship with the package."""
+    """A scene folder, or a folder of scene folders. The default is the scenes that ship with the package."""
     giver: Literal["still", "moving"] = "still"
-    """Whether hand and object move (H2RHandoverMoving-v0)."""
+    """Whether the giver holds still, or moves hand and object (H2RHandoverMoving-v0)."""
     steps: int = 100_000
-    """Steps to take, all environments counted."""
+    """Number of steps, counted over all environments."""
     num_envs: int = 32
-    """Environments that are rendered in one batch."""
+    """Number of environments, which are rendered in one batch."""
     learning_rate: float = 1e-3
-    """Of Adam."""
+    """Learning rate of Adam."""
     warm_up: int = 1024
-    """Steps in which PPO from a checkpoint learns only what states are worth, before it changes what is done."""
+    """Number of steps in which PPO from a checkpoint only learns the value of states, before it changes actions."""
     reward: ShapedReward = field(default_factory=lambda: ShapedReward(shaping=0.1))
     seed: int = 0
-    """Of the environments and the learner."""
+    """Seed of the environments and the learner."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "num_envs"):
@@ -74,6 +75,8 @@ class ReinforceConfig:
                 raise PolicyError(
                     f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1"
                 )
+        if self.initial is None or self.algo != "ppo":
+            cli.refuse_ignored(self, ("warm_up",), "without --algo ppo and --initial")
 
 
 class Sb3VectorEnv(VecEnv):
@@ -178,12 +181,12 @@ class _Curve(BaseCallback):
 
 
 def reinforce(
-    settings: ReinforceConfig, told: Callable[[int, float], None] = lambda steps, success: None
+    settings: ReinforceConfig, progress: Callable[[int, float], None] = lambda steps, success: None
 ) -> list[Point]:
     """Learns, and writes model, curves and settings to `settings.out`, as far as they are, every 1024 steps.
 
     Args:
-        told: steps so far, and the success rate of the last episodes.
+        progress: called with the steps so far and the success rate of the last episodes.
 
     Returns:
         Points of the curve: steps, success, return.
@@ -200,7 +203,7 @@ def reinforce(
         draw_curve(settings.out / "curves.png", points)
         files.write_bytes(settings.out / "curves.csv", curve_csv(points).encode())
         if points:
-            told(int(points[-1]["steps"]), points[-1]["success"])
+            progress(int(points[-1]["steps"]), points[-1]["success"])
 
     curve = _Curve(keep, every=max(1, min(1024, settings.steps // 2)))
     callbacks: list[BaseCallback] = [curve]

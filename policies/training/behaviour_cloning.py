@@ -31,32 +31,33 @@ History = list[dict[str, float]]
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How to fit. Defaults are those of the shipped checkpoint."""
+    """How a network is fitted. The defaults are those of the shipped checkpoint."""
 
     epochs: int = 30
-    """Passes over the frames."""
+    """Number of passes over the frames."""
     batch_size: int = 128
-    """Frames in a step."""
+    """Number of frames in a step."""
     learning_rate: float = 1e-3
-    """Of AdamW, at its highest: it rises over the first 3 % of the steps and falls as a cosine."""
+    """Highest learning rate of AdamW: the rate rises over the first 3 % of the steps and then falls as a cosine."""
     weight_decay: float = 1e-2
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     average_decay: float = 0.998
-    """Of the moving average of the weights, per step; the average is what is kept."""
+    """Decay per step of the moving average of the weights, which is what the checkpoint holds."""
     lambda_translation: float = LAMBDA_TRANSLATION
     """Weight of the squared error of the translation (Eq. 17), per m^2; for networks that answer with actions."""
     lambda_rotation: float = LAMBDA_ROTATION
     """Weight of the squared error of the rotation (Eq. 17), per rad^2; for networks that answer with actions."""
     positive_weight: float = 3.0
-    """How many other frames a frame at the pre-grasp pose weighs in the loss of the grasp score; likewise."""
+    """Weight of a frame at the pre-grasp pose, relative to other frames, in the loss of the grasp score; for networks
+    that answer with actions."""
     augmentation: float = 1.0
-    """Strength: 0 mirrors only; see `augmented` for 1."""
+    """Strength of the augmentation: 0 only mirrors frames; 1 is described in policies/training/augmentation.py."""
     seed: int = 0
-    """Of first weights, order and augmentation."""
+    """Seed of the first weights, the order of frames and the augmentation."""
     device: str = "cpu"
-    """Where to fit: cpu, or cuda."""
+    """Device to fit on: cpu, or cuda."""
     bf16: bool = False
-    """Forward passes in bfloat16, as a GPU is fast at."""
+    """Compute forward passes in bfloat16, which is faster on a GPU."""
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("positive_weight", 1), ("augmentation", 0)):
@@ -77,15 +78,15 @@ def fit(
     validation: Frames,
     settings: FitConfig,
     folder: Path | str,
-    each: Callable[[History], None] = lambda history: None,
+    progress: Callable[[History], None] = lambda history: None,
 ) -> History:
     """Fits `network` in place; at the end it holds the averaged weights.
 
     Args:
         validation: frames to report a loss on after every epoch; may be empty.
         folder: keeps the state of the last whole epoch. A call with the same arguments continues from there.
-        each: called after every epoch with the history, learning and validation loss terms of each epoch; `network`
-            holds the averaged weights meanwhile, on the CPU. Of several processes the first alone calls it.
+        progress: called after every epoch with the history, learning and validation loss terms of each epoch;
+            `network` holds the averaged weights meanwhile, on the CPU. Of several processes the first alone calls it.
 
     Raises:
         CheckpointError: the folder keeps the state of another run, or the loss is not finite.
@@ -104,7 +105,7 @@ def fit(
         history.append(terms)
         if processes.number() == 0:
             with run.averaged_weights():
-                each(history)
+                progress(history)
             run.store(Path(folder) / STATE, history)
         processes.wait_for_all()
     network.load_state_dict(run.average)

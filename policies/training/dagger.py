@@ -43,7 +43,10 @@ class SceneRollouts:
         """Rate of successes, as `h2rh_env.envs.metrics` defines them; NaN without scenes."""
         task = bar.add_task("validation rollouts", total=len(self) * starts, note="")
         scores, _ = roll_out(
-            network, self._starts(starts, VALIDATION_SEED), self._observe, each=lambda n: bar.advance(task, n)
+            network,
+            self._starts(starts, VALIDATION_SEED),
+            self._observe,
+            progress=lambda n: bar.advance(task, n),
         )
         summary = summarise(scores)
         bar.update(task, note=f"success {summary.success}, failures {summary.failures}")
@@ -74,7 +77,7 @@ class SceneRollouts:
 
 def one_round(
     network: HandoverNetwork, frames: Frames, validation: Frames, rollouts: SceneRollouts, label: Label,
-    starts: int, settings: FitConfig, folder: Path, bar: Progress, each: Callable[[History], None],
+    starts: int, settings: FitConfig, folder: Path, bar: Progress, progress: Callable[[History], None],
 ) -> tuple[Frames, History]:  # fmt: skip
     """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
 
@@ -88,7 +91,7 @@ def one_round(
         save_frames(kept, rollouts.label(network, label, starts, settings.seed, bar))
     processes.wait_for_all()
     frames = concatenate([frames, read_frames(kept)])
-    return frames, fit_with_bar(network, frames, validation, settings, folder, bar, each)
+    return frames, fit_with_bar(network, frames, validation, settings, folder, bar, progress)
 
 
 def fit_with_bar(
@@ -98,7 +101,7 @@ def fit_with_bar(
     settings: FitConfig,
     folder: Path,
     bar: Progress,
-    each: Callable[[History], None],
+    progress: Callable[[History], None],
 ) -> History:
     """`fit` with a progress bar that shows the losses."""
     task = bar.add_task(f"epochs over {len(frames)} frames", total=settings.epochs, note="")
@@ -108,6 +111,6 @@ def fit_with_bar(
             f"{name.split('_')[0]} {value:.4f}" for name, value in history[-1].items() if "total" in name
         ]
         bar.update(task, completed=len(history), note=", ".join(losses))
-        each(history)
+        progress(history)
 
     return fit(network, frames, validation, settings, folder, show)

@@ -72,14 +72,14 @@ class Frames:
 def load_frames(
     dataset: Path | str,
     network: HandoverNetwork,
-    each: Callable[[int], None] = lambda frames: None,
+    progress: Callable[[int], None] = lambda frames: None,
     corruption: float = 0.0,
     seed: int = 0,
 ) -> Frames:
     """Reads a dataset and prepares every frame once.
 
     Args:
-        each: called after each episode with its number of frames.
+        progress: called after each episode with its number of frames.
         corruption: strength, in [0, 1], of what cameras, segmenters and calibrations do, see `corrupted`.
         seed: of the corruptions; the n-th episode's depend on seed and n alone.
 
@@ -89,11 +89,15 @@ def load_frames(
     count = describe(dataset).steps
     if not count:
         raise DatasetError(f"{dataset} holds no episode; collect some first")
-    return _joined(_episodes(dataset, network, each, corruption, seed), count)
+    return _joined(_episodes(dataset, network, progress, corruption, seed), count)
 
 
 def _episodes(
-    dataset: Path | str, network: HandoverNetwork, each: Callable[[int], None], corruption: float, seed: int
+    dataset: Path | str,
+    network: HandoverNetwork,
+    progress: Callable[[int], None],
+    corruption: float,
+    seed: int,
 ) -> Iterator[Frames]:
     for number, plain in enumerate(read_demonstrations(dataset)):
         rng = np.random.default_rng([seed, number])
@@ -107,7 +111,7 @@ def _episodes(
             (frame_from_camera @ demonstration.camera_from_goal)[:, :3].astype(np.float32)
         )
         yield Frames(images, geometry, actions, goals, names)
-        each(len(demonstration))
+        progress(len(demonstration))
 
 
 def concatenate(parts: Sequence[Frames]) -> Frames:

@@ -47,7 +47,7 @@ def roll_out(
     starts: Sequence[tuple[HandoverScene, SE3, int]],
     observe: Observe,
     label: Label | None = None,
-    each: Callable[[int], None] = lambda episodes: None,
+    progress: Callable[[int], None] = lambda episodes: None,
     together: int = 128,
 ) -> tuple[list[EpisodeScore], Frames | None]:
     """Episodes of at most 30 steps from each start (scene, scene_from_camera, seed).
@@ -57,7 +57,7 @@ def roll_out(
         label: the expert's action at a pose, and the pre-grasp pose as `camera_from_goal`. With it, every visited
             frame is kept with that label, and an episode goes on after the network declares, until the expert
             too has found it arrived a few times. It ends when Eq. 14 is broken.
-        each: called with the number of episodes done.
+        progress: called with the number of episodes done.
         together: episodes rendered in one batch.
 
     Returns:
@@ -69,7 +69,7 @@ def roll_out(
         episodes = [_Episode(scene, seed, pose) for scene, pose, seed in starts[first : first + together]]
         parts += _run(network, episodes, observe, label)
         scores += [score(_record(episode), episode.scene) for episode in episodes]
-        each(len(episodes))
+        progress(len(episodes))
     return scores, concatenate(parts) if label else None
 
 

@@ -218,3 +218,12 @@ def refused(capture: Path, out: Path) -> None:
     assert "\n" not in str(error.value)
     assert 20 < len(str(error.value)) < 400
     assert not (out / "scene.json").exists()
+
+
+def test_the_spacing_of_gaussians_has_one_default():
+    from h2rh_env.reconstruction.config import OPTIMISED_VOXEL_M, VOXEL_M, OptimiseConfig
+
+    assert build.default_voxel_m(None) == build.default_voxel_m(OptimiseConfig(steps=0)) == VOXEL_M
+    assert build.default_voxel_m(OptimiseConfig(steps=1)) == OPTIMISED_VOXEL_M < VOXEL_M
+    assert build.BuildConfig().optimise_config().steps == 800
+    assert build.BuildConfig(synthetic=1).optimise_config().steps == 0

@@ -1,8 +1,9 @@
-"""Exports demonstrations as a LeRobot dataset of format v3.0; `h2rh_env/datasets/lerobot/export.py` shows its files.
+"""Exports demonstrations as a LeRobot dataset of format v3.0.
 
     python -m h2rh_env.datasets.lerobot data/train --out data/train-lerobot
 
-Demonstrations have no clock; `--fps` only says how fast to play them.
+`h2rh_env/datasets/lerobot/export.py` lists the files of the dataset. Demonstrations have no clock, so that `--fps`
+only says how fast their videos play.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from .export import VERSION, export
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to export, and where to."""
+    """Options of the command: what to export, and where to."""
 
     data: Annotated[Path, tyro.conf.Positional]
-    """Folder of the demonstrations."""
+    """Folder of the demonstrations, as experts.collect writes it."""
     out: Path
-    """Folder of the LeRobot dataset; must not exist."""
+    """Folder to write the LeRobot dataset to; it must not exist."""
     fps: int = 10
-    """Frames a second at which the videos play."""
+    """Frames per second at which the videos play."""
 
     def __post_init__(self) -> None:
         if self.fps < 1:

@@ -92,7 +92,7 @@ def test_the_figure_has_a_way_from_dark_red_to_yellow_for_every_start(collected,
     settings = figure.FigureConfig(collected / "scenes" / "tiny", tmp_path / "ways.png", initial_poses=3)
     figure.main(settings)
     picture = iio.imread(settings.out)[..., :3].astype(int)
-    for colour in (figure.WAY(0.0), figure.WAY(1.0)):
+    for colour in (figure.PATH(0.0), figure.PATH(1.0)):
         wanted = np.array([255 * c for c in colour[:3]])
         assert (np.abs(picture - wanted).max(axis=2) < 40).sum() > 20
     assert picture.shape[0] > 1000
