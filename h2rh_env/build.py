@@ -24,6 +24,7 @@ from . import __version__
 from .captures.base import HandoverCapture
 from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
+from .contact.shapes import shape_of_clouds, true_shape
 from .core.errors import CaptureError, GraspError, HandoverError
 from .core.labels import Label
 from .grasps.antipodal import AntipodalProposer
@@ -39,7 +40,7 @@ from .utils import cli
 from .utils.parallel import Cluster, map_tasks
 
 CHECKPOINT = ".optimise.safetensors"
-STAGES = 3  # of a build, besides the steps of optimisation
+STAGES = 4  # of a build, besides the steps of optimisation
 SOLID = 0.5  # opacity of a Gaussian that stands for a point of the surface
 
 
@@ -156,6 +157,8 @@ def build_scene(
     candidates = propose(proposer or AntipodalProposer(), object_points, seed)
     progress("choosing the grasp", steps + 2)
     grasp = select_grasp(candidates, object_points, hand_points)
+    progress("shaping what can be touched", steps + 3)
+    shape = true_shape(capture.truth) if capture.truth else shape_of_clouds(object_points, hand_points)
     made_with: dict[str, Any] = {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians}
     if settings:
         made_with["optimise"] = asdict(settings)
@@ -163,8 +166,9 @@ def build_scene(
     if not grasp.graspable:
         provenance["grasp_faults"] = count_faults(candidates, object_points, hand_points)
     return HandoverScene(
-        capture.name, capture.object_name, gaussians, object_points, hand_points, grasp, provenance
-    )
+        capture.name, capture.object_name, gaussians, object_points, hand_points, grasp, provenance,
+        contact_shape=shape,
+    )  # fmt: skip
 
 
 def _solid(gaussians: GaussianScene, label: Label) -> npt.NDArray[np.float32]:

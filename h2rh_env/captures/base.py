@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from ..core.camera import PinholeCamera
 from ..core.errors import CaptureError
-from ..core.geometry import SE3
+from ..core.geometry import SE3, Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +42,39 @@ class RgbdView:
 
 
 @dataclass(frozen=True, eq=False)
+class TrueShapes:
+    """What a generator knows of the bodies that it made, hollows included.
+
+    Attributes:
+        scene_from_object: pose of the object's own frame.
+        object_bounds: (2, 3) lower and upper corner in the object's frame, m.
+        object_distance: signed distance of points (P, 3) in the object's frame, (P,), m; negative inside.
+        mass_kg: of the object; None where nobody ever weighed it.
+        hand_vertices, hand_normals: (P, 3) of the labelled hand's surface, m, scene frame, normals outwards.
+        hand_faces: (F, 3) int64.
+    """
+
+    scene_from_object: SE3
+    object_bounds: Array
+    object_distance: Callable[[Array], Array]
+    mass_kg: float | None
+    hand_vertices: Array
+    hand_normals: Array
+    hand_faces: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class HandoverCapture:
     """Views of one moment, in one metric world frame with z up.
 
     Attributes:
         name: of the capture; object_name: of the held object.
         provenance: where it came from (JSON values): path, frame, hash, generator seed.
+        truth: the bodies themselves, where a generator made them; None for what cameras saw.
     """
 
     name: str
     views: tuple[RgbdView, ...]
     object_name: str = "object"
     provenance: dict[str, Any] = field(default_factory=dict)
+    truth: TrueShapes | None = None

@@ -1,9 +1,14 @@
-"""HandoverScene: a Gaussian scene, the points of object and hand, and the chosen grasp; one folder on disk.
+"""HandoverScene: a Gaussian scene, the points of object and hand, the chosen grasp, and what can be touched.
+
+One folder on disk:
 
 gaussians.ply   the splat, with a label per Gaussian, in the 3DGS layout or the compressed one
 points.npz      object_points and hand_points, (P, 3) float32, m, world frame; or of_gaussians, (N / 8) uint8, a bit
                 for each Gaussian whose mean is a point of its label
-scene.json      format, name, object, grasp, provenance
+contact.npz     boxes (B, 2, 3) of the object and hand_spheres (S, 3), uint16; where scene.json has "contact"
+scene.json      format, name, object, grasp, contact (the rest of the shape, such as its mass; or null), provenance
+
+Format 2 added the contact shape; folders of format 1 load without one.
 """
 
 from __future__ import annotations
@@ -27,11 +32,14 @@ from ..core.geometry import SE3
 from ..core.labels import Label
 from ..grasps.base import GraspCandidate
 from ..utils import files
+from .contact_shape import MAX_BOXES, MAX_SPHERES, ContactShape
 from .gaussians import GaussianScene
 from .ply import read_ply, write_compressed_ply, write_ply
 
-FORMAT = "h2rh-scene-1"
+FORMAT = "h2rh-scene-2"
+FORMATS = ("h2rh-scene-1", FORMAT)
 FILES = ("gaussians.ply", "points.npz", "scene.json")
+CONTACT_FILE = "contact.npz"
 MAX_POINTS = 10_000_000
 SHIPPED_SCENES = Path(__file__).parents[1] / "assets" / "scenes"
 
@@ -47,6 +55,7 @@ class HandoverScene:
         grasp: the chosen grasp.
         provenance: JSON values: capture and its hash, settings, version.
         scene_hash: SHA-256 of the scene's files; empty for a scene that was never saved.
+        contact_shape: what can be touched; None for a scene that was saved without.
     """
 
     name: str
@@ -57,6 +66,7 @@ class HandoverScene:
     grasp: GraspCandidate
     provenance: dict[str, Any] = field(default_factory=dict)
     scene_hash: str = ""
+    contact_shape: ContactShape | None = None
 
     def __post_init__(self) -> None:
         for key in ("object_points", "hand_points"):
@@ -112,7 +122,7 @@ class HandoverScene:
         return Clearance(self.object_points)
 
     def save(self, folder: Path | str, *, compressed: bool = False) -> None:
-        """Writes the scene as a folder of three files, each atomically.
+        """Writes the scene as a folder of three files, or four with a contact shape, each atomically.
 
         Args:
             compressed: 16 bytes per Gaussian, whose order changes, instead of 69; points that are means of
@@ -129,26 +139,37 @@ class HandoverScene:
             bits = None
         if bits is None:
             clouds = {"object_points": self.object_points, "hand_points": self.hand_points}
-            _write_points(
+            _write_arrays(
                 folder / "points.npz", {key: np.asarray(value, np.float32) for key, value in clouds.items()}
             )
         else:
-            _write_points(folder / "points.npz", {"of_gaussians": bits})
-        files.write_json(
-            folder / "scene.json",
-            {
-                "format": FORMAT,
-                "name": self.name,
-                "object": self.object_name,
-                "grasp": {
-                    "world_from_grasp": self.grasp.scene_from_grasp.matrix.tolist(),
-                    "width_m": self.grasp.width_m,
-                    "score": self.grasp.score,
-                    "graspable": self.grasp.graspable,
-                },
-                "provenance": self.provenance,
+            _write_arrays(folder / "points.npz", {"of_gaussians": bits})
+        shape = self.contact_shape
+        if shape is None:
+            (folder / CONTACT_FILE).unlink(missing_ok=True)
+        else:
+            columns = {
+                "boxes": shape.boxes,
+                "hand_spheres": shape.hand_spheres,
+            }  # columns pack better than rows
+            _write_arrays(folder / CONTACT_FILE, {key: np.asfortranarray(a) for key, a in columns.items()})
+        files.write_json(folder / "scene.json", self._meta())
+
+    def _meta(self) -> dict[str, Any]:
+        """The content of scene.json."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "object": self.object_name,
+            "grasp": {
+                "world_from_grasp": self.grasp.scene_from_grasp.matrix.tolist(),
+                "width_m": self.grasp.width_m,
+                "score": self.grasp.score,
+                "graspable": self.grasp.graspable,
             },
-        )
+            "contact": self.contact_shape.to_json() if self.contact_shape else None,
+            "provenance": self.provenance,
+        }
 
     @classmethod
     def load(cls, folder: Path | str) -> HandoverScene:
@@ -166,9 +187,9 @@ class HandoverScene:
             )
         try:
             meta = json.loads((folder / "scene.json").read_text())
-            if meta.get("format") != FORMAT:
+            if meta.get("format") not in FORMATS:
                 raise SceneError(
-                    f"{folder}/scene.json has format {meta.get('format')!r}; expected {FORMAT!r}"
+                    f"{folder}/scene.json has format {meta.get('format')!r}; expected {' or '.join(FORMATS)}"
                 )
             grasp = meta["grasp"]
             candidate = GraspCandidate(
@@ -178,13 +199,18 @@ class HandoverScene:
                 bool(grasp["graspable"]),
             )
             name, object_name, provenance = str(meta["name"]), str(meta["object"]), dict(meta["provenance"])
+            contact = meta.get("contact")
+            shape = (
+                ContactShape.from_json(contact, *_read_contact(folder / CONTACT_FILE)) if contact else None
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SceneError(f"{folder}/scene.json is malformed ({error!r}); build the scene again") from None
         gaussians = read_ply(folder / "gaussians.ply")
         object_points, hand_points = _read_points(folder / "points.npz", gaussians)
+        read = (*FILES, CONTACT_FILE) if shape else FILES
         return cls(
             name, object_name, gaussians, object_points, hand_points, candidate, provenance,
-            files.sha256_of(*(folder / name for name in FILES)),
+            files.sha256_of(*(folder / name for name in read)), shape,
         )  # fmt: skip
 
 
@@ -205,7 +231,7 @@ def _as_items(points: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
     return np.ascontiguousarray(points, np.float32).view("V12").reshape(-1)
 
 
-def _write_points(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+def _write_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     files.write_bytes(path, buffer.getvalue())
@@ -234,6 +260,20 @@ def _read_points(
         gaussians.means[chosen & (gaussians.labels == label)] for label in (Label.OBJECT, Label.HAND)
     )
     return of_object, of_hand
+
+
+def _read_contact(path: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """Boxes of the object and spheres of the hand; sizes are read from headers before memory is taken."""
+    most = {"boxes.npy": MAX_BOXES * 12 + 4096, "hand_spheres.npy": MAX_SPHERES * 6 + 4096}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            too_big = [i.filename for i in archive.infolist() if i.file_size > most.get(i.filename, 0)]
+        if too_big:
+            raise SceneError(f"{path}: {', '.join(too_big)} is too large, or no part of a contact shape")
+        with np.load(path, allow_pickle=False) as archive:
+            return np.ascontiguousarray(archive["boxes"]), np.ascontiguousarray(archive["hand_spheres"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise SceneError(f"{path} cannot be read ({error}); build the scene again") from None
 
 
 def scene_folders(path: Path | str | None = None) -> list[Path]:

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from ...core.errors import CaptureError
 from ...core.geometry import SE3
 from ...core.labels import Label
-from ..base import HandoverCapture, RgbdView
+from ..base import HandoverCapture, RgbdView, TrueShapes
 from .objects.catalogue import OBJECT_NAMES, make_object
 from .objects.household import random_object
 from .objects.parts import Thing, turned
@@ -83,7 +83,15 @@ def generate_capture(seed: int, object_name: str | None = None) -> HandoverCaptu
         "layout": "synthetic", "generator_version": GENERATOR_VERSION, "seed": seed, "object": scene.thing.name,
         "world_from_object": scene.world_from_object.matrix.tolist(), "giver": scene.giver,
     }  # fmt: skip
-    return HandoverCapture(name, views, scene.thing.name, provenance)
+    return HandoverCapture(name, views, scene.thing.name, provenance, true_shapes(scene))
+
+
+def true_shapes(scene: Stage) -> TrueShapes:
+    """The object and the hand as they stand before the cameras."""
+    thing, hand = scene.thing, scene.hand_mesh
+    return TrueShapes(
+        scene.world_from_object, thing.bounds, thing.distance, thing.mass_kg, hand.vertices, hand.normals, hand.faces
+    )  # fmt: skip
 
 
 def common_exposure(pictures: Sequence[Picture], rng: np.random.Generator) -> Array:

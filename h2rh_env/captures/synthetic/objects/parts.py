@@ -35,10 +35,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """An object in its own frame: z up as it stands or is held, the person takes its lower half."""
+    """An object in its own frame: z up as it stands or is held, the person takes its lower half.
+
+    mass_kg: as it was weighed; None for what was never weighed.
+    """
 
     name: str
     parts: Sequence[Part]
+    mass_kg: float | None = None
 
     def distance(self, points: Array) -> Array:
         """Signed distance (P,) to the nearest part, m."""
@@ -59,7 +63,7 @@ class Thing:
 def turned(thing: Thing, new_from_old: SE3) -> Thing:
     """The thing in another frame."""
     parts = [replace(part, parent_from_part=new_from_old @ part.parent_from_part) for part in thing.parts]
-    return Thing(thing.name, parts)
+    return replace(thing, parts=parts)
 
 
 def raised(z_m: float) -> SE3:

@@ -1,0 +1,1 @@
+"""The physics of a handover: what the gripper touches, holds, pushes and drops (MuJoCo)."""
