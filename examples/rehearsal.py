@@ -22,7 +22,7 @@ from real_robot.benchmark.table2 import rehearsal_config
 from real_robot.config import RobotConfig
 from real_robot.drivers.simulated import SimulatedCamera, SimulatedClock, SimulatedGripper
 from real_robot.interfaces import Devices
-from real_robot.segmentation.base import LabelSegmenter
+from real_robot.segmentation.base import GivenMasks
 from real_robot.session import run_trial
 
 
@@ -45,7 +45,7 @@ def main(settings: Config) -> None:
     arm = load_plugin(settings.arm, "arm", RobotError)(clock, start)
     gripper = SimulatedGripper(clock, arm, scene)
     camera = SimulatedCamera(clock, arm, scene, make_rasteriser(), SE3.identity())
-    devices = Devices(arm, gripper, camera, LabelSegmenter(), clock, SE3.identity(), "emulator")
+    devices = Devices(arm, gripper, camera, GivenMasks(), clock, SE3.identity(), "simulated")
     config = rehearsal_config(RobotConfig(), scene)
     with tempfile.TemporaryDirectory() as folder:
         policy, log = make_policy(settings.policy), Path(folder) / "trial.jsonl"

@@ -37,6 +37,7 @@ from .benchmark.table2 import (
 from .benchmark.video import write_video
 from .calibration.charuco import calibrate_folder
 from .config import RobotConfig
+from .control.outcome import Outcome, TrialResult
 from .drivers.hardware import check_devices, real_devices
 from .drivers.hold_key import HoldKey
 from .drivers.simulated import simulated_devices
@@ -45,7 +46,7 @@ from .emulator.base_placement import place
 from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .safety.replay import replay
 from .segmentation.base import make_segmenter
-from .session import Outcome, TrialResult, dry_run, run_trial
+from .session import dry_run, run_trial
 
 NOTICE = """\
 This is research software and not safety-rated. It cannot replace the safety limits set on the robot's pendant:

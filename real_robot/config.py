@@ -71,6 +71,8 @@ class RobotConfig:
 
     state_age_s: float = 0.05
     """An arm state older than this stops the trial."""
+    camera_latency_s: float = 0.045
+    """What the promptest frame takes from its exposure to this program; measure it, since no stamp tells."""
     frame_hold_s: float = 0.1
     """A frame older than this holds the arm."""
     frame_abort_s: float = 0.5

@@ -58,14 +58,14 @@ class Frame:
         camera: intrinsics of both images.
         rgb: (H, W, 3) uint8.
         depth_m: (H, W) float32, m along z; 0 where unknown.
-        true_masks: (H, W, 2) uint8 in {0, 255}, object and hand; only a simulated camera knows them.
+        masks: (H, W, 2) uint8 in {0, 255}, object and hand, of a camera that segments or is simulated; else None.
     """
 
     time_s: float
     camera: PinholeCamera
     rgb: npt.NDArray[np.uint8]
     depth_m: npt.NDArray[np.float32]
-    true_masks: npt.NDArray[np.uint8] | None = None
+    masks: npt.NDArray[np.uint8] | None = None
 
 
 class ObjectStatus(IntEnum):
@@ -168,7 +168,7 @@ class Segmenter(_Device, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Devices:
-    """All that a session is handed; `source` names them in the record: "emulator" or "robot".
+    """All that a session is handed; `source` names them in the record: "simulated", "emulator" or "robot".
 
     `may_move` is asked before every setpoint that would move the arm on: false while a hold-to-run key is released.
     """

@@ -23,7 +23,7 @@ class EpisodeRecord:
         declared: whether the policy declared the pre-grasp pose in time.
         end_object_mask: (H, W) bool, the object as seen from the last pose.
         step_seconds: (T,) time the policy took for each action, s.
-        source: "simulation", "emulator" or "robot".
+        source: "simulation", "simulated" (a rehearsal over simulated devices), "emulator" or "robot".
     """
 
     scene: str

@@ -24,13 +24,14 @@ from h2rh_env.utils import files
 from policies.registry import make_policy
 
 from ..config import RobotConfig
+from ..control.outcome import Outcome
 from ..drivers.simulated import simulated_devices
 from ..drivers.ur5_kinematics import UR5
 from ..emulator.base_placement import POSITIONS, Placement, place
 from ..emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from ..safety.trial_log import read_log
 from ..segmentation.base import make_segmenter
-from ..session import Outcome, run_trial
+from ..session import run_trial
 
 POLICIES = ("learned", "ibvs-mask")
 GIVERS = 4

@@ -16,10 +16,10 @@ from h2rh_env.core.geometry import SE3, rotation_angle
 from ..calibration.hand_eye import HandEyeCalibration
 from ..config import RobotConfig
 from ..interfaces import Devices, Safety
-from ..segmentation.base import make_segmenter
+from ..segmentation.base import GivenMasks, make_segmenter
 from .realsense import RealSenseCamera
 from .robotiq import RobotiqGripper
-from .threaded_camera import LiveSight
+from .threaded_camera import ThreadedCamera
 from .ur5 import UR5Arm
 
 TCP_TOLERANCE_M, TCP_TOLERANCE_RAD = (
@@ -46,12 +46,12 @@ def real_devices(config: RobotConfig, calibration_path: Path, segmenter: str, re
         RobotError: the calibration is missing, too old or malformed, or there is no such segmenter.
     """
     calibration = _calibration(config, calibration_path)
-    sight = LiveSight(RealSenseCamera(calibration.camera_serial), make_segmenter(segmenter))
+    camera = RealSenseCamera(calibration.camera_serial, latency_s=config.camera_latency_s)
     return Devices(
         UR5Arm(config.arm_host, config.control_period_s, read_only, state_age_s=config.state_age_s),
         RobotiqGripper(config.arm_host, config.gripper_port, config.gripper_force, read_only=read_only),
-        sight,
-        sight,
+        ThreadedCamera(camera, make_segmenter(segmenter)),
+        GivenMasks(),
         MachineClock(),
         calibration.gripper_from_camera,
         "robot",

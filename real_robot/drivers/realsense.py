@@ -1,4 +1,4 @@
-"""RealSense D435i by pyrealsense2: aligned colour and depth with their age.
+"""RealSense D435i by pyrealsense2: aligned colour and depth, dated by the sensor's exposure.
 
 Tested with the library's own `software_device`, which `real_robot.emulator.camera` feeds; not run with a camera.
 """
@@ -15,19 +15,24 @@ from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
 
 from ..interfaces import Frame
+from .device_clock import DeviceClock
 
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 640, 480, 30
 FIRST_FRAME_MS = 5000
-LONGEST_AGE_S = 60.0  # a stamp further from now is of another clock
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What a source of frames says of itself: serial number, metres per depth unit, colour intrinsics."""
+    """What a source of frames says of itself: serial number, metres per depth unit, colour intrinsics.
+
+    Attributes:
+        shares_clock: whether its frames are stamped on this machine's monotonic clock, as an emulated one's may be.
+    """
 
     serial: str
     depth_unit_m: float
     camera: PinholeCamera
+    shares_clock: bool = False
 
 
 class FrameSource(Protocol):
@@ -82,10 +87,15 @@ class Pipeline:
 
 
 class RealSenseCamera:
-    """Frames of a source, by default the first camera found; timed by their arrival."""
+    """Frames of a source, by default the first camera found, dated by the sensor's own clock.
 
-    def __init__(self, serial: str = "", source: FrameSource | None = None) -> None:
+    Args:
+        latency_s: what the promptest frame takes from its exposure to this process, which no stamp tells.
+    """
+
+    def __init__(self, serial: str = "", source: FrameSource | None = None, latency_s: float = 0.0) -> None:
         self.serial = serial
+        self._latency_s, self._clock = latency_s, DeviceClock()
         self._source = source or Pipeline(serial)
         self._info: StreamInfo | None = None
         self._frame: Frame | None = None
@@ -97,7 +107,7 @@ class RealSenseCamera:
             raise MissingPackageError(
                 f"pyrealsense2 cannot be imported ({error}); type: {install_line('robot')}"
             ) from None
-        self._arrival = rs.frame_metadata_value.time_of_arrival
+        self._stamps = (rs.frame_metadata_value.sensor_timestamp, rs.frame_metadata_value.frame_timestamp)
         try:
             self._info = self._source.open(rs)
             self.serial = self._info.serial
@@ -133,18 +143,22 @@ class RealSenseCamera:
         aligned = self._align.process(frames)
         colour, depth = aligned.get_color_frame(), aligned.get_depth_frame()
         self._frame = Frame(
-            self._arrived_s(frames.get_color_frame()),
+            self._exposed_s(self._info, frames.get_color_frame()),
             self._info.camera,
             np.array(colour.get_data(), np.uint8),
             np.asarray(depth.get_data()).astype(np.float32) * np.float32(self._info.depth_unit_m),
         )
 
-    def _arrived_s(self, colour: Any) -> float:
-        """On the monotonic clock: from the frame's metadata, which are on the host's clock, or else now."""
-        age_s = 0.0
-        if colour.supports_frame_metadata(self._arrival):
-            age_s = time.time() - colour.get_frame_metadata(self._arrival) / 1000
-        return time.monotonic() - (age_s if 0 <= age_s < LONGEST_AGE_S else 0.0)
+    def _exposed_s(self, info: StreamInfo, colour: Any) -> float:
+        """When a frame was exposed, on the monotonic clock."""
+        stamp_s = colour.get_timestamp() / 1e3
+        for stamp in self._stamps:  # the middle of the exposure, or else the frame's end, in microseconds
+            if colour.supports_frame_metadata(stamp):
+                stamp_s = colour.get_frame_metadata(stamp) / 1e6
+                break
+        if info.shares_clock:
+            return float(stamp_s)
+        return self._clock.time_s(stamp_s, time.monotonic()) - self._latency_s
 
 
 def pinhole_of(intrinsics: Any) -> PinholeCamera:

@@ -23,7 +23,7 @@ from h2rh_env.rendering.masks import masks_from_labels, rgb_to_uint8
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..interfaces import Devices, Frame, GripperState, ObjectStatus, RobotState, Safety
-from ..segmentation.base import LabelSegmenter
+from ..segmentation.base import GivenMasks
 
 TICK_S = 0.004
 LAG_S = 0.03  # of the servo
@@ -282,4 +282,4 @@ def simulated_devices(
     arm = SimulatedArm(clock, world_from_gripper)
     gripper = SimulatedGripper(clock, arm, scene)
     camera = SimulatedCamera(clock, arm, scene, rasteriser, offset)
-    return Devices(arm, gripper, camera, LabelSegmenter(), clock, offset, "emulator")
+    return Devices(arm, gripper, camera, GivenMasks(), clock, offset, "simulated")

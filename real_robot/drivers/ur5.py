@@ -1,4 +1,4 @@
-"""UR5 and UR5e, by a process of its own (`servo`) that speaks to the controller with ur-rtde.
+"""UR5 and UR5e, by a process of its own (`ur5_process`) that speaks to the controller with ur-rtde.
 
 The pendant's TCP must be the grasp frame of `h2rh_env.core.gripper`, and its safety limits stay in force whatever
 this file does. Tested against `real_robot.emulator`; not run on an arm.
@@ -7,7 +7,6 @@ this file does. Tested against `real_robot.emulator`; not run on an arm.
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 import select
 import socket
@@ -15,7 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Self
+from contextlib import suppress
+from typing import Self, TypeVar
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -25,7 +25,23 @@ from h2rh_env.core.geometry import SE3, Array
 
 from ..interfaces import RobotState, Safety
 from .ur5_kinematics import UR5, UR5E, ArmGeometry, condition_number, forward, nearest_joints
-from .ur5_process import LONGEST_MESSAGE
+from .ur5_messages import (
+    LONGEST_MESSAGE,
+    Allowed,
+    ArmState,
+    AskAllowed,
+    Failed,
+    Message,
+    Ready,
+    Setpoint,
+    Stop,
+    Stopped,
+    pack,
+    unpack,
+)  # fmt: skip
+from .ur_dashboard import check_ready, end_program
+
+News = TypeVar("News", Ready, Allowed, Stopped)
 
 CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 20.0
@@ -44,8 +60,9 @@ SAFETY_BITS = {2: Safety.PROTECTIVE_STOP, 4: Safety.PROTECTIVE_STOP, 5: Safety.E
 class UR5Arm:
     """An arm at `host`; a state's time is its stamp's, on this machine's clock, so a frozen stream grows old.
 
-    A fault stays: every later call raises it, until the arm is entered anew. Read-only, it tells its state, takes
-    every pose for reachable, and sends nothing.
+    A fault stays: every later call raises it, until the arm is entered anew. At a fault and on leaving, the
+    controller is made to end its program. Read-only, the arm tells its state, takes every pose for reachable, and
+    sends nothing.
 
     Args:
         world_from_base: where the base stands, upright; the world is the base itself on a robot.
@@ -64,32 +81,30 @@ class UR5Arm:
         self._state_age_s = state_age_s
         self._world_from_base = world_from_base or SE3.identity()
         self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: socket.socket | None = None
-        self._newest: dict[str, Any] = {}
+        self._commands: socket.socket | None = None
+        self._states: socket.socket | None = None
+        self._newest: ArmState | None = None
         self._geometry: ArmGeometry | None = None
         self._flange_from_tcp = np.eye(4)
         self._stops = 0
+        self._moves_the_arm = False
         self.version = ""
         self.payload_kg: float | None = None
         self.fault = ""
 
     def __enter__(self) -> Self:
-        for package in ("rtde_control", "rtde_receive", "dashboard_client"):
+        for package in ("rtde_control", "rtde_receive"):
             if importlib.util.find_spec(package) is None:
                 raise MissingPackageError(f"ur-rtde is not installed; type: {install_line('robot')}")
-        self.fault, self._newest = "", {}
-        self._pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "real_robot.drivers.ur5_process", str(theirs.fileno()), self._host,
-             str(self._period_s), str(self._state_age_s), str(self._read_only)], pass_fds=[theirs.fileno()],
-        )  # fmt: skip
-        theirs.close()
+        self.version = check_ready(self._host, to_move=not self._read_only)
+        self.fault, self._newest = "", None
+        self._start_process()
         try:
-            ready = self._wait_for("ready", CONNECT_TIMEOUT_S)
-            self._wait_for("state", CALL_TIMEOUT_S)
-            self.version, self.payload_kg = ready["version"], ready["payload_kg"]
-            if not self._read_only:
-                self._flange_from_tcp = world_from_tcp(ready["tcp_offset"]).matrix
+            ready = self._wait_for(Ready, CONNECT_TIMEOUT_S)
+            self._wait_for_a_state()
+            self.payload_kg = ready.payload_kg
+            if ready.tcp_offset is not None:
+                self._flange_from_tcp = world_from_tcp(ready.tcp_offset).matrix
                 self._geometry = self._recognised()
         except BaseException:
             self._end()
@@ -104,23 +119,20 @@ class UR5Arm:
 
     def state(self) -> RobotState:
         self._read()
-        newest = self._newest
-        if not newest:
-            raise RobotError(self.fault or "the arm is not connected; enter it first")
-        turn = self._world_from_base.rotation
+        newest, turn = self._measured(), self._world_from_base.rotation
         return RobotState(
-            newest["time_s"],
-            self._world_from_base @ world_from_tcp(newest["pose"]),
-            turn @ np.array(newest["velocity"]),
-            turn @ np.array(newest["force"]),
-            safety_of(newest["bits"]),
+            newest.time_s,
+            self._world_from_base @ world_from_tcp(newest.pose),
+            turn @ np.array(newest.velocity),
+            turn @ np.array(newest.force),
+            safety_of(newest.bits),
         )
 
     def measured_tool(self) -> SE3:
         """`flange_from_tcp` that explains the measured joints and pose, to the millimetres of a data sheet's arm."""
-        arm = UR5 if self.version.startswith("3") else UR5E
-        flange = forward(arm, np.array(self._newest["joints"]))
-        return SE3.from_matrix(np.linalg.inv(flange) @ world_from_tcp(self._newest["pose"]).matrix)
+        arm, newest = UR5 if self.version.startswith("3") else UR5E, self._measured()
+        flange = forward(arm, np.array(newest.joints))
+        return SE3.from_matrix(np.linalg.inv(flange) @ world_from_tcp(newest.pose).matrix)
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._read_only or self.speed_scale(world_from_gripper) > 0
@@ -128,8 +140,8 @@ class UR5Arm:
     def can_follow(self, way: Sequence[SE3]) -> bool:
         if self._read_only:
             return True
-        joints = np.array(self._newest["joints"])
-        here = self._world_from_base @ world_from_tcp(self._newest["pose"])
+        newest = self._measured()
+        joints, here = np.array(newest.joints), self._world_from_base @ world_from_tcp(newest.pose)
         least = min(WORTHWHILE_SPEED_SCALE, self._speed_scale(here, joints))
         for pose in way:
             following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
@@ -141,7 +153,7 @@ class UR5Arm:
 
     def speed_scale(self, world_from_gripper: SE3) -> float:
         """1 away from singularities, falling to 0 where the arm must not go, and 0 out of reach."""
-        now = np.array(self._newest["joints"])
+        now = np.array(self._measured().joints)
         joints = self._joints(world_from_gripper, now, MAX_TURN_OF_JOINTS_RAD)
         return 0.0 if joints is None else self._speed_scale(world_from_gripper, joints)
 
@@ -153,25 +165,23 @@ class UR5Arm:
     def is_allowed(self, world_from_gripper: SE3) -> bool:
         if self._read_only:
             return True
-        self._tell(allowed=tcp_of(self._world_from_base.inverse() @ world_from_gripper))
-        return bool(self._wait_for("allowed", CALL_TIMEOUT_S))
+        self._tell(AskAllowed(tuple(tcp_of(self._world_from_base.inverse() @ world_from_gripper))))
+        return self._wait_for(Allowed, CALL_TIMEOUT_S).yes
 
     def servo(self, world_from_gripper: SE3) -> None:
         if not self._read_only:
-            self._tell(servo=tcp_of(self._world_from_base.inverse() @ world_from_gripper))
+            self._tell(Setpoint(tuple(tcp_of(self._world_from_base.inverse() @ world_from_gripper))))
 
     def stop(self) -> None:
-        if self._pipe is None or self._read_only or self.fault:
+        if self._commands is None or self._read_only or self.fault:
             return
         self._stops += 1
         try:
-            self._tell(stop=self._stops)
-            while self._wait_for("stopped", CALL_TIMEOUT_S) != self._stops:
+            self._tell(Stop(self._stops))
+            while self._wait_for(Stopped, CALL_TIMEOUT_S).number != self._stops:
                 pass
         except RobotError as error:
-            self._latch(
-                str(error)
-            )  # the process is gone or was killed: the controller's watchdog halts the arm
+            self._latch(str(error))
 
     def _joints(self, world_from_gripper: SE3, near: Array, most_rad: float) -> Array | None:
         """For a pose, on the branch of joints `near` (6,), none turned by more than `most_rad`; None if none are."""
@@ -190,59 +200,106 @@ class UR5Arm:
 
     def _recognised(self) -> ArmGeometry:
         """The arm whose data sheet fits the measured joints and pose."""
-        joints, pose = np.array(self._newest["joints"]), np.array(self._newest["pose"][:3])
+        newest = self._measured()
+        joints, pose = np.array(newest.joints), np.array(newest.pose[:3])
         for arm in (UR5, UR5E):
             if math.dist((forward(arm, joints) @ self._flange_from_tcp)[:3, 3], pose) < SAME_ARM_M:
                 return arm
         raise RobotError("the arm's joints and TCP fit neither a UR5 nor a UR5e; check the pendant's TCP")
 
-    def _tell(self, **message: Any) -> None:
-        if self.fault or self._pipe is None:
+    def _start_process(self) -> None:
+        kind = socket.AF_UNIX, socket.SOCK_SEQPACKET
+        (self._commands, theirs), (self._states, to_states) = (
+            socket.socketpair(*kind),
+            socket.socketpair(*kind),
+        )
+        given = [theirs.fileno(), to_states.fileno(), self._states.fileno()]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "real_robot.drivers.ur5_process", *map(str, given), self._host,
+             str(self._period_s), str(self._state_age_s), str(self._read_only)], pass_fds=given,
+        )  # fmt: skip
+        theirs.close()
+        to_states.close()
+        self._moves_the_arm = not self._read_only
+
+    def _measured(self) -> ArmState:
+        if self._newest is None:
+            raise RobotError(self.fault or "the arm is not connected; enter it first")
+        return self._newest
+
+    def _tell(self, message: Message) -> None:
+        if self.fault or self._commands is None:
             raise RobotError(self.fault or "the arm is not connected; enter it first")
         try:
-            self._pipe.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+            self._commands.send(pack(message), socket.MSG_DONTWAIT)
         except OSError as error:
             self._read()
             self._latch(f"the arm's process is gone ({error})")
             raise RobotError(self.fault) from None
 
-    def _read(self) -> dict[str, Any]:
-        """Takes all news; returns what was no state."""
-        other: dict[str, Any] = {}
-        while self._pipe is not None and select.select([self._pipe], [], [], 0)[0]:
+    def _read(self) -> list[Message]:
+        """Takes the newest state and all other news, which it returns."""
+        news: list[Message] = []
+        if self._states is not None:
+            with suppress(BlockingIOError):
+                while received := self._states.recv(LONGEST_MESSAGE, socket.MSG_DONTWAIT):
+                    state = unpack(received)
+                    self._newest = state if isinstance(state, ArmState) else self._newest
+        while self._commands is not None and select.select([self._commands], [], [], 0)[0]:
             try:
-                received = self._pipe.recv(LONGEST_MESSAGE)
-            except OSError:
-                received = b""
+                received = self._commands.recv(LONGEST_MESSAGE)
+            except ConnectionResetError:  # it died with setpoints unread; its last words come after this
+                continue
             if not received:
-                self._latch("the arm's process ended without a word")
+                self._latch(
+                    "the arm's process ended without a word: its link to the controller may have broken"
+                )
                 break
-            message = json.loads(received)
-            if "fault" in message:
-                self._latch(message["fault"])
-            self._newest = message.get("state", self._newest)
-            other.update(message)
-        return other
+            message = unpack(received)
+            if isinstance(message, Failed):
+                self._latch(message.fault)
+            news.append(message)
+        return news
 
-    def _wait_for(self, name: str, timeout_s: float) -> Any:
+    def _wait_for(self, kind: type[News], timeout_s: float) -> News:
         """Raises: RobotError: a fault, or no such message in time; then the process is killed."""
         deadline = time.monotonic() + timeout_s
-        while self._pipe is not None:
-            news = self._read()
-            if name in news:
-                return news[name]
+        while self._commands is not None:
+            for message in self._read():
+                if isinstance(message, kind):
+                    return message
             if self.fault:
                 raise RobotError(self.fault)
             rest = deadline - time.monotonic()
             if rest <= 0:
-                self._latch(f"the arm's process said nothing of {name!r} within {timeout_s} s and was killed")
                 self._kill()
+                self._latch(
+                    f"the arm's process said nothing of {kind.__name__!r} within {timeout_s} s and was killed"
+                )
                 raise RobotError(self.fault)
-            select.select([self._pipe], [], [], rest)
+            select.select([self._commands], [], [], rest)
         raise RobotError("the arm is not connected; enter it first")
 
+    def _wait_for_a_state(self) -> None:
+        deadline = time.monotonic() + CALL_TIMEOUT_S
+        while self._newest is None and not self.fault and time.monotonic() < deadline:
+            time.sleep(self._period_s)
+            self._read()
+        self._measured()
+
     def _latch(self, fault: str) -> None:
-        self.fault = self.fault or fault
+        """Keeps the first fault, and makes sure that nothing of ours runs on at the controller."""
+        if self.fault:
+            return
+        self.fault = fault
+        self._end_program()
+
+    def _end_program(self) -> None:
+        if not self._moves_the_arm:
+            return
+        self._moves_the_arm = False
+        if doubt := end_program(self._host):
+            self.fault = f"{self.fault}; {doubt}" if self.fault else doubt
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -250,20 +307,23 @@ class UR5Arm:
             self._process.wait()
 
     def _end(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
-        self._pipe = None
+        """Ends the process, then whatever program the controller runs, which was ours."""
+        for channel in (self._commands, self._states):
+            if channel is not None:
+                channel.close()
+        self._commands = self._states = None
         if self._process is not None:
             try:
                 self._process.wait(CALL_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._kill()
         self._process = None
+        self._end_program()
 
 
-def world_from_tcp(pose: list[float]) -> SE3:
+def world_from_tcp(pose: Sequence[float]) -> SE3:
     """UR's [x, y, z, rx, ry, rz], m and rotation vector, to a pose."""
-    return SE3(Rotation.from_rotvec(pose[3:6]).as_matrix(), np.array(pose[:3], np.float64))
+    return SE3(Rotation.from_rotvec(np.array(pose[3:6])).as_matrix(), np.array(pose[:3], np.float64))
 
 
 def tcp_of(world_from_gripper: SE3) -> list[float]:

@@ -112,12 +112,14 @@ class SoftwareSource:
 
     Args:
         camera_pose: gives the pose and when it held, s, on the monotonic clock; a frame is stamped with that.
+        clock_ahead_s: how far the device's clock is ahead of the machine's; None for one clock that both share.
     """
 
     def __init__(
         self, picture: Callable[[PinholeCamera, SE3], Picture], camera_pose: Callable[[], tuple[SE3, float]],
-        camera: PinholeCamera = HAND_EYE_CAMERA,
+        camera: PinholeCamera = HAND_EYE_CAMERA, clock_ahead_s: float | None = None,
     ) -> None:  # fmt: skip
+        self._shares_clock, self._clock_ahead_s = clock_ahead_s is None, clock_ahead_s or 0.0
         self._picture, self._camera_pose, self._camera = picture, camera_pose, camera
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
@@ -146,7 +148,7 @@ class SoftwareSource:
             sensor.set_metadata(rs.frame_metadata_value.actual_fps, 1000 * RATE_HZ)
         self._thread = threading.Thread(target=self._feed, daemon=True)
         self._thread.start()
-        return StreamInfo(SERIAL, DEPTH_UNIT_M, self._camera)
+        return StreamInfo(SERIAL, DEPTH_UNIT_M, self._camera, self._shares_clock)
 
     def wait(self, timeout_ms: int) -> Any:
         try:
@@ -189,18 +191,18 @@ class SoftwareSource:
                 if self.is_paused:
                     continue
                 pose, taken_s = self._camera_pose()
-                number, taken_ms = number + 1, round(1000 * (taken_s - time.monotonic() + time.time()))
+                number, taken_us = number + 1, round(1e6 * (taken_s + self._clock_ahead_s))
                 rgb, depth_m = self._picture(self._camera, pose)
                 units = np.clip(np.round(depth_m / DEPTH_UNIT_M), 0, 65535).astype(np.uint16)
-                self._push(self._colour, self._colour_profile, rgb, 3, number, taken_ms)
-                self._push(self._depth, self._depth_profile, units, 2, number, taken_ms)
+                self._push(self._colour, self._colour_profile, rgb, 3, number, taken_us)
+                self._push(self._depth, self._depth_profile, units, 2, number, taken_us)
         except Exception as error:
             self.fault = f"the emulated camera broke: {type(error).__name__}: {error}"
 
     def _push(
-        self, sensor: Any, profile: Any, pixels: npt.NDArray[Any], bytes_per_pixel: int, number: int, taken_ms: int
+        self, sensor: Any, profile: Any, pixels: npt.NDArray[Any], bytes_per_pixel: int, number: int, taken_us: int
     ) -> None:  # fmt: skip
-        sensor.set_metadata(self._rs.frame_metadata_value.time_of_arrival, taken_ms)
+        sensor.set_metadata(self._rs.frame_metadata_value.sensor_timestamp, taken_us)
         frame = self._rs.software_video_frame()
         frame.pixels, frame.bpp = np.ascontiguousarray(pixels), bytes_per_pixel
         frame.stride = self._camera.width * bytes_per_pixel

@@ -62,7 +62,7 @@ class Controller:
         self.gripper = EmulatedGripper()
         self.object_points = np.zeros((0, 3))
         self.release_after_s: float | None = 0.5
-        self.remote_control = True
+        self.remote_control = self.is_powered = True
         self.payload_kg = 1.1
         self.messages: deque[str] = deque(maxlen=200)
         self.steps = 0
@@ -86,6 +86,11 @@ class Controller:
         return 0.0 if self._began_s is None else self._now_s - self._began_s + self.period_s
 
     @property
+    def has_power(self) -> bool:
+        """Whether the joints are powered and their brakes released; an emergency stop takes the power away."""
+        return self.is_powered and self.arm.safety_mode != EMERGENCY
+
+    @property
     def is_running(self) -> bool:
         return self._program is not None and self._program.is_running
 
@@ -106,8 +111,8 @@ class Controller:
     def upload(self, script: str) -> None:
         """Replaces the running program, unless the safety system has stopped the arm."""
         self.stop_program("another program was uploaded")
-        if self.arm.safety_mode != NORMAL:
-            self.say("a program cannot start: the arm is stopped for safety")
+        if self.arm.safety_mode != NORMAL or not self.is_powered:
+            self.say("a program cannot start: the arm is stopped for safety or not powered")
             return
         try:
             self._program = load(script, builtins_of(self))
@@ -195,11 +200,11 @@ def output_fields(controller: Controller) -> dict[str, tuple[str, Callable[[], A
         **dict.fromkeys(("actual_main_voltage", "actual_robot_voltage"), ("DOUBLE", lambda: 48.0)),
         "actual_robot_current": ("DOUBLE", lambda: 0.5),
         "payload": ("DOUBLE", lambda: controller.payload_kg),
-        "robot_mode": ("INT32", lambda: 7 if arm.safety_mode != EMERGENCY else 3),
+        "robot_mode": ("INT32", lambda: 7 if controller.has_power else 3),
         "safety_mode": ("INT32", lambda: arm.safety_mode),
         "safety_status": ("INT32", lambda: arm.safety_mode),
         "runtime_state": ("UINT32", lambda: 2 if controller.is_running else 1),
-        "robot_status_bits": ("UINT32", lambda: (arm.safety_mode != EMERGENCY) | controller.is_running << 1),
+        "robot_status_bits": ("UINT32", lambda: controller.has_power | controller.is_running << 1),
         "safety_status_bits": ("UINT32", lambda: arm.safety_bits),
         "output_bit_registers0_to_31": ("UINT32", lambda: 0),
         "output_bit_registers32_to_63": ("UINT32", lambda: 0),
@@ -228,7 +233,7 @@ def dashboard_answer(controller: Controller, line: str) -> str:
         "get serial number": controller.model.serial,
         "get robot model": "UR5",
         "is in remote control": str(controller.remote_control).lower(),
-        "robotmode": f"Robotmode: {'POWER_OFF' if arm.safety_mode == EMERGENCY else 'RUNNING'}",
+        "robotmode": f"Robotmode: {'RUNNING' if controller.has_power else 'POWER_OFF'}",
         "safetystatus": f"Safetystatus: {safety}",
         "safetymode": f"Safetymode: {safety}",
         "running": f"Program running: {str(controller.is_running).lower()}",

@@ -68,7 +68,7 @@ class EmulatorProcess:
         self._do("freeze", seconds=seconds)
 
     def drop(self, seconds: float) -> None:
-        """Every connection breaks, and new ones are refused for a while."""
+        """Every connection breaks, and new ones are refused for a while; 0 accepts them again at once."""
         self._do("drop", seconds=seconds)
 
     def exit(self) -> None:
@@ -90,6 +90,10 @@ class EmulatorProcess:
     def local_control(self) -> None:
         """The pendant is switched from remote to local control."""
         self._do("local_control")
+
+    def power_off(self) -> None:
+        """The arm is switched off at the pendant; its controller stays on."""
+        self._do("power_off")
 
     def set_tool(self, payload_kg: float, tcp_height_m: float) -> None:
         """What the pendant says of payload and TCP."""

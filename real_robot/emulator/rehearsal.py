@@ -20,9 +20,10 @@ from ..config import RobotConfig
 from ..drivers.hardware import MachineClock
 from ..drivers.realsense import RealSenseCamera
 from ..drivers.robotiq import RobotiqGripper
-from ..drivers.threaded_camera import LiveSight
+from ..drivers.threaded_camera import ThreadedCamera
 from ..drivers.ur5 import UR5Arm
 from ..interfaces import Devices, Segmenter
+from ..segmentation.base import GivenMasks
 from .base_placement import Placement
 from .camera import SceneView, SoftwareSource
 from .controller import FLANGE_FROM_GRIPPER_M
@@ -77,9 +78,9 @@ def emulated_devices(
             return world_from_base @ pose, time_s
 
         source = SoftwareSource(view.picture, camera_pose)
-        sight = LiveSight(RealSenseCamera(source=source), segmenter or view)
+        camera = ThreadedCamera(RealSenseCamera(source=source), segmenter or view)
         arm = UR5Arm(
             host, config.control_period_s, world_from_base=world_from_base, state_age_s=config.state_age_s
         )
         gripper = RobotiqGripper(host, config.gripper_port, config.gripper_force)
-        yield Devices(arm, gripper, sight, sight, MachineClock(), SE3.identity(), "emulator")
+        yield Devices(arm, gripper, camera, GivenMasks(), MachineClock(), SE3.identity(), "emulator")

@@ -230,6 +230,9 @@ class EmulatorServer:
                 arm.jammed = bool(on)
             case {"do": "local_control"}:
                 controller.remote_control = False
+            case {"do": "power_off"}:
+                controller.is_powered = False
+                controller.stop_program("the arm was switched off")
             case {"do": "tool", "payload_kg": payload, "tcp_height_m": height}:
                 controller.payload_kg = payload
                 arm.flange_from_tcp[2, 3] = height

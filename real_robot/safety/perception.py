@@ -98,7 +98,8 @@ def _squares(
     border = int(steps[-1])
     padded = np.pad(image, border)
     down, across = (each.ravel() + border for each in np.meshgrid(steps, steps, indexing="ij"))
-    return padded[rows[:, None] + down, columns[:, None] + across]
+    squares: npt.NDArray[Any] = padded[rows[:, None] + down, columns[:, None] + across]
+    return squares
 
 
 class PointMemory:

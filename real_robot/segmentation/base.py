@@ -1,4 +1,4 @@
-"""Which segmenter: the simulated camera's own labels, or one of the user's; none at all means stop."""
+"""Which segmenter: the masks that come with a frame, or one of the user's; none at all means stop."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ METHODS = {
 }
 
 
-class LabelSegmenter:
-    """Hands on the masks that a simulated camera knows; refuses any other frame."""
+class GivenMasks:
+    """Hands on the masks that a frame came with; refuses a frame without any."""
 
     def __enter__(self) -> Self:
         return self
@@ -30,12 +30,12 @@ class LabelSegmenter:
         pass
 
     def segment(self, frame: Frame) -> npt.NDArray[np.uint8]:
-        if frame.true_masks is None:
+        if frame.masks is None:
             raise RobotError(
-                "this frame carries no labels, as only a simulated camera's does; "
+                "this frame carries no masks, as only one of a simulated camera or of a `ThreadedCamera` does; "
                 "name a segmenter for real images with --segmenter my_pkg.mine:MySegmenter"
             )
-        return frame.true_masks
+        return frame.masks
 
 
 def make_segmenter(name: str) -> Segmenter:
@@ -47,7 +47,7 @@ def make_segmenter(name: str) -> Segmenter:
         MissingPackageError: its package is not installed.
     """
     if name == "labels":
-        return LabelSegmenter()
+        return GivenMasks()
     if "=" in name:
         from .prompted import boxes_of, prompted
 

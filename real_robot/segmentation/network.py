@@ -68,7 +68,8 @@ class UNet(nn.Module):
         for block, beside in zip(self.up, kept[-2::-1], strict=True):
             images = functional.interpolate(images, size=beside.shape[2:], mode="nearest")
             images = block(torch.cat([images, beside], dim=1))
-        return self.classes(images)
+        classes: Tensor = self.classes(images)
+        return classes
 
 
 class _Block(nn.Module):
@@ -82,7 +83,8 @@ class _Block(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images)
+        blocked: Tensor = self.layers(images)
+        return blocked
 
 
 class SegmenterNetwork(nn.Module):
@@ -142,7 +144,7 @@ class NetworkSegmenter:
     def _scores(self, net: str, image: Tensor, size: tuple[int, ...] | None = None) -> Tensor:
         """(3, h, w) of an image (5, H, W); enlarged to `size`, where there is one."""
         with torch.inference_mode():
-            scores = getattr(self._network, net)(image[None])
+            scores: Tensor = getattr(self._network, net)(image[None])
             if size is not None:
                 scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         return scores[0]
@@ -168,7 +170,7 @@ def window_about(held: npt.NDArray[np.float32], size: tuple[int, ...]) -> Window
 
 
 def _height(window: Window) -> int:
-    return window[0].stop - window[0].start
+    return int(window[0].stop - window[0].start)
 
 
 def middle_of(held: npt.NDArray[np.float32], depth_m: Depth) -> float:

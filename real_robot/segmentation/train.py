@@ -123,7 +123,7 @@ def fit(
             scores = net(images)
         loss = loss_of(scores.float(), labels)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         losses.append(loss.item())
         _remember(mean, net.state_dict(), min(MEMORY, 1 - 1 / len(losses)))

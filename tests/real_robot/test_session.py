@@ -12,11 +12,12 @@ from h2rh_env.core.geometry import SE3
 from h2rh_env.core.task import CLEARANCE_M
 from h2rh_env.envs.metrics import score
 from real_robot.config import RobotConfig
+from real_robot.control.outcome import Outcome
 from real_robot.drivers.simulated import simulated_devices
 from real_robot.interfaces import Safety
 from real_robot.safety.replay import replay
 from real_robot.safety.trial_log import read_log
-from real_robot.session import Outcome, dry_run, run_trial
+from real_robot.session import dry_run, run_trial
 
 CONFIG = RobotConfig()
 OPEN_M = 0.085
@@ -100,7 +101,7 @@ def test_a_can_is_taken_from_a_hand(finished, scene):
     assert judged.success, judged
     assert judged.graspable
     assert result.reach_s < 10
-    assert result.record.source == "emulator"
+    assert result.record.source == "simulated"
     assert len(result.record.scene_from_gripper) == len(result.record.actions) + 1
     assert devices.gripper.state().opening_m == pytest.approx(0.06, abs=0.004)
     assert devices.arm.stops > 0
@@ -109,7 +110,7 @@ def test_a_can_is_taken_from_a_hand(finished, scene):
 
 def test_without_alignment_the_advance_is_straight_as_declared(scene, start, rasteriser, homing, tmp_path):
     aside = SE3(np.eye(3), np.array([0.01, 0.0, 0.0]))
-    grasp = replace(scene.grasp, world_from_grasp=scene.grasp.scene_from_grasp @ aside)
+    grasp = replace(scene.grasp, scene_from_grasp=scene.grasp.scene_from_grasp @ aside)
 
     def off_m(align_grasp):
         log = tmp_path / f"{align_grasp}.jsonl"

@@ -12,7 +12,7 @@ from h2rh_env.core.geometry import SE3
 from h2rh_env.grasps.base import GraspCandidate
 from real_robot.benchmark import table2 as protocol
 from real_robot.benchmark.table2 import PAPER, save, table2, table2_text
-from real_robot.session import Outcome
+from real_robot.control.outcome import Outcome
 
 
 def without_grasp(scene):

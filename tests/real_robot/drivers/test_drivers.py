@@ -13,10 +13,12 @@ import pytest
 
 from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
 from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
+from real_robot.drivers.device_clock import DeviceClock
 from real_robot.drivers.realsense import RealSenseCamera
 from real_robot.drivers.robotiq import RobotiqGripper
 from real_robot.drivers.ur5 import UR5Arm, safety_of, tcp_of, world_from_tcp
-from real_robot.drivers.ur5_process import ControllerClock
+from real_robot.drivers.ur5_messages import ArmState, Setpoint, pack, unpack
+from real_robot.drivers.ur5_process import distance_between
 from real_robot.interfaces import ObjectStatus, Safety
 
 
@@ -29,13 +31,20 @@ class Handler(socketserver.StreamRequestHandler):
             registers = self.server.registers
             if self.server.mute:
                 continue
+            if self.server.late_s:
+                late_s, self.server.late_s = self.server.late_s, 0.0
+                time.sleep(late_s)
+            if self.server.garbled:
+                self.server.garbled -= 1
+                self.wfile.write(b"?\n")
+                continue
             if line[0] == "GET":
                 self.wfile.write(f"{line[1]} {registers[line[1]]}\n".encode())
             else:
                 registers.update(zip(line[1::2], line[2::2], strict=True))
                 if "ACT" in line:
                     registers["STA"] = "3"
-                self.wfile.write(b"ack")
+                self.wfile.write(self.server.ack)
 
 
 class GripperServer(socketserver.ThreadingTCPServer):
@@ -44,7 +53,7 @@ class GripperServer(socketserver.ThreadingTCPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.registers = {"POS": "3", "OBJ": "3", "FLT": "0", "STA": "0"}
-        self.lines, self.mute = [], False
+        self.lines, self.mute, self.late_s, self.garbled, self.ack = [], False, 0.0, 0, b"ack"
 
 
 @pytest.fixture
@@ -98,7 +107,8 @@ def test_a_state_is_in_metres(server, gripper, count, opening):
 
 
 @pytest.mark.parametrize(
-    ("register", "value"), [("POS", "?"), ("FLT", "?"), ("OBJ", "7"), ("STA", "-1"), ("OBJ", "")]
+    ("register", "value"),
+    [("POS", "?"), ("POS", "99999"), ("POS", "256"), ("FLT", "?"), ("OBJ", "7"), ("STA", "-1"), ("OBJ", "")],
 )
 def test_nonsense_is_an_error_of_the_robot(server, gripper, register, value):
     with gripper:
@@ -110,10 +120,81 @@ def test_nonsense_is_an_error_of_the_robot(server, gripper, register, value):
 
 def test_a_gripper_that_falls_silent_is_waited_for_no_longer_than_said(server, gripper):
     began = time.monotonic()
-    with pytest.raises(RobotError, match="does not answer"), gripper:  # noqa: PT012
+    with pytest.warns(RuntimeWarning, match="open it by hand"), gripper:  # noqa: PT031
         server.mute = True
-        gripper.state()
+        with pytest.raises(RobotError, match="does not answer"):
+            gripper.state()
     assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.3])
+def test_a_late_answer_is_not_taken_for_the_next_ones(server, gripper, wait_s):
+    with gripper:
+        server.late_s = 0.3
+        with pytest.raises(RobotError, match="does not answer"):
+            gripper.state()
+        time.sleep(wait_s)
+        server.registers.update(POS="116", OBJ="2")
+        for _ in range(3):
+            assert gripper.state().opening_m == pytest.approx(0.0427, abs=1e-4)
+        gripper.move(0.085)
+        assert server.registers["POS"] == "0"
+
+
+def test_what_arrived_unasked_is_thrown_away(server, gripper):
+    server.ack = b"ack\n"
+    with gripper:
+        for _ in range(3):
+            gripper.move(0.0)
+            assert gripper.state().opening_m == 0.0
+            gripper.move(0.085)
+            assert server.registers["POS"] == "0"
+
+
+@pytest.mark.parametrize("bad", [-0.001, 0.09, 85.0, float("nan"), float("inf")])
+def test_an_opening_that_there_is_not_is_refused(server, gripper, bad):
+    with gripper:
+        with pytest.raises(RobotError, match=r"0 to 0\.085 m"):
+            gripper.move(bad)
+        assert not any("POS" in line for line in server.lines)
+
+
+def test_leaving_a_closed_gripper_opens_it(server, gripper):
+    with pytest.raises(ZeroDivisionError), gripper:  # noqa: PT012
+        gripper.move(0.0)
+        raise ZeroDivisionError
+    assert server.registers["POS"] == "0"
+    assert server.lines[-1] == "SET GTO 0"
+
+
+def test_leaving_a_gripper_that_holds_something_keeps_it(server, gripper):
+    with gripper:
+        gripper.move(0.0)
+        server.registers["OBJ"] = "2"
+    assert server.registers["POS"] == "255"
+    assert server.lines[-1] == "SET GTO 0"
+
+
+def test_opening_is_tried_again(server, gripper):
+    with gripper:
+        gripper.move(0.0)
+        server.garbled = 2
+        gripper.move(0.085)
+        assert server.registers["POS"] == "0"
+        server.garbled = 1
+        with pytest.raises(RobotError, match="answers"):
+            gripper.move(0.0)
+
+
+def test_a_gripper_that_cannot_be_reached_on_leaving_is_told_and_nothing_else_is_lost(server, gripper):
+    def trial():
+        with gripper:
+            gripper.move(0.0)
+            server.mute = True
+            return "handed over"
+
+    with pytest.warns(RuntimeWarning, match="open it by hand"):
+        assert trial() == "handed over"
 
 
 def test_read_only_sends_nothing_that_moves(server):
@@ -186,7 +267,7 @@ def test_a_device_that_was_not_entered_says_so():
 
 
 def test_late_reading_does_not_make_a_state_younger():
-    clock, rng = ControllerClock(), np.random.default_rng(0)
+    clock, rng = DeviceClock(), np.random.default_rng(0)
     for k in range(600):
         measured_s = 0.008 * k
         late_s = 0.0 if k % 40 == 0 else rng.uniform(0.001, 0.09)
@@ -195,7 +276,26 @@ def test_late_reading_does_not_make_a_state_younger():
 
 
 def test_a_stamp_that_stands_still_grows_old_and_a_clock_that_begins_anew_is_followed():
-    clock = ControllerClock()
+    clock = DeviceClock()
     first = clock.time_s(50.0, 100.0)
     assert clock.time_s(50.0, 103.0) == first
     assert clock.time_s(0.5, 110.0) == pytest.approx(110.0)
+
+
+def test_a_message_is_what_was_packed():
+    state = ArmState(1.5, (0.1,) * 6, (0.0, 0.2, 0.0), (1.0, -2.0, 3.0), (0.5,) * 6, 1)
+    assert unpack(pack(state)) == state
+    broken = unpack(pack(Setpoint((np.nan, np.inf, 0.0, 0.0, 0.0, 0.0))))
+    assert isinstance(broken, Setpoint)
+    assert np.isnan(broken.pose[0])
+    assert np.isinf(broken.pose[1])
+
+
+@pytest.mark.parametrize("radians", [0.0, 1e-9, 0.3, np.pi - 1e-6, np.pi])
+def test_the_distance_of_two_setpoints_is_that_of_their_poses(radians):
+    axis = np.array([0.36, 0.48, 0.8])
+    before = (0.1, 0.2, 0.3, *(2.0 * axis))
+    metres, turned = distance_between(before, (0.1, 0.2, 0.304, *((2.0 + radians) * axis)))
+    assert metres == pytest.approx(0.004)
+    assert turned == pytest.approx(radians, abs=1e-9)
+    assert distance_between(before, (0.1, 0.2, 0.3, *((2.0 - 2 * np.pi) * axis)))[1] < 1e-7

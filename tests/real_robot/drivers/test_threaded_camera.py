@@ -1,5 +1,6 @@
 """librealsense's own software device, the emulated camera, and sight in a thread; the whole stack, end to end."""
 
+import threading
 import time
 
 import numpy as np
@@ -10,15 +11,18 @@ from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3
 from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
 from real_robot.benchmark.table2 import RobotConfig, least_hand_distance, rehearsal_config, table2
+from real_robot.control.outcome import Outcome
+from real_robot.drivers import threaded_camera
 from real_robot.drivers.realsense import RealSenseCamera
-from real_robot.drivers.threaded_camera import LiveSight
+from real_robot.drivers.threaded_camera import ThreadedCamera
 from real_robot.drivers.ur5_kinematics import UR5, forward
 from real_robot.emulator.base_placement import START_CONE_RAD, place
 from real_robot.emulator.camera import Room, SceneView, SoftwareSource
 from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from real_robot.interfaces import Frame
 from real_robot.safety.replay import replay
-from real_robot.session import Outcome, run_trial
+from real_robot.segmentation.base import GivenMasks
+from real_robot.session import run_trial
 
 
 def gradient(camera, pose):
@@ -61,6 +65,36 @@ def test_frames_that_stop_coming_grow_old_and_a_broken_source_is_an_error():
             camera.frame()
 
 
+@pytest.mark.parametrize("clock_ahead_s", [None, 5000.0, -5000.0])
+def test_a_frame_is_dated_by_its_exposure_and_no_wall_clock_makes_it_fresh(monkeypatch, clock_ahead_s):
+    """A picture takes 50 ms here to be taken and to arrive; the setting says so where no clock is shared."""
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
+    exposed = []
+
+    def pose():
+        exposed.append(time.monotonic())
+        return SE3.identity(), exposed[-1]
+
+    def slow(camera, pose):
+        time.sleep(0.05)
+        return gradient(camera, pose)
+
+    source = SoftwareSource(slow, pose, clock_ahead_s=clock_ahead_s)
+    with RealSenseCamera(source=source, latency_s=0.05) as camera:
+        for shift_s in (0.0, 3600.0, -3600.0):
+            now = time.time() + shift_s
+            monkeypatch.setattr(time, "time", lambda now=now: now)
+            time.sleep(0.3)
+            off = np.abs(np.array(exposed) - camera.frame().time_s).min()
+            assert off < (1e-5 if clock_ahead_s is None else 0.02)
+            assert time.monotonic() - camera.frame().time_s < 0.5
+        source.is_paused = True
+        time.sleep(0.3)
+        old = camera.frame().time_s
+        monkeypatch.setattr(time, "time", lambda: now + 7200.0)
+        assert camera.frame().time_s == old
+
+
 class Camera:
     """Gives a new frame every time it is asked."""
 
@@ -79,32 +113,63 @@ class Camera:
 
 
 class Segmenter(Camera):
+    fault = absent = False
+
+    def __enter__(self):
+        if self.absent:
+            raise RobotError("there are no weights")
+        return super().__enter__()
+
     def segment(self, frame):
         if self.fault:
             raise RobotError("the weights are gone")
         return np.full((*frame.depth_m.shape, 2), 255, np.uint8)
 
-    fault = False
 
-
-def test_sight_gives_each_frame_with_its_own_masks_and_leaves_both_devices():
+def test_frames_come_with_their_own_masks_and_both_devices_are_left():
     camera, segmenter = Camera(), Segmenter()
-    sight = LiveSight(camera, segmenter)
-    with sight, sight:
+    with ThreadedCamera(camera, segmenter) as sight:
         frame = sight.frame()
-        assert sight.segment(frame).all()
+        assert GivenMasks().segment(frame).all()
         assert (camera.entered, segmenter.entered) == (1, 1)
     assert (camera.entered, segmenter.entered) == (0, 0)
 
 
 def test_a_segmenter_that_fails_is_an_error_of_the_camera_too():
     segmenter = Segmenter()
-    sight = LiveSight(Camera(), segmenter)
+    sight = ThreadedCamera(Camera(), segmenter)
     with sight:
         segmenter.fault = True
         sight._thread.join(5.0)
         with pytest.raises(RobotError, match="weights are gone"):
             sight.frame()
+
+
+@pytest.mark.parametrize("attribute", ["absent", "fault"])
+def test_a_segmenter_that_fails_on_entering_leaves_no_camera_open(attribute):
+    camera, segmenter = Camera(), Segmenter()
+    setattr(segmenter, attribute, True)
+    with pytest.raises(RobotError, match="weights"), ThreadedCamera(camera, segmenter):
+        pass
+    assert (camera.entered, segmenter.entered) == (0, 0)
+
+
+def test_a_segmenter_that_does_not_return_is_left_behind(monkeypatch):
+    monkeypatch.setattr(threaded_camera, "JOIN_S", 0.1)
+    camera, segmenter, seen = Camera(), Segmenter(), threading.Event()
+
+    def stuck(frame):
+        if seen.is_set():
+            time.sleep(1.0)
+        seen.set()
+        return np.zeros((*frame.depth_m.shape, 2), np.uint8)
+
+    segmenter.segment = stuck
+    began = time.monotonic()
+    with pytest.warns(RuntimeWarning, match="left behind"), ThreadedCamera(camera, segmenter):
+        time.sleep(0.05)
+    assert time.monotonic() - began < 0.8
+    assert camera.entered == 0
 
 
 def test_a_room_has_depth_and_its_floor_is_where_it_is():

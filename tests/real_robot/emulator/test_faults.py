@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from h2rh_env.core.errors import RobotError
-from h2rh_env.core.geometry import SE3
+from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from real_robot.config import RobotConfig
 from real_robot.drivers.hardware import check_tool
 from real_robot.drivers.robotiq import RobotiqGripper
@@ -60,7 +60,7 @@ def wait_for_fault(arm, seconds=2.0):
 
 MOVER = """
 import sys, time, numpy as np
-from h2rh_env.core.geometry import SE3
+from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from real_robot.drivers.ur5 import UR5Arm
 with UR5Arm(sys.argv[1], 0.008, state_age_s=0.3) as arm:
     print(arm._process.pid, flush=True)
@@ -163,6 +163,43 @@ def test_a_link_that_blips_latches_a_fault_until_the_operator_rearms(emulator):
         assert arm.state().safety is Safety.NORMAL
 
 
+@pytest.mark.parametrize("repetition", range(3))
+def test_a_link_that_blips_and_comes_back_at_once_is_never_moved_over_again(emulator, repetition):
+    """The client reconnects inside `servoL` where it can, and uploads a program that has no watchdog."""
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        move(arm, start, 0.1, 0.3)
+        emulator.drop(0.0)
+        here, began = arm.state().world_from_gripper, time.monotonic()
+        with suppress(RobotError):
+            while time.monotonic() - began < 0.6:
+                arm.servo(sideways(start, 0.03 + 0.1 * (time.monotonic() - began)))
+                time.sleep(PERIOD_S)
+        assert wait_for_fault(arm)
+        with pytest.raises(RobotError):
+            arm.servo(here)
+    time.sleep(0.5)
+    told = emulator.tell()
+    assert not told["running"], "a program of ours runs on"
+    assert told["safety_mode"] == 1
+    assert sum("another program was uploaded" in message for message in told["messages"]) == 0
+    assert emulator.history(0.3)[:, 4].max() < 0.002
+    with arm_of(emulator) as arm:
+        assert arm.state().safety is Safety.NORMAL
+
+
+def test_a_program_that_ran_on_is_ended_by_the_session_that_began_it(emulator):
+    """Whatever the process could not end: the session asks the dashboard, and says so where it does not answer."""
+    with arm_of(emulator, state_age_s=2.0) as arm:  # whose watchdog lets the program run for 4 s
+        arm._process.kill()
+        assert wait_for_fault(arm)
+        assert not emulator.tell()["running"]
+        assert "not known" not in arm.fault
+    with arm_of(emulator, state_age_s=2.0) as arm:
+        emulator.exit()
+        assert "not known" in wait_for_fault(arm, 3.0)
+
+
 def test_a_dead_peer_at_exit_leaves_a_clean_exit_code(emulator):
     script = (
         "import sys\nfrom real_robot.drivers.ur5 import UR5Arm\ntry:\n"
@@ -203,6 +240,76 @@ def test_a_large_jump_never_leaves_the_guards_process(emulator):
     rows = emulator.history(2.0)
     assert rows[:, 4].max() < 0.02
     assert emulator.tell()["safety_mode"] == 1
+
+
+def held_up(arm, start, poses, seconds=0.4):
+    """Setpoints that pile up before a process that is held up, as on a busy machine."""
+    arm.servo(start)
+    time.sleep(0.1)
+    os.kill(arm._process.pid, signal.SIGSTOP)
+    for pose in poses:
+        arm.servo(pose)
+    time.sleep(seconds)
+    os.kill(arm._process.pid, signal.SIGCONT)
+    time.sleep(0.8)
+    with suppress(RobotError):
+        arm.state()
+
+
+@pytest.mark.parametrize("state_age_s", [PATIENT_S, 1.0])
+def test_setpoints_that_piled_up_are_never_sent_as_one_step(emulator, state_age_s):
+    with arm_of(emulator, state_age_s=state_age_s) as arm:
+        start = arm.state().world_from_gripper
+        held_up(arm, start, [sideways(start, 0.002 * (k + 1)) for k in range(60)], 0.2)
+        rows = emulator.history(1.2)
+        assert rows[:, 4].max() < 0.5, "the arm was sent a step"
+        assert emulator.tell()["safety_mode"] == 1
+
+
+def test_more_setpoints_than_the_watchdog_would_wait_for_are_a_fault(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        held_up(arm, start, [sideways(start, 0.001 * (k + 1)) for k in range(90)])
+        assert "wait to be sent" in arm.fault
+
+
+@pytest.mark.parametrize("degrees", [5.0, 90.0, 180.0])
+def test_a_turn_at_once_is_a_jump_too(emulator, degrees):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        arm.servo(start)
+        turn = rotation_from_euler_xyz([0.0, 0.0, np.radians(degrees)])
+        arm.servo(SE3(start.rotation @ turn, start.translation))
+        assert "degrees from the one before" in wait_for_fault(arm)
+    assert np.ptp(emulator.history(1.0)[:, 1:4], axis=0).max() < 0.001
+    assert emulator.tell()["safety_mode"] == 1
+
+
+@pytest.mark.parametrize("seconds", [0.4, 3.0])
+def test_the_newest_state_is_there_however_long_nobody_read(emulator, seconds):
+    with arm_of(emulator) as arm:
+        time.sleep(seconds)
+        assert time.monotonic() - arm.state().time_s < 0.1
+        assert not arm.fault
+
+
+def test_a_second_session_on_one_arm_is_refused_and_the_first_goes_on(emulator):
+    with arm_of(emulator) as arm:
+        start = arm.state().world_from_gripper
+        with pytest.raises(RobotError, match="another session"), arm_of(emulator):
+            pass
+        move(arm, start, 0.05, 0.3)
+        assert not arm.fault
+        assert arm.state().world_from_gripper.translation[1] - start.translation[1] > 0.005
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_an_arm_without_power_is_said_to_have_none(emulator, read_only):
+    emulator.power_off()
+    began = time.monotonic()
+    with pytest.raises(RobotError, match=r"not powered.*POWER_OFF"), arm_of(emulator, read_only=read_only):
+        pass
+    assert time.monotonic() - began < 2.0
 
 
 def test_an_unreachable_target_is_refused_before_it_is_sent(emulator):

@@ -9,7 +9,7 @@ from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from h2rh_env.core.spaces import observation_space
 from real_robot.interfaces import Frame
 from real_robot.safety.perception import PointMemory, observation_of, points_of, surfaces_of
-from real_robot.segmentation.base import LabelSegmenter, checked_masks, make_segmenter
+from real_robot.segmentation.base import GivenMasks, checked_masks, make_segmenter
 
 
 def frame_of(camera, depth=0.5):
@@ -115,7 +115,7 @@ def test_no_segmenter_at_all_is_an_error_not_an_empty_mask():
         make_segmenter("no_such_module:Segmenter")
     with pytest.raises(RobotError, match=r"lacks segment and __enter__ and __exit__; .*segment\(frame\)"):
         make_segmenter("builtins:object")
-    with LabelSegmenter() as segmenter, pytest.raises(RobotError, match="no labels"):
+    with GivenMasks() as segmenter, pytest.raises(RobotError, match="no masks"):
         segmenter.segment(frame_of(D435I))
 
 
