@@ -148,14 +148,14 @@ def novel_views(folder: Path, side: int) -> list[RgbdView]:
         stem = f"{side}_{entry['index']:02d}"
         colour = next(iter(sorted(folder.glob(f"rgb{stem}.*"))), folder / f"rgb{stem}.png")
         k = np.array(entry[f"K{side}"], np.float64)
-        classes = read_mask(folder / f"class{stem}.png", width, height)
+        classes = read_mask(folder / f"class{stem}.png", (width, height))
         views.append(
             RgbdView(
                 stem,
                 PinholeCamera(width, height, k[0, 0], k[1, 1], k[0, 2] + 0.5, k[1, 2] + 0.5),
                 SE3.from_matrix(entry["T_world_cam"]),
-                read_rgb(colour, width, height),
-                read_depth_counts(folder / f"depth{stem}.png", width, height).astype(np.float32)
+                read_rgb(colour, (width, height)),
+                read_depth_counts(folder / f"depth{stem}.png", (width, height)).astype(np.float32)
                 / np.float32(1000),
                 np.where(classes <= Label.HAND, classes, Label.BACKGROUND).astype(np.uint8),
             )

@@ -22,6 +22,7 @@ import tyro
 
 from . import __version__
 from .captures.base import HandoverCapture
+from .captures.check import doubts
 from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
 from .contact.shapes import shape_of_clouds, true_shape
@@ -190,6 +191,8 @@ def main(config: BuildConfig) -> None:
 def _build_one(config: BuildConfig, path: Path) -> None:
     settings = config.optimise_config()
     capture = load_capture(path, config.frame)
+    for doubt in doubts(capture):
+        print(f"doubtful: {doubt}")
     proposer = config.grasp_source.proposer(capture)
     quality = _hold_out(config, capture, settings) if config.holdout else None
     with cli.progress_bar() as bar:

@@ -70,8 +70,8 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
                 serial,
                 _intrinsics(intrinsics_file),
                 world_from_camera,
-                read_rgb(color, WIDTH, HEIGHT),
-                read_depth_counts(depth, WIDTH, HEIGHT).astype(np.float32) / np.float32(1000),
+                read_rgb(color, (WIDTH, HEIGHT)),
+                read_depth_counts(depth, (WIDTH, HEIGHT)).astype(np.float32) / np.float32(1000),
                 _labels(labels, object_id),
             )
         )
@@ -87,9 +87,16 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
     return HandoverCapture(session.resolve().name, tuple(views), _object_name(meta, object_id), provenance)
 
 
+class _Loader(yaml.SafeLoader):
+    """Builds plain values only; the authors' calibration tags its lists as Python tuples, which are lists here."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", yaml.SafeLoader.construct_yaml_seq)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        value = yaml.safe_load(files.read_text(path, MAX_YAML_BYTES))
+        value = yaml.load(files.read_text(path, MAX_YAML_BYTES), _Loader)
     except FileNotFoundError:
         raise CaptureError(f"{path} is missing; see h2rh_env/captures/dexycb.py for the layout") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -3,7 +3,7 @@
     capture/
       cameras.json
       left_rgb.png     8-bit colour, PNG or JPEG
-      left_depth.png   16-bit grey PNG, aligned to colour; 0 where not measured
+      left_depth.png   16-bit grey PNG, aligned to colour; 0 (or 65535) where not measured
       left_mask.png    8-bit grey PNG: 0 background, 1 object, 2 hand
 
 `cameras.json` (names of files are free, but inside the folder):
@@ -19,7 +19,8 @@
      ]
     }
 
-K is OpenCV's: it counts from the centre of the first pixel; images are undistorted. `world_from_camera` maps
+K is OpenCV's: it counts from the centre of the first pixel; images are undistorted. An EXIF orientation is applied
+before anything else, so K, depth and mask belong to the upright image. `world_from_camera` maps
 OpenCV camera axes (x right, y down, z forward) to a world in metres with z up.
 """
 
@@ -43,7 +44,7 @@ from ..core.geometry import SE3
 from ..core.labels import Label
 from ..utils import files
 from .base import HandoverCapture, RgbdView
-from .images import image_size, read_depth_counts, read_mask, read_rgb
+from .images import SATURATED, read_depth_counts, read_mask, read_rgb
 
 FORMAT = "h2rh-rgbd-1"
 MAX_JSON_BYTES = 10_000_000
@@ -96,7 +97,7 @@ def write_folder(capture: HandoverCapture, folder: Path | str, depth_scale_m: fl
     for view in capture.views:
         names = {kind: f"{view.name}_{kind}.png" for kind in ("rgb", "depth", "mask")}
         counts = np.round(view.depth_m.astype(np.float64) / depth_scale_m)
-        if counts.max(initial=0) > np.iinfo(np.uint16).max:
+        if counts.max(initial=0) >= SATURATED:
             raise CaptureError(
                 f"view {view.name} reaches {view.depth_m.max():.1f} m, too far for 16 bit of {depth_scale_m} m; "
                 "use a larger depth_scale_m"
@@ -164,20 +165,21 @@ def _read_view(folder: Path, entry: Any, number: int, depth_scale_m: float) -> R
         raise CaptureError(
             f"{where}: name is {reprlib.repr(entry['name'])}; expected up to 64 letters, digits, '_', '-' and '.'"
         )
-    rgb, depth, mask = (_inside(folder, entry[key]) for key in ("rgb", "depth", "mask"))
-    camera = _camera(entry["K"], *image_size(rgb), where)
+    rgb_file, depth_file, mask_file = (_inside(folder, entry[key]) for key in ("rgb", "depth", "mask"))
+    rgb = read_rgb(rgb_file)
+    height, width, _ = rgb.shape
+    camera = _camera(entry["K"], width, height, where)
     try:
         world_from_camera = SE3.from_matrix(np.array(entry["world_from_camera"], np.float64))
     except (ValueError, TypeError) as error:
         raise CaptureError(f"{where}: world_from_camera is no rigid motion ({error})") from None
-    labels = read_mask(mask, camera.width, camera.height)
+    labels = read_mask(mask_file, (width, height))
     if labels.max() > max(Label):
-        raise CaptureError(f"{mask} holds the value {labels.max()}; expected 0 background, 1 object, 2 hand")
-    counts = read_depth_counts(depth, camera.width, camera.height)
-    return RgbdView(
-        entry["name"], camera, world_from_camera, read_rgb(rgb, camera.width, camera.height),
-        (counts * depth_scale_m).astype(np.float32), labels,
-    )  # fmt: skip
+        raise CaptureError(
+            f"{mask_file} holds the value {labels.max()}; expected 0 background, 1 object, 2 hand"
+        )
+    depth_m = (read_depth_counts(depth_file, (width, height)) * depth_scale_m).astype(np.float32)
+    return RgbdView(entry["name"], camera, world_from_camera, rgb, depth_m, labels)
 
 
 def _items(entry: Any) -> Iterator[tuple[str, Any]]:

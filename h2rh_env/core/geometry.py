@@ -42,7 +42,7 @@ class SE3:
         """Reads matrices [R | t] of shape (..., 4, 4) or (..., 3, 4).
 
         Raises:
-            ValueError: The shape is wrong, a value is not finite, or R is off a rotation by more than 1e-3.
+            ValueError: The shape is wrong, a value is not finite, or R is off a rotation by more than 1e-3 or mirrors.
         """
         m = np.asarray(matrix, np.float64)
         if m.shape[-2:] not in {(4, 4), (3, 4)}:
@@ -52,10 +52,13 @@ class SE3:
         if np.isfinite(m).all():
             deviations = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3))
             off = float(deviations.max()) if deviations.size else 0.0
-        determinant = np.linalg.det(rotation)
-        mirrored = determinant < 0 if m.ndim == 2 else (determinant < 0).any()
-        if not off < 1e-3 or mirrored:
+        if not off < 1e-3:
             raise ValueError(f"not a rotation: R R^T differs from the identity by {off:.3g}")
+        if np.any(np.linalg.det(rotation) < 0):
+            raise ValueError(
+                "not a rotation but a mirror image: its determinant is -1, as between a left-handed frame (Unity, "
+                "Unreal) and a right-handed one; turn one axis round in both frames"
+            )
         return cls(rotation.copy(), m[..., :3, 3].copy())
 
     @classmethod

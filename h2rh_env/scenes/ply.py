@@ -30,6 +30,8 @@ from .ply_header import Header, read_header, read_rows
 COEFFICIENT_MAJOR = "sh_layout coefficient_major"
 ANTIALIASED = "antialiased 1"
 LABELS = "labels"
+MANY = 100  # of fewer Gaussians, any values are believed
+FAINT, SOLID = 0.3, 0.7  # opacities of many Gaussians reach from below the one to above the other
 CHUNK_NAMES = tuple(
     f"{end}_{name}" for names in (("x", "y", "z"), ("scale_x", "scale_y", "scale_z"), ("r", "g", "b"))
     for end in ("min", "max") for name in names
@@ -40,16 +42,8 @@ PACKED_NAMES = ("packed_position", "packed_rotation", "packed_scale", "packed_co
 def write_ply(path: Path | str, scene: GaussianScene) -> None:
     """Writes a scene, atomically, as a binary little-endian 3DGS PLY with a label per Gaussian."""
     rest = 3 * (scene.sh.shape[1] - 1)
-    names = [
-        "x",
-        "y",
-        "z",
-        "nx",
-        "ny",
-        "nz",
-        *(f"f_dc_{i}" for i in range(3)),
-        *(f"f_rest_{i}" for i in range(rest)),
-    ]
+    names = ["x", "y", "z", "nx", "ny", "nz"]
+    names += [*(f"f_dc_{i}" for i in range(3)), *(f"f_rest_{i}" for i in range(rest))]
     names += ["opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
     n = len(scene)
     columns = (
@@ -95,7 +89,8 @@ def read_ply(path: Path | str) -> GaussianScene:
     """Reads a scene of either layout.
 
     Raises:
-        SceneError: no such file, neither layout, truncated, too large, or a value that is not finite.
+        SceneError: no such file, neither layout, truncated, too large, a value that is not finite, or scales or
+            opacities that were written as such instead of as logarithms and logits.
     """
     try:
         with open(path, "rb") as file:
@@ -104,12 +99,36 @@ def read_ply(path: Path | str) -> GaussianScene:
             if vertex is None:
                 raise SceneError("the header has no element 'vertex'")
             if PACKED_NAMES[0] in (vertex.dtype.names or ()):
-                return _compressed_scene(file, header)
-            return _scene(read_rows(file, vertex), header.comments)
+                scene = _compressed_scene(file, header)
+            else:
+                scene = _scene(read_rows(file, vertex), header.comments)
+            _refuse_linear(scene)
+            return scene
     except OSError as error:
         raise SceneError(f"{path} cannot be read: {error.strerror}") from None
     except SceneError as error:
         raise SceneError(f"{path}: {error}") from None
+
+
+def _refuse_linear(scene: GaussianScene) -> None:
+    """Some exporters forget the logarithm or the logit; read as such, every Gaussian would be a cloud of metres.
+
+    Raises:
+        SceneError: all standard deviations are at least 1 m, or the opacities fill [0, 1] and nothing else.
+    """
+    if len(scene) < MANY:
+        return
+    scales, opacities = scene.log_scales, scene.opacity_logits
+    if scales.min() >= 0:
+        raise SceneError(
+            f"the scales lie between {scales.min():.3g} and {scales.max():.3g}, standard deviations of 1 m and more "
+            "if they are logarithms; they seem to be linear: write log(scale)"
+        )
+    if 0 <= opacities.min() < FAINT and SOLID < opacities.max() <= 1:
+        raise SceneError(
+            f"the opacities lie between {opacities.min():.3g} and {opacities.max():.3g}, as opacities do and logits "
+            "do not; they seem to be linear: write log(opacity / (1 - opacity))"
+        )
 
 
 def _compressed_scene(file: BinaryIO, header: Header) -> GaussianScene:

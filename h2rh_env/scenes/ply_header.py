@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -18,6 +19,8 @@ SCALAR_TYPES = {
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
     "float32": "f4", "float64": "f8",
 }  # fmt: skip
+END_OF_LINE = re.compile(rb"\r\n|\n|\r")
+END_OF_HEADER = re.compile(rb"[\r\n]end_header[ \t\r]*\n")
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -40,15 +43,19 @@ class Header:
 
 
 def read_header(file: BinaryIO) -> Header:
-    """Raises: SceneError: not a header, or not one that can be followed."""
+    """Reads the header from the beginning of a file.
+
+    Raises:
+        SceneError: it is not a PLY header, or not one that can be followed.
+    """
     head = file.read(MAX_HEADER_BYTES)
-    end = head.find(b"end_header")
-    stop = head.find(b"\n", end)
-    if not head.startswith(b"ply") or end < 0 or stop < 0:
+    end = END_OF_HEADER.search(head)
+    if not head.startswith(b"ply") or end is None:
         raise SceneError("not a PLY file; expected a header from 'ply' to 'end_header'")
-    listed, comments = _parse(head[:end].decode("latin-1").splitlines()[1:])
+    lines = END_OF_LINE.split(head[: end.start()])[1:]  # as bytes: a comment's encoding may hold any other
+    listed, comments = _parse([line.decode("latin-1") for line in lines])
     elements: dict[str, Element] = {}
-    offset = stop + 1
+    offset = end.end()
     for name, count, properties in listed:
         if name in elements or len({key for key, _ in properties}) != len(properties):
             raise SceneError(f"element {name!r} or one of its properties is there twice")
@@ -58,7 +65,7 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def _parse(lines: list[str]) -> tuple[list[tuple[str, int, list[tuple[str, str]]]], list[str]]:
-    """Name, count and properties of the elements, and the comments."""
+    """Returns name, count and properties of the elements, and the comments."""
     order, in_lists = "", False
     elements: list[tuple[str, int, list[tuple[str, str]]]] = []
     comments = []
@@ -74,9 +81,8 @@ def _parse(lines: list[str]) -> tuple[list[tuple[str, int, list[tuple[str, str]]
                 if not in_lists:
                     elements.append((name, int(count), []))
             case ["property", "list", *_] if "vertex" in (name for name, *_ in elements[:-1]) or in_lists:
-                if (
-                    not in_lists
-                ):  # faces and the like, behind the vertices, are never read, nor what follows them
+                # Faces and the like, behind the vertices, are never read, nor what follows them.
+                if not in_lists:
                     elements.pop()
                     in_lists = True
             case ["property", kind, name] if kind in SCALAR_TYPES and elements:
@@ -90,7 +96,7 @@ def _parse(lines: list[str]) -> tuple[list[tuple[str, int, list[tuple[str, str]]
 
 
 def read_rows(file: BinaryIO, element: Element) -> npt.NDArray[np.void]:
-    """The element's rows; the file's size is checked before memory is taken.
+    """Reads an element's rows; the file's size is checked before memory is taken.
 
     Raises:
         SceneError: the file is too short for what its header promises, or promises too much.
@@ -100,7 +106,9 @@ def read_rows(file: BinaryIO, element: Element) -> npt.NDArray[np.void]:
     if element.count > MAX_GAUSSIANS:
         raise SceneError(f"{element.count} rows of {element.name!r}; at most {MAX_GAUSSIANS} are supported")
     if needed > available:
-        raise SceneError(f"{element.count} rows of {element.name!r} of {element.dtype.itemsize} bytes need {needed} "
-                         f"bytes, but only {available} follow; the file is truncated")  # fmt: skip
+        raise SceneError(
+            f"{element.count} rows of {element.name!r} of {element.dtype.itemsize} bytes need {needed} "
+            f"bytes, but only {available} follow; the file is truncated"
+        )
     file.seek(element.offset)
     return np.frombuffer(file.read(needed), element.dtype, element.count)

@@ -44,6 +44,18 @@ def test_a_scene_tells_how_it_was_made_and_can_be_made_again(folder: Path, tmp_p
     assert not (tmp_path / "a" / build.CHECKPOINT).exists()
 
 
+def test_a_build_names_what_is_doubtful(
+    capture: HandoverCapture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = [replace(view, labels=(view.labels == Label.OBJECT).astype(np.uint8)) for view in capture.views]
+    session = write_dexycb(replace(capture, views=tuple(bare)), tmp_path)
+    build.main(replace(quick(session, tmp_path / "scene"), steps=0))
+    assert "doubtful: no camera's labels mark a hand" in capsys.readouterr().out
+    write_folder(capture, tmp_path / "sound")
+    build.main(replace(quick(tmp_path / "sound", tmp_path / "other"), steps=0))
+    assert "doubtful" not in capsys.readouterr().out
+
+
 def test_points_are_those_of_the_gaussians(folder: Path, tmp_path: Path) -> None:
     build.main(quick(folder, tmp_path / "scene"))
     scene = HandoverScene.load(tmp_path / "scene")

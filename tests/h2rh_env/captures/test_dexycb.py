@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_write_then_read_is_identity(tmp_path: Path, object_name: str) -> None:
         assert np.allclose(a.camera.matrix, b.camera.matrix)
         assert np.allclose(a.world_from_camera.matrix, b.world_from_camera.matrix, atol=1e-12)
         assert np.abs(a.rgb.astype(int) - b.rgb).mean() < 3
+
+
+def test_lists_that_the_authors_tag_as_python_tuples_are_read(session: Path) -> None:
+    plain = load_dexycb(session)
+    file = session.parents[1] / "calibration/extrinsics_20250101_000000/extrinsics.yml"
+    tagged = re.sub(r"(?m)^(  (?:'\d+'|apriltag):)$", r"\1 !!python/tuple", file.read_text())
+    assert tagged.count("!!python/tuple") == 3
+    file.write_text(tagged)
+    for a, b in zip(plain.views, load_dexycb(session).views, strict=True):
+        assert np.allclose(a.world_from_camera.matrix, b.world_from_camera.matrix)
+
+
+def test_no_other_python_tag_is_obeyed(session: Path) -> None:
+    (session / "meta.yml").write_text("serials: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(CaptureError, match="cannot be read as YAML"):
+        load_dexycb(session)
 
 
 def test_principal_point_moves_from_pixel_centre_to_image_corner(session: Path) -> None:

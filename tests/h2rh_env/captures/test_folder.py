@@ -62,6 +62,62 @@ def test_write_then_read_is_identity(
     assert problems(folder) == []
 
 
+def test_the_largest_count_means_not_measured(tmp_path: Path) -> None:
+    capture = make_capture()
+    write_folder(capture, tmp_path)
+    file = tmp_path / "cam0_depth.png"
+    counts = np.array(Image.open(file)).astype(np.uint16)
+    counts[0, 1:] = 65535
+    image(file.name, counts)(tmp_path)
+    depth_m = load_folder(tmp_path).views[0].depth_m
+    assert (depth_m[0, 1:] == 0).all()
+    assert np.allclose(depth_m[1:], capture.views[0].depth_m[1:], atol=1e-6)
+
+
+def test_depth_that_only_the_largest_count_could_hold_is_not_written(tmp_path: Path) -> None:
+    capture = make_capture()
+    far = replace(capture.views[0], depth_m=np.full_like(capture.views[0].depth_m, 65.535))
+    with pytest.raises(CaptureError, match="too far for 16 bit"):
+        write_folder(replace(capture, views=(far,)), tmp_path)
+
+
+# What a viewer does to show an image of this EXIF orientation, undone.
+STORED_AS = {
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_an_image_that_says_how_it_lies_is_turned_upright(tmp_path: Path, orientation: int) -> None:
+    capture = make_capture()
+    write_folder(capture, tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for kind in ("rgb", "depth", "mask"):
+        file = tmp_path / f"cam0_{kind}.png"
+        stored = STORED_AS[orientation](np.array(Image.open(file)))
+        Image.fromarray(np.ascontiguousarray(stored)).save(file, exif=exif)
+    read = load_folder(tmp_path).views[0]
+    assert np.array_equal(read.rgb, capture.views[0].rgb)
+    assert np.array_equal(read.labels, capture.views[0].labels)
+    assert np.allclose(read.depth_m, capture.views[0].depth_m, atol=1e-6)
+
+
+def test_an_unreadable_orientation_is_refused_or_ignored_but_no_crash(tmp_path: Path) -> None:
+    for garbage in (b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"):
+        write_folder(make_capture(), tmp_path)
+        Image.open(tmp_path / "cam0_rgb.png").save(tmp_path / "cam0_rgb.png", exif=garbage)
+        with contextlib.suppress(CaptureError):
+            load_folder(tmp_path)
+
+
 def change(key: str, value: Any) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         meta = json.loads((folder / "cameras.json").read_text())
@@ -105,6 +161,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "another format": (change("format", "x"), "format"),
     "no cameras": (change("cameras", []), "cameras"),
     "camera no mapping": (change("cameras", [3]), "missing"),
+    "mirrored": (change("world_from_camera", np.diag([-1.0, 1, 1, 1]).tolist()), "mirror image.*left-handed"),
     "depth in metres": (change("depth_scale_m", 1.0), "depth_scale_m"),
     "depth scale a string": (change("depth_scale_m", "0.001"), "depth_scale_m"),
     "object unnamed": (change("object_name", ""), "object_name"),

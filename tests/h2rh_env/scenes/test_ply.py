@@ -1,6 +1,8 @@
 """The PLY reader and writer: what is written is read; what is broken is refused in one sentence."""
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -155,3 +157,40 @@ def test_noise_is_a_scene_or_a_scene_error(
     path.write_bytes(content[:at] + noise + content[at + keep * len(noise) :])
     with contextlib.suppress(SceneError):
         read_ply(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp932", "utf-16-be"])
+def test_comments_may_be_written_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    scene = random_scene(antialiased=True)
+    write_ply(tmp_path / "a.ply", scene)
+    words = "ソフト 表" if encoding == "cp932" else "exported by Åsa, end_header"
+    comment = b"comment " + words.encode(encoding) + b"\nelement vertex"
+    content = (tmp_path / "a.ply").read_bytes()
+    (tmp_path / "a.ply").write_bytes(content.replace(b"element vertex", comment, 1))
+    assert_equal(read_ply(tmp_path / "a.ply"), scene)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (lambda g: {"log_scales": np.exp(g.log_scales)}, r"scales .* linear: write log\(scale\)"),
+        (lambda g: {"opacity_logits": g.opacities}, r"opacities .* linear: write log\(opacity"),
+    ],
+)
+def test_linear_scales_and_opacities_are_refused(
+    tmp_path: Path, changes: Callable[[GaussianScene], dict[str, np.ndarray]], message: str
+) -> None:
+    scene = random_scene(500)
+    scene = replace(scene, log_scales=scene.log_scales - 6, opacity_logits=3 * scene.opacity_logits)
+    write_ply(tmp_path / "a.ply", scene)
+    assert_equal(read_ply(tmp_path / "a.ply"), scene)
+    write_ply(tmp_path / "a.ply", replace(scene, **changes(scene)))
+    with pytest.raises(SceneError, match=message):
+        read_ply(tmp_path / "a.ply")
+
+
+def test_gaussians_that_are_all_equally_solid_are_no_fault(tmp_path: Path) -> None:
+    scene = random_scene(500)
+    scene = replace(scene, opacity_logits=np.full(500, 0.9, np.float32))
+    write_ply(tmp_path / "a.ply", scene)
+    assert_equal(read_ply(tmp_path / "a.ply"), scene)
