@@ -42,7 +42,7 @@ class SE3:
         """Reads matrices [R | t] of shape (..., 4, 4) or (..., 3, 4).
 
         Raises:
-            ValueError: The shape is wrong, a value is not finite, or R is off a rotation by more than 1e-3 or mirrors.
+            ValueError: The shape is wrong, a value is not finite, or R is mirrored or off a rotation by over 1e-3.
         """
         m = np.asarray(matrix, np.float64)
         if m.shape[-2:] not in {(4, 4), (3, 4)}:
