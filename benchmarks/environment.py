@@ -88,7 +88,7 @@ def measure_rates(settings: BenchmarkConfig) -> list[Round]:
     """Rounds after the first laps."""
     camera: PinholeCamera = D435I if settings.vga else HAND_EYE_CAMERA
     env = H2RHandoverVectorEnv(settings.num_envs, camera=camera, rasteriser=settings.rasteriser)
-    rasteriser = env._world._rasteriser  # the same one: what it derived from scenes is shared
+    rasteriser = env._simulator.observer.rasteriser  # the same one: what it derived from scenes is shared
     batches: list[Batch] = []
 
     def walk() -> None:

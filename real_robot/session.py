@@ -13,7 +13,7 @@ import numpy.typing as npt
 from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.errors import PolicyError, RobotError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.core.policy import Policy
+from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .config import RobotConfig
@@ -94,7 +94,7 @@ def _entered(
     tell: Callable[[str], None],
 ) -> Iterator[tuple[_Session, TrialLog]]:
     """A log with its first line, entered devices, and a session over them."""
-    if getattr(policy, "privileged", False) and scene is None:
+    if isinstance(policy, PrivilegedPolicy) and scene is None:
         raise PolicyError(f"policy {policy_name!r} needs to see the scene, which only a rehearsal has")
     with TrialLog(log_path) as log, ExitStack() as stack:
         log.write(
@@ -195,9 +195,9 @@ class _Session:
     def _act(self) -> npt.NDArray[np.float32]:
         """The policy's action for what was seen last, within its deadline."""
         pose = self._loop.state.world_from_gripper
-        if self._scene is not None and getattr(self._policy, "privileged", False):
-            self._policy.observe_state(self._scene, pose @ self._devices.gripper_from_camera)  # type: ignore[attr-defined]
-        if self._looks and hasattr(self._policy, "moved"):
+        if self._scene is not None and isinstance(self._policy, PrivilegedPolicy):
+            self._policy.observe_state(self._scene, pose @ self._devices.gripper_from_camera)
+        if self._looks and isinstance(self._policy, OdometryPolicy):
             offset = self._devices.gripper_from_camera
             self._policy.moved((self._looks[-1] @ offset).inverse() @ pose @ offset)
         began = self._devices.clock.now()

@@ -1,30 +1,49 @@
-"""Policy: what acts on observations, in simulation and on the robot."""
+"""Policy: what acts on observations, in simulation and on the robot; and what some policies ask for besides."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from .camera import PinholeCamera
 
+if TYPE_CHECKING:
+    from ..scenes.handover_scene import HandoverScene
+    from .geometry import SE3
+
 Observation = dict[str, npt.NDArray[Any]]
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts on observations and nothing else.
-
-    One that remembers may also have `moved(camera_from_next_camera)`: a robot tells it which motion was made between
-    two observations. In simulation that is the last action's.
-    """
+    """Acts on observations and nothing else."""
 
     def reset(self, seed: int) -> None:
         """Called before each episode."""
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         """An observation (see `observation_space`) to an action (7,) (see `action_space`)."""
+
+
+@runtime_checkable
+class PrivilegedPolicy(Policy, Protocol):
+    """Acts on the scene itself, as an expert does; only simulation has one to show."""
+
+    def observe_state(self, scene: HandoverScene, scene_from_camera: SE3) -> None:
+        """Shows what the next `act` will act on; called before each."""
+
+
+@runtime_checkable
+class OdometryPolicy(Policy, Protocol):
+    """Wants to be told how the camera really moved between two observations, which only a robot can measure.
+
+    In simulation, where nobody tells it, that is the motion of its last action.
+    """
+
+    def moved(self, camera_from_next_camera: SE3) -> None:
+        """Tells the measured motion since the last observation; called before `act`, but not before the first."""
 
 
 @runtime_checkable

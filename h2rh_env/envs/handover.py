@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never
 
 import gymnasium as gym
 import numpy as np
@@ -17,14 +16,18 @@ from ..core.geometry import SE3
 from ..core.policy import Observation
 from ..core.spaces import action_space, observation_space
 from ..scenes.handover_scene import HandoverScene
-from .simulator import Scenes, World, rng_from_json, rng_to_json
+from .arguments import refuse_unknown_keywords
+from .giver_motion import MovingGiver
+from .observer import Observer
+from .reward import Reward
+from .simulator import Scenes, Simulator, rng_from_json, rng_to_json
 
 
 class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     """A camera on a robot's gripper approaches an object that a person holds out, up to the pre-grasp pose.
 
     ## Description
-    The world is a Gaussian Splatting scene, reconstructed in metric scale from RGB-D views of a giver's hand
+    What is seen is a Gaussian Splatting scene, reconstructed in metric scale from RGB-D views of a giver's hand
     that holds an object. The agent moves the hand-eye camera by bounded 6D steps, sees what the camera sees,
     and declares when it has reached the pre-grasp pose: 0.3 m behind a grasp that is safe for the hand, looking
     along the approach direction. Giver and object stand still; in `H2RHandoverMoving-v0` they move.
@@ -39,7 +42,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     | 3-5 | translation | m | -0.06 | 0.06 |
     | 6 | grasp score C: at or above 0.7 declares the pre-grasp pose | | 0 | 1 |
 
-    Bounds are in units of the world. What wants actions in [-1, 1] (Stable-Baselines3 recommends it) wraps the
+    Bounds are in metres and radians. What wants actions in [-1, 1] (Stable-Baselines3 recommends it) wraps the
     environment in `gymnasium.wrappers.RescaleAction(env, -1, 1)`. Values outside are clipped; a value that is not
     finite raises `ActionError`. The motion of an action that declares is not executed.
 
@@ -55,34 +58,42 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     hand), else 0. With `reward="shaped"`, for reinforcement learning, besides the change of a potential that is
     highest at the pre-grasp pose, less a cost of coming too near (`h2rh_env.envs.reward.ShapedReward`).
 
-    ## Start
-    A scene is drawn, then a start pose: 0.7 m from the grasp, hand and camera on different sides of the object,
+    ## Initial pose
+    A scene is drawn, then an initial pose: 0.7 m from the grasp, hand and camera on different sides of the object,
     looking at the object up to 20 degrees off about both image axes (Eqs. 3-6).
 
     ## End
     Terminated when the score reaches 0.7. Truncated after 30 steps (by the `TimeLimit` wrapper of `gym.make`).
 
     ## Info
-    `scene`, `scene_from_camera` (4, 4), `clearance_m` to hand and object; at termination `is_success` and
-    `first_failure`. With a giver who moves, `world_from_scene` (4, 4): poses are given in the scene's frame, the
-    world, and this tells where the giver has carried it.
+    Always: `scene` (its name), `scene_index` (its place in `scenes`), `scene_from_camera`, `world_from_camera` and
+    `world_from_scene` (4, 4) float64, `clearance_m` from the gripper to hand and object, and `is_success` (False
+    until a success is known). When the episode ends by a score: `first_failure`, None for a success. The scene is
+    the frame that the giver carries along, the world is inertial; `world_from_scene` is the identity for a giver who
+    stands still. What observations and infos hold belongs to the caller; the environment judges by its own arrays.
 
     ## Arguments
-    * `scenes`: a scene folder, a folder of scene folders, a `HandoverScene` or several; the scenes that ship
-      with the package by default.
-    * `camera`: `PinholeCamera`, by default a D435i's colour stream at 224x168.
-    * `gripper_from_camera`: hand-eye offset, `SE3`; identity by default: the camera sits in the grasp frame.
-    * `depth`: adds depth to the observation.
-    * `background`: uint8 (H, W, 3) image put behind hand and object.
-    * `rasteriser`: "auto", "numba", "gsplat" or "reference".
-    * `reward`: "sparse", "shaped" or a `ShapedReward`.
-    * `giver`: "still", "moving" or a `MovingGiver` (`h2rh_env.envs.giver_motion`): hand and object are
-      carried together along a smooth path, at most 0.1 m/s; a step takes 0.1 s. The declaring action is judged
-      as if the giver then held still.
-    * `render_mode`: None or "rgb_array" (the camera's image, for `RecordVideo`).
+    | name | type | default | meaning |
+    |---|---|---|---|
+    | `scenes` | `str`, `Path`, `HandoverScene` or several | those shipped | scenes, or the folder of one or many |
+    | `camera` | `PinholeCamera` | D435i colour, 224x168 | the hand-eye camera |
+    | `gripper_from_camera` | `SE3` | identity | hand-eye offset; the identity: camera in the grasp frame |
+    | `depth` | `bool` | `False` | adds `depth` to the observation |
+    | `background` | uint8 (H, W, 3) | `None`: black | an image put behind hand and object |
+    | `rasteriser` | `str` | `"auto"` | "auto", "numba", "gsplat" or "reference" |
+    | `reward` | `str` or `ShapedReward` | `"sparse"` | "sparse", "shaped" or a `ShapedReward` |
+    | `giver` | `str` or `MovingGiver` | `"still"` | "still", "moving" or a `MovingGiver`, see below |
+    | `render_mode` | `str` | `None` | "rgb_array" gives the camera's image, for `RecordVideo` |
 
-    `reset(options={"scene": name, "scene_from_camera": (4, 4)})` sets the scene (by name, or by itself), the start
-    pose, or both.
+    A giver who moves carries hand and object together along a smooth path, at most 0.1 m/s
+    (`h2rh_env.envs.giver_motion`); a step takes 0.1 s. A declaration is judged as if the giver then held still.
+
+    An unknown argument is a `TypeError` that lists the known ones.
+
+    ## Reset options
+    `reset(options={"scene": ..., "scene_from_camera": ...})` sets the scene (itself, its name or its `content_hash`),
+    the initial pose of the camera (`SE3` or (4, 4)), or both. Different scenes of one name are told apart by content
+    alone: asking for the name is then an error. Any other option is a `ValueError`.
 
     ## Saving and sharing
     `get_state()` is a JSON value with everything but scene and pixels; `set_state(state)` goes on from there, in this
@@ -104,33 +115,46 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         scenes: Scenes | None = None,
         camera: PinholeCamera = HAND_EYE_CAMERA,
         *,
+        gripper_from_camera: SE3 | None = None,
+        depth: bool = False,
+        background: npt.NDArray[np.uint8] | None = None,
+        rasteriser: str = "auto",
+        reward: str | Reward = "sparse",
+        giver: str | MovingGiver = "still",
         render_mode: str | None = None,
-        **world: Any,
+        **unknown: Never,
     ) -> None:
-        """Args: see above; `world` is those that `World` takes."""
+        """Args: see above.
+
+        Raises:
+            TypeError: an unknown argument; the message lists the known ones.
+            ValueError, HandoverError: a value that cannot be; the message says what could.
+        """
+        refuse_unknown_keywords(unknown, H2RHandoverEnv.__init__)
         if render_mode not in {None, *self.metadata["render_modes"]}:
             raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
-        self._world = World(scenes, camera, **world)
+        observer = Observer(camera, rasteriser, depth, background)
+        self._simulator = Simulator(scenes, observer, gripper_from_camera, reward, giver)
         self.render_mode = render_mode
-        self.observation_space = observation_space(camera, self._world.depth)  # type: ignore[assignment]
+        self.observation_space = observation_space(camera, depth)  # type: ignore[assignment]
         self.action_space = action_space()  # type: ignore[assignment]
 
     @property
     def scenes(self) -> list[HandoverScene]:
-        return self._world.scenes
+        return self._simulator.scenes
 
     @property
     def camera(self) -> PinholeCamera:
-        return self._world.camera
+        return self._simulator.observer.camera
 
     @property
     def gripper_from_camera(self) -> SE3:
-        """Takes effect with the next reset."""
-        return self._world.gripper_from_camera
+        """The hand-eye offset; a new one takes effect with the next reset."""
+        return self._simulator.gripper_from_camera
 
     @gripper_from_camera.setter
     def gripper_from_camera(self, gripper_from_camera: SE3) -> None:
-        self._world.gripper_from_camera = gripper_from_camera
+        self._simulator.gripper_from_camera = gripper_from_camera
 
     @property
     def scene(self) -> HandoverScene:
@@ -138,10 +162,12 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
 
     @property
     def scene_from_camera(self) -> SE3:
-        return self._state.scene_from_camera
+        """Where the camera is, in arrays of the caller's own."""
+        return SE3.from_matrix(self._state.scene_from_camera.matrix)
 
     @property
     def scene_from_gripper(self) -> SE3:
+        """Where the gripper's grasp frame is."""
         return self._state.scene_from_gripper
 
     @property
@@ -153,17 +179,17 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
-        self._state = self._world.begin(self.np_random, options)
-        return self._observe(), self._world.info(self._state)
+        self._state = self._simulator.begin(self.np_random, options)
+        return self._observe(), self._simulator.info(self._state)
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        terminated = self._world.act(self._state, action, *decode_action(action))
-        reward, info = self._world.judge(self._state)
-        observation = copy.deepcopy(self._observation) if terminated else self._observe()
-        return observation, reward, terminated, False, info
+        terminated = self._simulator.act(self._state, action, *decode_action(action))
+        reward, info = self._simulator.judge(self._state)
+        return self._seen() if terminated else self._observe(), reward, terminated, False, info
 
     def render(self) -> npt.NDArray[np.uint8] | None:
-        return self._observation["rgb"] if self.render_mode == "rgb_array" else None
+        """The camera's last image, (H, W, 3), which belongs to the caller."""
+        return self._observation["rgb"].copy() if self.render_mode == "rgb_array" else None
 
     def record(self, policy: str = "", seed: int = 0, step_seconds: npt.ArrayLike = ()) -> EpisodeRecord:
         """The episode so far, for metrics and reports."""
@@ -182,12 +208,16 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         Raises:
             StateError: malformed, or of a scene that this environment does not hold.
         """
-        episode, rng = self._world.restored(state.get("episode", {})), rng_from_json(state.get("rng", {}))
+        episode, rng = self._simulator.restored(state.get("episode", {})), rng_from_json(state.get("rng", {}))
         self._state, self.np_random = episode, rng
-        return self._observe(), self._world.info(self._state)
+        return self._observe(), self._simulator.info(self._state)
 
     def _observe(self) -> Observation:
-        batch = self._world.observe([self._state])
+        batch = self._simulator.observe([self._state])
         self._observation: Observation = {name: images[0] for name, images in batch.items()}
         self._state.masks = self._observation["masks"]
-        return self._observation
+        return self._seen()
+
+    def _seen(self) -> Observation:
+        """A copy of what was seen last; the environment's own arrays are never handed out."""
+        return {name: image.copy() for name, image in self._observation.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import gymnasium as gym
 import numpy as np
@@ -14,12 +14,17 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from ..core.action import decode_actions
+from ..core.camera import HAND_EYE_CAMERA, PinholeCamera
 from ..core.errors import StateError
 from ..core.geometry import SE3
 from ..core.policy import Observation
 from ..core.spaces import action_space, observation_space
 from ..core.task import MAX_EPISODE_STEPS
-from .simulator import World, rng_from_json, rng_to_json
+from .arguments import refuse_unknown_keywords
+from .giver_motion import MovingGiver
+from .observer import Observer
+from .reward import Reward
+from .simulator import Scenes, Simulator, rng_from_json, rng_to_json
 from .state import EpisodeState
 
 Flags = npt.NDArray[np.bool_]
@@ -40,7 +45,7 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
 
     Made by `gym.make_vec("H2RHandover-v0", num_envs=16)`. Seeds are those of `SyncVectorEnv`: a number s gives
     environment i the seed s + i, a list gives each its own. `reset(options={"reset_mask": (num_envs,) bool})` begins
-    some anew. Each step gives fresh arrays, which belong to the caller.
+    some anew. Each step gives fresh arrays, which belong to the caller; the environments judge by their own.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's own form)
@@ -50,26 +55,42 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         num_envs: int = 1,
         max_episode_steps: int = MAX_EPISODE_STEPS,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        scenes: Scenes | None = None,
+        camera: PinholeCamera = HAND_EYE_CAMERA,
+        *,
+        gripper_from_camera: SE3 | None = None,
+        depth: bool = False,
+        background: npt.NDArray[np.uint8] | None = None,
+        rasteriser: str = "auto",
+        reward: str | Reward = "sparse",
+        giver: str | MovingGiver = "still",
         render_mode: str | None = None,
-        **world: Any,
+        **unknown: Never,
     ) -> None:
-        """Args:
-        num_envs: how many.
-        max_episode_steps: after which an episode is truncated.
-        autoreset_mode: "NextStep" (an ended episode's next step begins the next one, its action is ignored),
-            "SameStep" (the ending step does, and info holds `final_obs` and `final_info`) or "Disabled".
-        world: further arguments of `H2RHandoverEnv`.
+        """Makes the environments; the arguments that are not explained here are those of `H2RHandoverEnv`.
+
+        Args:
+            num_envs: how many.
+            max_episode_steps: after which an episode is truncated.
+            autoreset_mode: "NextStep" (an ended episode's next step begins the next one, its action is ignored),
+                "SameStep" (the ending step does, and info holds `final_obs` and `final_info`) or "Disabled".
+
+        Raises:
+            TypeError: an unknown argument; the message lists the known ones.
+            ValueError, HandoverError: a value that cannot be; the message says what could.
         """
+        refuse_unknown_keywords(unknown, H2RHandoverVectorEnv.__init__)
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; at least 1 is needed")
         if render_mode not in {None, *self.metadata["render_modes"]}:
             raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
-        self._world = World(**world)
+        observer = Observer(camera, rasteriser, depth, background)
+        self._simulator = Simulator(scenes, observer, gripper_from_camera, reward, giver)
         self.num_envs, self.render_mode = num_envs, render_mode
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
-        self.single_observation_space = observation_space(self._world.camera, self._world.depth)
+        self.single_observation_space = observation_space(camera, depth)
         self.single_action_space = action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -96,13 +117,13 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         for i, one in enumerate(self._each_seed(seed)):
             if one is not None and chosen[i]:
                 self._rngs[i], self._seeds[i] = np_random(one)
-        begun = {int(i): self._world.begin(self._rngs[i], options) for i in np.flatnonzero(chosen)}
+        begun = {int(i): self._simulator.begin(self._rngs[i], options) for i in np.flatnonzero(chosen)}
         self._states = [begun[i] if i in begun else self._states[i] for i in range(self.num_envs)]
         self._ended[chosen] = False
         infos: dict[str, Any] = {}
         for i, state in begun.items():
-            infos = self._add_info(infos, self._world.info(state), i)
-        return self._seen(self._world.observe(self._states)), infos
+            infos = self._add_info(infos, self._simulator.info(state), i)
+        return self._seen(self._simulator.observe(self._states)), infos
 
     def step(
         self, actions: npt.NDArray[np.float32]
@@ -116,13 +137,14 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         decoded = dict(zip(going, decode_actions(np.asarray(actions)[going]), strict=True))
         turns = [_Turn({})] * self.num_envs
 
-        def turn(i: int) -> EpisodeState | None:
-            turns[i] = self._turn(i, actions[i], decoded.get(i))
-            self._away_m[i] = turns[i].info["clearance_m"]
-            return None if self._states[i].declared else self._states[i]
-
         nearest_first = sorted(range(self.num_envs), key=self._away_m.__getitem__)
-        observation = self._world.observe_each(nearest_first, turn, self._observation)
+        with self._simulator.observer.begin(self._observation) as together:
+            for i in nearest_first:
+                turns[i] = self._turn(i, actions[i], decoded.get(i))
+                self._away_m[i] = turns[i].info["clearance_m"]
+                if not self._states[i].declared:
+                    together.draw(i, self._states[i].view)
+            observation = together.finish()
         terminations = np.array([each.terminated for each in turns])
         truncations = np.array([each.truncated for each in turns])
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
@@ -131,8 +153,8 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         return self._seen(observation), rewards, terminations, truncations, self._gather(turns)
 
     def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
-        """The last images."""
-        return tuple(self._observation["rgb"]) if self.render_mode == "rgb_array" else None
+        """The last images, (H, W, 3) each, which belong to the caller."""
+        return tuple(self._observation["rgb"].copy()) if self.render_mode == "rgb_array" else None
 
     def get_state(self) -> list[dict[str, Any]]:
         """For each environment what `H2RHandoverEnv.get_state` gives, and whether it awaits its reset."""
@@ -152,19 +174,19 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         """
         if len(states) != self.num_envs:
             raise StateError(f"{len(states)} states were given; there are {self.num_envs} environments")
-        episodes = [self._world.restored(state.get("episode", {})) for state in states]
+        episodes = [self._simulator.restored(state.get("episode", {})) for state in states]
         rngs = [rng_from_json(state.get("rng", {})) for state in states]
         self._states, self._rngs, self._seeds = episodes, rngs, [-1] * self.num_envs
         self._ended = np.array([bool(state.get("ended", False)) for state in states])
-        return self._seen(self._world.observe(self._states))
+        return self._seen(self._simulator.observe(self._states))
 
     def _turn(self, i: int, action: npt.NDArray[np.float32], decoded: tuple[SE3, float] | None) -> _Turn:
         """One environment's step up to its image; without an action, its episode begins anew."""
         if decoded is None:
             return _Turn(self._begin(i))
         state = self._states[i]
-        terminated = self._world.act(state, action, *decoded)
-        reward, info = self._world.judge(state)
+        terminated = self._simulator.act(state, action, *decoded)
+        reward, info = self._simulator.judge(state)
         truncated = len(state.actions) >= self.max_episode_steps
         if not (terminated or truncated) or self.autoreset_mode is not AutoresetMode.SAME_STEP:
             return _Turn(info, reward, terminated, truncated)
@@ -187,19 +209,20 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
 
     def _begin(self, i: int) -> dict[str, Any]:
         """Begins an environment's next episode; returns its info."""
-        self._states[i] = self._world.begin(self._rngs[i])
-        return self._world.info(self._states[i])
+        self._states[i] = self._simulator.begin(self._rngs[i])
+        return self._simulator.info(self._states[i])
 
     def _last_seen(self, i: int, declared: bool) -> Observation:
         """At the end of an episode; an action that declares moves nothing, so what was seen before is seen."""
-        seen, row = (self._observation, i) if declared else (self._world.observe([self._states[i]]), 0)
+        seen, row = (self._observation, i) if declared else (self._simulator.observe([self._states[i]]), 0)
         return {name: images[row].copy() for name, images in seen.items()}
 
     def _seen(self, observation: Observation) -> Observation:
+        """Keeps what was seen, for judging and for what rests, and returns a copy that belongs to the caller."""
         self._observation = observation
         for state, masks in zip(self._states, observation["masks"], strict=True):
             state.masks = masks
-        return observation
+        return {name: images.copy() for name, images in observation.items()}
 
     def _each_seed(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:

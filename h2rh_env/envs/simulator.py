@@ -1,85 +1,77 @@
-"""World: what environments share: scenes, camera, renderer, reward and giver; how episodes begin, go on and look."""
+"""Simulator: how episodes begin, go on and are judged; what the environments made by one call share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core.camera import HAND_EYE_CAMERA, PinholeCamera
 from ..core.errors import SceneError, StateError
 from ..core.geometry import SE3
 from ..core.policy import Observation
 from ..core.task import GRASP_SCORE_THRESHOLD
-from ..rendering.masks import masks_from_labels, observe, rgb_to_uint8
-from ..rendering.select import make_rasteriser
-from ..scenes.gaussians import GaussianScene
 from ..scenes.handover_scene import HandoverScene, load_scenes
+from .arguments import refuse_unknown_options
 from .giver_motion import MovingGiver
 from .initial_poses import sample_initial_poses
 from .metrics import score
+from .observer import Observer
 from .reward import Reward, make_reward
 from .state import EpisodeState
 
 Scenes = str | Path | HandoverScene | Sequence[HandoverScene]
+RESET_OPTIONS = ("scene", "scene_from_camera")
 GIVERS = {"still": None, "moving": MovingGiver()}
 
 
-class World:
-    """See `H2RHandoverEnv` for the arguments."""
+class Simulator:
+    """What the environments of one constructor call share. See `H2RHandoverEnv` for the arguments."""
 
     def __init__(
         self,
-        scenes: Scenes | None = None,
-        camera: PinholeCamera = HAND_EYE_CAMERA,
+        scenes: Scenes | None,
+        observer: Observer,
         gripper_from_camera: SE3 | None = None,
-        depth: bool = False,
-        background: npt.NDArray[np.uint8] | None = None,
-        rasteriser: str = "auto",
         reward: str | Reward = "sparse",
         giver: str | MovingGiver = "still",
     ) -> None:
-        if background is not None and np.shape(background) != (camera.height, camera.width, 3):
-            raise ValueError(
-                f"background has shape {np.shape(background)}; expected {(camera.height, camera.width, 3)}"
-            )
         if isinstance(giver, str) and giver not in GIVERS:
             raise ValueError(f"giver is {giver!r}; expected {', '.join(GIVERS)} or a MovingGiver")
         self.scenes = (
             load_scenes(scenes) if scenes is None or isinstance(scenes, str | Path) else _listed(scenes)
         )
-        self.camera, self.depth, self.background = camera, depth, background
+        self.observer = observer
         self.gripper_from_camera = gripper_from_camera or SE3.identity()
         self._reward = make_reward(reward)
         self._giver = GIVERS[giver] if isinstance(giver, str) else giver
-        self._backend = rasteriser
-        self._rasteriser = make_rasteriser(rasteriser)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_rasteriser"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _rasteriser=make_rasteriser(state["_backend"]))
 
     def begin(self, rng: np.random.Generator, options: Mapping[str, Any] | None = None) -> EpisodeState:
-        """A new episode: its scene, its start, how its giver will move.
+        """A new episode: its scene, its initial pose, how its giver will move.
 
         Args:
-            options: may set the `scene`, one of those held, by itself or by its name; and `scene_from_camera`, an
+            options: may set the `scene`, by itself, by its name or by its content hash, and `scene_from_camera`, an
                 SE3 or (4, 4).
+
+        Raises:
+            ValueError: an option that is not known.
+            SceneError: a scene that this environment does not hold, or a name that several have.
         """
         options = options or {}
-        scene = self._choose_scene(rng, options.get("scene"))
+        refuse_unknown_options(options, RESET_OPTIONS)
+        index = self._choose_scene(rng, options.get("scene"))
         start = options.get("scene_from_camera")
         if start is None:
-            scene_from_camera = sample_initial_poses(scene, rng, 1)[0] @ self.gripper_from_camera
+            scene_from_camera = sample_initial_poses(self.scenes[index], rng, 1)[0] @ self.gripper_from_camera
         else:
-            scene_from_camera = start if isinstance(start, SE3) else SE3.from_matrix(start)
+            scene_from_camera = SE3.from_matrix(start.matrix if isinstance(start, SE3) else start)
         giver = self._giver.draw(rng) if self._giver else None
-        return EpisodeState(scene, scene_from_camera, self.gripper_from_camera.inverse(), giver)
+        return EpisodeState(
+            self.scenes[index], index, scene_from_camera, self.gripper_from_camera.inverse(), giver
+        )
 
     def act(
         self, state: EpisodeState, action: npt.ArrayLike, camera_from_next_camera: SE3, grasp_score: float
@@ -102,91 +94,53 @@ class World:
         return self._reward.declared(state.scene, state.path[-1], outcome.success), info
 
     def info(self, state: EpisodeState) -> dict[str, Any]:
+        """What is told of an episode as it stands, in arrays of its own."""
         return {
             "scene": state.scene.name,
+            "scene_index": state.scene_index,
             "scene_from_camera": state.scene_from_camera.matrix,
             "world_from_camera": state.world_from_camera.matrix,
             "world_from_scene": state.world_from_scene.matrix,
             "clearance_m": state.clearance_m,
+            "is_success": False,
         }
 
     def observe(self, states: Sequence[EpisodeState]) -> Observation:
-        """What the cameras of episodes see, in one batch: each array as in `observation_space`, after (B,)."""
-        scenes, poses = [s.scene.gaussians for s in states], [s.scene_from_camera for s in states]
-        if self.background is not None or self.depth:
-            return self._observe_all_channels(scenes, poses)
-        rgb, masks = observe(self._rasteriser, scenes, self.camera, poses)
-        return {"rgb": rgb, "masks": masks}
-
-    def observe_each(
-        self, order: Sequence[int], turn: Callable[[int], EpisodeState | None], before: Observation
-    ) -> Observation:
-        """`observe` of B episodes, each as `turn` leaves it.
-
-        Args:
-            order: 0 to B - 1, what takes longest first.
-            turn: takes a number, once, perhaps on another thread while other episodes are drawn. None means that
-                nothing moved: what is seen is what was seen `before`.
-        """
-        draw = getattr(self._rasteriser, "draw_observations", None)
-        if draw is None or self.background is not None or self.depth:
-            return self._observe_all_at_once([turn(i) for i in range(len(order))], before)
-        resting: list[int] = []
-
-        def view(i: int) -> tuple[GaussianScene, SE3] | None:
-            state = turn(i)
-            if state is None:
-                resting.append(i)
-                return None
-            return state.scene.gaussians, state.scene_from_camera
-
-        rgb, masks = draw(self.camera, order, view)
-        observation: Observation = {"rgb": rgb, "masks": masks}
-        for name, images in observation.items():
-            images[resting] = before[name][resting]
-        return observation
-
-    def _observe_all_at_once(self, states: Sequence[EpisodeState | None], before: Observation) -> Observation:
-        moved = [i for i, state in enumerate(states) if state is not None]
-        observation = {name: images.copy() for name, images in before.items()}
-        if moved:
-            for name, images in self.observe([state for state in states if state is not None]).items():
-                observation[name][moved] = images
-        return observation
+        """Returns what the cameras of episodes see, in one batch: arrays as in `observation_space`, after (B,)."""
+        return self.observer.observe([state.view for state in states])
 
     def restored(self, value: Mapping[str, Any]) -> EpisodeState:
         """The inverse of `EpisodeState.to_json`."""
         return EpisodeState.from_json(value, self.scenes, self.gripper_from_camera.inverse())
 
-    def _observe_all_channels(self, scenes: Sequence[Any], poses: Sequence[SE3]) -> Observation:
-        views = self._rasteriser.render_batch(scenes, self.camera, poses)
-        observation: Observation = {
-            "rgb": np.stack([rgb_to_uint8(view) for view in views]),
-            "masks": np.stack([masks_from_labels(view) for view in views]),
-        }
-        if self.background is not None:
-            behind = [view.rgb * 255 + (1 - view.alpha[..., None]) * self.background for view in views]
-            observation["rgb"] = np.clip(np.stack(behind) + 0.5, 0, 255).astype(np.uint8)
-        if self.depth:
-            depth = [np.where(view.alpha >= 0.5, view.expected_depth, 0)[..., None] for view in views]
-            observation["depth"] = np.stack(depth).astype(np.float32)
-        return observation
-
-    def _choose_scene(self, rng: np.random.Generator, wanted: HandoverScene | str | None) -> HandoverScene:
+    def _choose_scene(self, rng: np.random.Generator, wanted: HandoverScene | str | None) -> int:
+        """The place of a scene among those held; drawn where none is wanted."""
         if wanted is None:
-            return self.scenes[int(rng.integers(len(self.scenes)))]
+            return int(rng.integers(len(self.scenes)))
         if isinstance(wanted, HandoverScene):
-            found, name = [scene for scene in self.scenes if scene is wanted], wanted.name
-        else:
-            found, name = [scene for scene in self.scenes if scene.name == wanted], wanted
-        if not found:
-            known = ", ".join(scene.name for scene in self.scenes)
-            raise SceneError(f"no scene is named {name!r}; this environment holds: {known}")
-        if len(found) > 1:
-            raise SceneError(
-                f"{len(found)} scenes are named {name!r}; name one by the scene itself, not by its name"
+            called, found = (
+                f"is {wanted.name!r}",
+                [s.content_hash == wanted.content_hash for s in self.scenes],
             )
-        return found[0]
+        else:
+            called, found = f"is named {wanted!r}", [s.name == wanted for s in self.scenes]
+            if not any(found):
+                found = [s.content_hash == wanted for s in self.scenes]
+        if not any(found):
+            raise SceneError(f"no scene {called}; this environment holds: {', '.join(_labels(self.scenes))}")
+        alike = {self.scenes[i].content_hash for i in np.flatnonzero(found)}
+        if len(alike) > 1:
+            raise SceneError(
+                f"{len(alike)} different scenes have the name {wanted!r}; give the scene itself, or one of the "
+                f"content hashes {', '.join(sorted(alike))}"
+            )
+        return found.index(True)
+
+
+def _labels(scenes: Sequence[HandoverScene]) -> list[str]:
+    """Names for messages; one that several scenes share is followed by the beginning of each content hash."""
+    shared = Counter(scene.name for scene in scenes)
+    return [f"{s.name} ({s.content_hash[:12]})" if shared[s.name] > 1 else s.name for s in scenes]
 
 
 def rng_to_json(rng: np.random.Generator) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from ..core.errors import StateError
 from ..core.geometry import SE3, Array
 from ..scenes.handover_scene import HandoverScene
 from .giver_motion import GiverMotion
+from .observer import View
 
-FORMAT = "h2rh-state-2"
+FORMAT = "h2rh-state-3"
 
 
 @dataclass(eq=False)
@@ -23,13 +24,15 @@ class EpisodeState:
     """Everything of an episode but the pixels, in the scene's frame.
 
     Attributes:
+        scene_index: the scene's place among those that the environment holds.
         camera_from_gripper: the hand-eye offset's inverse.
         giver: how hand and object are carried; None if they stand still.
         path: `scene_from_gripper` of every pose so far. actions: those taken, (7,) each.
-        masks: (H, W, 2) uint8, as last seen.
+        masks: (H, W, 2) uint8, as last seen; of this state alone, never handed out.
     """
 
     scene: HandoverScene
+    scene_index: int
     scene_from_camera: SE3
     camera_from_gripper: SE3
     giver: GiverMotion | None = None
@@ -45,6 +48,11 @@ class EpisodeState:
     @property
     def scene_from_gripper(self) -> SE3:
         return self.scene_from_camera @ self.camera_from_gripper
+
+    @property
+    def view(self) -> View:
+        """What the camera is to see."""
+        return View(self.scene.gaussians, self.scene_from_camera)
 
     @property
     def world_from_scene(self) -> SE3:
@@ -95,7 +103,7 @@ class EpisodeState:
         return {
             "format": FORMAT,
             "scene": self.scene.name,
-            "scene_hash": self.scene.scene_hash,
+            "content_hash": self.scene.content_hash,
             "scene_from_camera": self.scene_from_camera.matrix.tolist(),
             "path": [pose.matrix.tolist() for pose in self.path],
             "actions": [action.tolist() for action in self.actions],
@@ -116,16 +124,11 @@ class EpisodeState:
         try:
             if value["format"] != FORMAT:
                 raise StateError(f"a state has format {value['format']!r}; expected {FORMAT!r}")
-            found = [s for s in scenes if (s.name, s.scene_hash) == (value["scene"], value["scene_hash"])]
-            if not found:
-                known = ", ".join(scene.name for scene in scenes)
-                raise StateError(
-                    f"the state is of scene {value['scene']!r} (hash {value['scene_hash'][:12]!r}); "
-                    f"this environment holds: {known}"
-                )
+            index = _index_of(scenes, value["scene"], value["content_hash"])
             giver = value["giver"]
             return cls(
-                scene=found[0],
+                scene=scenes[index],
+                scene_index=index,
                 scene_from_camera=SE3.from_matrix(value["scene_from_camera"]),
                 camera_from_gripper=camera_from_gripper,
                 giver=giver and GiverMotion(_rows(giver["offsets"], 3), _rows(giver["rotvecs"], 3)),
@@ -135,6 +138,21 @@ class EpisodeState:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"the state is malformed ({error!r}); take one from get_state()") from None
+
+
+def _index_of(scenes: Sequence[HandoverScene], name: str, content_hash: str) -> int:
+    """The place of a scene by its content, preferably one of the same name; names only label.
+
+    Raises:
+        StateError: it is not among them.
+    """
+    alike = [i for i, scene in enumerate(scenes) if scene.content_hash == content_hash]
+    if not alike:
+        known = ", ".join(f"{scene.name} ({scene.content_hash[:12]})" for scene in scenes)
+        raise StateError(
+            f"the state is of scene {name!r} with content hash {content_hash[:12]}; this environment holds: {known}"
+        )
+    return next((i for i in alike if scenes[i].name == name), alike[0])
 
 
 def _rows(values: Any, width: int) -> Array:

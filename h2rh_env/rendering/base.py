@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from ..core.camera import PinholeCamera
 from ..core.errors import RenderError
 from ..core.geometry import SE3
 from ..scenes.gaussians import GaussianScene
+
+ObservedImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # rgb (B, H, W, 3), masks (B, H, W, 2)
 
 NEAR_M = 0.01
 FAR_M = 1e6
@@ -86,3 +88,46 @@ class Rasteriser(Protocol):
         world_from_cameras: Sequence[SE3],
     ) -> list[RenderedView]:
         """One view of each scene (the same scene may be repeated), with one camera model; parallel over images."""
+
+
+class ObservationBatch(Protocol):
+    """Observations that are drawn while it is still being worked out what the others will show.
+
+    Used in a `with` block: whatever happens in it, no drawing goes on after it.
+    """
+
+    def __enter__(self) -> ObservationBatch:
+        """Begins the batch."""
+
+    def __exit__(self, *error: object) -> None:
+        """Drops what has not been begun and waits for what has."""
+
+    def draw(self, place: int, scene: GaussianScene, world_from_camera: SE3) -> None:
+        """Hands over one view; it is drawn now or later. Views that take longest are best handed over first.
+
+        Raises:
+            RenderError: a pose that is not finite.
+        """
+
+    def finish(self) -> ObservedImages:
+        """Waits for all views.
+
+        Returns:
+            The images of every place; those of a place that no view was given for hold anything.
+
+        Raises:
+            Exception: what went wrong with a view.
+        """
+
+
+@runtime_checkable
+class ObservationRasteriser(Rasteriser, Protocol):
+    """A rasteriser that draws what policies see, 8-bit colours and masks, without the full views between."""
+
+    def render_observations(
+        self, scenes: Sequence[GaussianScene], camera: PinholeCamera, world_from_cameras: Sequence[SE3]
+    ) -> ObservedImages:
+        """One observation of each scene, as `rendering.masks` makes them of full views."""
+
+    def observation_batch(self, camera: PinholeCamera, count: int) -> ObservationBatch:
+        """Begins a batch of `count` observations whose views come one by one."""

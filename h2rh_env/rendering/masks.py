@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..core.camera import PinholeCamera
 from ..core.geometry import SE3
 from ..scenes.gaussians import GaussianScene
-from .base import Rasteriser, RenderedView
+from .base import ObservationRasteriser, ObservedImages, Rasteriser, RenderedView
 
 MASK_ALPHA_MIN = 0.5
 
@@ -37,12 +37,10 @@ def observe(
     scenes: Sequence[GaussianScene],
     camera: PinholeCamera,
     world_from_cameras: Sequence[SE3],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """rgb (B, H, W, 3) and masks (B, H, W, 2) of many views, by the backend's fast way if it has one."""
-    fast = getattr(rasteriser, "render_observations", None)
-    if fast is not None:
-        rgb, masks = fast(scenes, camera, world_from_cameras)
-        return rgb, masks
+) -> ObservedImages:
+    """rgb (B, H, W, 3) and masks (B, H, W, 2) of many views; faster by an `ObservationRasteriser`."""
+    if isinstance(rasteriser, ObservationRasteriser):
+        return rasteriser.render_observations(scenes, camera, world_from_cameras)
     views = rasteriser.render_batch(scenes, camera, world_from_cameras)
     return np.stack([rgb_to_uint8(view) for view in views]), np.stack(
         [masks_from_labels(view) for view in views]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ...core.camera import PinholeCamera
 from ...core.geometry import SE3
 from ...scenes.gaussians import GaussianScene
-from ..base import RenderedView, camera_from_world
+from ..base import ObservedImages, RenderedView, camera_from_world
 from .blend import PLANES, blend_tiles
 from .frame import Workspace, observe, strips
 from .memory import empty, zeros
@@ -56,7 +56,7 @@ class NumbaRasteriser:
 
     def render_observations(
         self, scenes: Sequence[GaussianScene], camera: PinholeCamera, world_from_cameras: Sequence[SE3]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    ) -> ObservedImages:
         """What policies see: rgb (B, H, W, 3) and masks (B, H, W, 2), as `masks` makes them of full views.
 
         Gaussians that are hidden around the camera's place are left out (see `visibility`), which changes an image
@@ -67,34 +67,16 @@ class NumbaRasteriser:
             math.dist(pose.translation, self.visibility_of(scene, camera).centre) for scene, pose in views
         ]
         nearest_first = sorted(range(len(views)), key=away_m.__getitem__)
-        return self.draw_observations(camera, nearest_first, views.__getitem__)
-
-    def draw_observations(
-        self,
-        camera: PinholeCamera,
-        order: Sequence[int],
-        view: Callable[[int], tuple[GaussianScene, SE3] | None],
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """The same of B views that are worked out meanwhile.
-
-        Args:
-            order: 0 to B - 1 as they are begun. No thread waits long for another if what takes longest comes first.
-            view: of each number the scene and `world_from_camera`; called once, on any of the threads. Where it
-                gives None, the place holds anything.
-        """
-        count = len(order)
-        rgb = empty((count, camera.height, camera.width, 3), np.uint8)
-        masks = empty((count, camera.height, camera.width, 2), np.uint8)
-
-        def draw(i: int) -> None:
-            seen = view(i)
-            if seen is not None:
-                self._observe(*seen, camera, rgb[i], masks[i])
-
-        self._threads.map(draw, order)
+        rgb = empty((len(views), camera.height, camera.width, 3), np.uint8)
+        masks = empty((len(views), camera.height, camera.width, 2), np.uint8)
+        self._threads.map(lambda i: self.draw_observation(*views[i], camera, rgb[i], masks[i]), nearest_first)
         return rgb, masks
 
-    def _observe(
+    def observation_batch(self, camera: PinholeCamera, count: int) -> NumbaObservationBatch:
+        """See `ObservationRasteriser.observation_batch`."""
+        return NumbaObservationBatch(self, self._threads, camera, count)
+
+    def draw_observation(
         self,
         scene: GaussianScene,
         world_from_camera: SE3,
@@ -102,7 +84,7 @@ class NumbaRasteriser:
         rgb: npt.NDArray[np.uint8],
         masks: npt.NDArray[np.uint8],
     ) -> None:
-        """Draws one view in the place of whatever was there."""
+        """Draws one view into rgb (H, W, 3) and masks (H, W, 2), in the place of whatever was there."""
         rows, pose, memory = self.rows_of(scene), camera_from_world(world_from_camera), self.workspace()
         wanted = self.visibility_of(scene, camera).seen_from(pose.inverse().translation, memory)
         observe(rows, camera, pack_camera(camera, pose), memory, wanted, rgb, masks)
@@ -128,6 +110,39 @@ class NumbaRasteriser:
             self._local.workspace = Workspace()
         workspace: Workspace = self._local.workspace
         return workspace
+
+
+class NumbaObservationBatch:
+    """See `ObservationBatch`. Views are drawn in the order in which they come, on all threads but the caller's,
+    which joins in when it has handed over the last one."""
+
+    def __init__(
+        self, rasteriser: NumbaRasteriser, threads: Threads, camera: PinholeCamera, count: int
+    ) -> None:
+        self._rasteriser, self._camera = rasteriser, camera
+        self._rgb = empty((count, camera.height, camera.width, 3), np.uint8)
+        self._masks = empty((count, camera.height, camera.width, 2), np.uint8)
+        self._stream = threads.stream(self._draw)
+
+    def __enter__(self) -> NumbaObservationBatch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+    def draw(self, place: int, scene: GaussianScene, world_from_camera: SE3) -> None:
+        """See `ObservationBatch.draw`."""
+        self._stream.put((place, scene, world_from_camera))
+
+    def finish(self) -> ObservedImages:
+        """See `ObservationBatch.finish`."""
+        self._stream.finish()
+        return self._rgb, self._masks
+
+    def _draw(self, view: tuple[int, GaussianScene, SE3]) -> None:
+        place, scene, world_from_camera = view
+        rgb, masks = self._rgb[place], self._masks[place]
+        self._rasteriser.draw_observation(scene, world_from_camera, self._camera, rgb, masks)
 
 
 def draw(

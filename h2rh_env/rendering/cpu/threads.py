@@ -1,11 +1,12 @@
-"""Threads that share a list of work with the thread that gave it, and survive a fork."""
+"""Threads that share work with the thread that gave it, all at once or piece by piece, and survive a fork."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,8 +25,7 @@ class Threads:
         helpers = min(self.count, len(items)) - 1
         if helpers < 1:
             return [function(item) for item in items]
-        if self._pool is None or self._process != os.getpid():
-            self._pool, self._process = ThreadPoolExecutor(self.count - 1, "rasteriser"), os.getpid()
+        pool = self._started()
         results: list[Any] = [None] * len(items)
         left = iter(range(len(items)))  # each number is handed out once, whoever asks
 
@@ -37,7 +37,7 @@ class Threads:
                 _exhaust(left)
                 raise
 
-        helping = [self._pool.submit(work) for _ in range(helpers)]
+        helping = [pool.submit(work) for _ in range(helpers)]
         try:
             work()
         finally:
@@ -47,6 +47,63 @@ class Threads:
         for helper in helping:
             helper.result()
         return results
+
+    def stream(self, function: Callable[[Item], object]) -> Stream[Item]:
+        """`function` of items that come one by one."""
+        return Stream(self._started() if self.count > 1 else None, function)
+
+    def _started(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._process != os.getpid():
+            self._pool, self._process = ThreadPoolExecutor(self.count - 1, "rasteriser"), os.getpid()
+        return self._pool
+
+
+class Stream(Generic[Item]):
+    """Work that begins on other threads as soon as it is put here; the giver's thread lends a hand at the end."""
+
+    def __init__(self, pool: ThreadPoolExecutor | None, function: Callable[[Item], object]) -> None:
+        """Args: pool: None leaves all work to the thread that puts it here, at once."""
+        self._pool, self._function = pool, function
+        self._waiting: deque[Item] = deque()
+        self._helping: list[Future[bool]] = []
+
+    def put(self, item: Item) -> None:
+        """Hands over one item."""
+        if self._pool is None:
+            self._function(item)
+            return
+        self._waiting.append(item)
+        self._helping.append(self._pool.submit(self._take_one))
+
+    def finish(self) -> None:
+        """Does what is left, waits for what others are doing, and raises what went wrong first."""
+        while self._take_one():
+            pass
+        self._wait()
+        for helper in self._helping:
+            helper.result()
+
+    def close(self) -> None:
+        """Drops what nobody has begun and waits for the rest."""
+        self._waiting.clear()
+        self._wait()
+
+    def _take_one(self) -> bool:
+        try:
+            item = self._waiting.popleft()
+        except IndexError:
+            return False
+        try:
+            self._function(item)
+        except BaseException:
+            self._waiting.clear()
+            raise
+        return True
+
+    def _wait(self) -> None:
+        # One that has not begun would find nothing left, and may stand in line behind this very call.
+        self._helping = [helper for helper in self._helping if not helper.cancel()]
+        wait(self._helping)
 
 
 def _exhaust(iterator: Iterator[int]) -> None:

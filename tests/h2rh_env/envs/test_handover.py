@@ -78,6 +78,12 @@ def test_the_action_that_declares_ends_the_episode_where_it_stands(env, tiny_sce
     assert info["is_success"]
 
 
+def test_no_success_is_told_before_there_is_one(env):
+    _, info = env.reset(seed=0)
+    assert info["is_success"] is False
+    assert env.step(np.zeros(7, np.float32))[-1]["is_success"] is False
+
+
 def test_declaring_at_the_start_earns_nothing_and_says_why(env):
     env.reset(seed=0)
     _, reward, terminated, _, info = env.step(encode_action(SE3.identity(), 1.0))
@@ -141,6 +147,50 @@ def test_an_unknown_scene_lists_the_known_ones(env):
         env.reset(options={"scene": "nowhere"})
 
 
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_an_unknown_argument_names_the_known_ones(make):
+    with pytest.raises(
+        TypeError, match=r"'giverr' is unknown \(did you mean 'giver'\?\).*scenes, camera.*reward"
+    ):
+        make("H2RHandover-v0", giverr="moving")
+
+
+def test_an_unknown_reset_option_names_the_known_ones(env):
+    with pytest.raises(ValueError, match=r"'world_from_camera' is unknown.*scene, scene_from_camera"):
+        env.reset(options={"world_from_camera": np.eye(4)})
+
+
+def test_every_argument_stands_in_the_table():
+    import inspect
+
+    documented = H2RHandoverEnv.__doc__
+    for name in inspect.signature(H2RHandoverEnv).parameters:
+        assert name == "unknown" or f"| `{name}` |" in documented
+
+
+def test_scenes_of_one_name_are_told_apart_by_content(tiny_scene):
+    from dataclasses import replace
+
+    other = replace(tiny_scene, gaussians=tiny_scene.gaussians.select(np.arange(700, 1300)))
+    env = H2RHandoverEnv([tiny_scene, other])
+    with pytest.raises(SceneError, match="2 different scenes have the name 'tiny'"):
+        env.reset(options={"scene": "tiny"})
+    for index, scene in enumerate(env.scenes):
+        for wanted in (scene, scene.content_hash):
+            _, info = env.reset(seed=0, options={"scene": wanted})
+            assert (info["scene"], info["scene_index"]) == ("tiny", index)
+            assert env.scene is scene
+        state = env.get_state()
+        again = H2RHandoverEnv([other, tiny_scene])
+        assert again.set_state(state)[1]["scene_index"] == 1 - index
+    with pytest.raises(StateError, match="content hash"):
+        H2RHandoverEnv(tiny_scene).set_state(state)
+
+
+def test_the_same_scene_twice_may_be_asked_for_by_its_name(tiny_scene):
+    assert H2RHandoverEnv([tiny_scene, tiny_scene]).reset(options={"scene": "tiny"})[1]["scene_index"] == 0
+
+
 def test_wrong_arguments_say_what_would_be_right(tiny_scene):
     with pytest.raises(ValueError, match="rgb_array"):
         H2RHandoverEnv(tiny_scene, render_mode="human")
@@ -186,7 +236,7 @@ def test_a_state_of_elsewhere_is_told(env):
     env.reset(seed=0)
     state = env.get_state()
     with pytest.raises(StateError, match=r"'nowhere'.*tiny"):
-        env.set_state(state | {"episode": state["episode"] | {"scene": "nowhere"}})
+        env.set_state(state | {"episode": state["episode"] | {"scene": "nowhere", "content_hash": "0" * 64}})
     with pytest.raises(StateError, match="malformed"):
         env.set_state(state | {"episode": state["episode"] | {"path": [[1, 2]]}})
     with pytest.raises(StateError, match="random generator"):

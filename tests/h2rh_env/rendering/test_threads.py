@@ -72,3 +72,52 @@ def test_a_forked_worker_starts_its_own_threads() -> None:
 
 def test_there_is_a_core() -> None:
     assert cores() >= 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_comes_one_by_one_is_all_done_when_finished(count: int) -> None:
+    done: list[int] = []
+    stream = Threads(count).stream(done.append)
+    for item in range(40):
+        stream.put(item)
+    stream.finish()
+    assert sorted(done) == list(range(40))
+
+
+def test_a_stream_works_while_its_giver_does_something_else() -> None:
+    begun = threading.Event()
+    stream = Threads(2).stream(lambda item: begun.set())
+    stream.put(0)
+    assert begun.wait(5)
+    stream.finish()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_in_a_stream_reaches_its_giver(count: int) -> None:
+    stream = Threads(count).stream(lambda item: 1 // item)
+
+    def work() -> None:
+        for item in (1, 0, 2):
+            stream.put(item)
+        stream.finish()
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+
+
+def test_a_closed_stream_begins_nothing_more() -> None:
+    held, done = threading.Event(), []
+
+    def work(item: int) -> None:
+        held.wait(5)
+        done.append(item)
+
+    stream = Threads(2).stream(work)
+    for item in range(5):
+        stream.put(item)
+    threading.Timer(0.05, held.set).start()
+    stream.close()
+    assert len(done) <= 1
+    held.set()
+    time.sleep(0.02)
+    assert len(done) <= 1

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from h2rh_env.core.action import decode_action
+from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.giver_motion import MovingGiver
-from h2rh_env.envs.simulator import World
+from h2rh_env.envs.observer import Observer
+from h2rh_env.envs.simulator import Simulator
 from h2rh_env.scenes.handover_scene import HandoverScene
 from policies.tracking.depth import OwnTracker
 from policies.tracking.numba_register import register
@@ -17,16 +19,16 @@ STEP = np.array([0.02, -0.03, 0.01, 0.01, -0.005, 0.045, 0.0], np.float32)
 
 def approach(scene: HandoverScene, giver: MovingGiver | str, frames: int = 9):
     """A camera comes nearer, back and forth: the distance at its end, and what trackers make of it."""
-    world = World(scene, giver=giver, rasteriser="numba")
-    state = world.begin(np.random.default_rng(3))
+    simulator = Simulator(scene, Observer(HAND_EYE_CAMERA, "numba"), giver=giver)
+    state = simulator.begin(np.random.default_rng(3))
     plain, moving, world_from_camera = OwnTracker(), MotionTracker(), SE3.identity()
     for number in range(frames):
-        seen = {name: images[0] for name, images in world.observe([state]).items()}
+        seen = {name: images[0] for name, images in simulator.observe([state]).items()}
         track = plain.see(seen["rgb"], seen["masks"])
         corrected, motion = moving.follow(track, world_from_camera.matrix)
         action = STEP * (1 if number % 4 < 3 else -0.5)
         if number < frames - 1:
-            world.act(state, action, *decode_action(action))
+            simulator.act(state, action, *decode_action(action))
             plain.acted(action)
             world_from_camera = world_from_camera @ decode_action(action)[0]
     centre = state.scene_from_camera.inverse().apply(state.scene.object_centre)
@@ -67,10 +69,10 @@ def test_who_stands_still_is_seen_to(tiny_scene: HandoverScene) -> None:
 
 def test_nothing_seen_is_no_end(tiny_scene: HandoverScene) -> None:
     """Frames without object and hand, at first and in between, leave what is known, and time goes on."""
-    world = World(tiny_scene, rasteriser="numba")
-    state = world.begin(np.random.default_rng(3))
+    simulator = Simulator(tiny_scene, Observer(HAND_EYE_CAMERA, "numba"))
+    state = simulator.begin(np.random.default_rng(3))
     nothing = np.zeros((168, 224, 3), np.uint8), np.zeros((168, 224, 2), np.uint8)
-    seen = {name: images[0] for name, images in world.observe([state]).items()}
+    seen = {name: images[0] for name, images in simulator.observe([state]).items()}
     plain, sway, pose = OwnTracker(), ObjectMotion(), np.eye(4)
     for number, frame in enumerate([nothing, tuple(seen.values()), nothing, tuple(seen.values())]):
         motion = sway.see(plain.see(*frame), pose)
