@@ -79,8 +79,6 @@ class ThreePhaseExpert:
     tolerance_rad: float = 0.002
     gripper_from_camera: SE3 | None = None
 
-    privileged = True
-
     def __post_init__(self) -> None:
         self._state: tuple[HandoverScene, SE3] | None = None
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.episode import EpisodeRecord
 from ..core.errors import SceneError
 from ..core.geometry import SE3
-from ..core.policy import Observation, Policy, tell_camera
+from ..core.policy import Observation, Policy, PrivilegedPolicy, tell_camera
 from ..core.task import MAX_EPISODE_STEPS
 from ..envs.handover import H2RHandoverEnv
 from ..envs.metrics import EpisodeScore
@@ -52,7 +52,7 @@ def run_episode(
 ) -> EpisodeRecord:
     """One episode of at most 30 steps in a scene that the environment holds.
 
-    A policy whose class says `privileged = True` (the expert) is shown scene and pose before it acts. Whatever a
+    A `PrivilegedPolicy` (the expert) is shown scene and pose before it acts. Whatever a
     policy is shown is a copy of its own: what it does to that changes neither the episode nor the verdict.
 
     Args:
@@ -66,12 +66,11 @@ def run_episode(
     observation, _ = env.reset(seed=seed, options={"scene": scene})
     tell_camera(policy, env.camera)
     policy.reset(seed)
-    privileged = getattr(policy, "privileged", False)
-    shown = copy.deepcopy(env.scene) if privileged else None
+    shown = copy.deepcopy(env.scene) if isinstance(policy, PrivilegedPolicy) else None
     step_seconds: list[float] = []
     for _ in range(MAX_EPISODE_STEPS):
-        if privileged:
-            policy.observe_state(shown, copy.deepcopy(env.scene_from_camera))  # type: ignore[attr-defined]
+        if isinstance(policy, PrivilegedPolicy) and shown is not None:
+            policy.observe_state(shown, env.scene_from_camera)
         seen = copy.deepcopy(corruption.seen(observation))
         began = time.perf_counter()
         action = policy.act(seen)

@@ -21,7 +21,7 @@ from .initial_poses import sample_initial_poses
 from .metrics import score
 from .observer import Observer
 from .reward import Reward, make_reward
-from .state import EpisodeState
+from .state import EpisodeState, place_by_content
 
 Scenes = str | Path | HandoverScene | Sequence[HandoverScene]
 RESET_OPTIONS = ("scene", "scene_from_camera")
@@ -118,29 +118,32 @@ class Simulator:
         if wanted is None:
             return int(rng.integers(len(self.scenes)))
         if isinstance(wanted, HandoverScene):
-            called, found = (
-                f"is {wanted.name!r}",
-                [s.content_hash == wanted.content_hash for s in self.scenes],
-            )
-        else:
-            called, found = f"is named {wanted!r}", [s.name == wanted for s in self.scenes]
-            if not any(found):
-                found = [s.content_hash == wanted for s in self.scenes]
-        if not any(found):
-            raise SceneError(f"no scene {called}; this environment holds: {', '.join(_labels(self.scenes))}")
-        alike = {self.scenes[i].content_hash for i in np.flatnonzero(found)}
+            place = place_by_content(self.scenes, wanted.name, wanted.content_hash)
+            if place is None:
+                raise SceneError(
+                    f"the scene {wanted.name!r} with content hash {wanted.content_hash[:12]} is not among those of "
+                    f"this environment: {self._labels}"
+                )
+            return place
+        found = [i for i, scene in enumerate(self.scenes) if wanted in (scene.name, scene.content_hash)]
+        if not found:
+            raise SceneError(f"no scene is named {wanted!r}; this environment holds: {self._labels}")
+        alike = {self.scenes[i].content_hash for i in found}
         if len(alike) > 1:
             raise SceneError(
                 f"{len(alike)} different scenes have the name {wanted!r}; give the scene itself, or one of the "
                 f"content hashes {', '.join(sorted(alike))}"
             )
-        return found.index(True)
+        return found[0]
 
-
-def _labels(scenes: Sequence[HandoverScene]) -> list[str]:
-    """Names for messages; one that several scenes share is followed by the beginning of each content hash."""
-    shared = Counter(scene.name for scene in scenes)
-    return [f"{s.name} ({s.content_hash[:12]})" if shared[s.name] > 1 else s.name for s in scenes]
+    @property
+    def _labels(self) -> str:
+        """Names for messages; one that several scenes share is followed by the beginning of each content hash."""
+        shared = Counter(scene.name for scene in self.scenes)
+        return ", ".join(
+            f"{scene.name} ({scene.content_hash[:12]})" if shared[scene.name] > 1 else scene.name
+            for scene in self.scenes
+        )
 
 
 def rng_to_json(rng: np.random.Generator) -> dict[str, Any]:

@@ -124,7 +124,13 @@ class EpisodeState:
         try:
             if value["format"] != FORMAT:
                 raise StateError(f"a state has format {value['format']!r}; expected {FORMAT!r}")
-            index = _index_of(scenes, value["scene"], value["content_hash"])
+            index = place_by_content(scenes, value["scene"], value["content_hash"])
+            if index is None:
+                known = ", ".join(f"{scene.name} ({scene.content_hash[:12]})" for scene in scenes)
+                raise StateError(
+                    f"the state is of scene {value['scene']!r} with content hash {value['content_hash'][:12]}; "
+                    f"this environment holds: {known}"
+                )
             giver = value["giver"]
             return cls(
                 scene=scenes[index],
@@ -140,19 +146,10 @@ class EpisodeState:
             raise StateError(f"the state is malformed ({error!r}); take one from get_state()") from None
 
 
-def _index_of(scenes: Sequence[HandoverScene], name: str, content_hash: str) -> int:
-    """The place of a scene by its content, preferably one of the same name; names only label.
-
-    Raises:
-        StateError: it is not among them.
-    """
+def place_by_content(scenes: Sequence[HandoverScene], name: str, content_hash: str) -> int | None:
+    """The place of a scene by its content, preferably one of the same name; None without one."""
     alike = [i for i, scene in enumerate(scenes) if scene.content_hash == content_hash]
-    if not alike:
-        known = ", ".join(f"{scene.name} ({scene.content_hash[:12]})" for scene in scenes)
-        raise StateError(
-            f"the state is of scene {name!r} with content hash {content_hash[:12]}; this environment holds: {known}"
-        )
-    return next((i for i in alike if scenes[i].name == name), alike[0])
+    return next((i for i in alike if scenes[i].name == name), alike[0] if alike else None)
 
 
 def _rows(values: Any, width: int) -> Array:

@@ -14,7 +14,7 @@ from h2rh_env.core.action import decode_action
 from h2rh_env.core.errors import PolicyError
 from h2rh_env.core.geometry import SE3, angle_between, look_at, uniform_directions
 from h2rh_env.core.gripper import half_turned
-from h2rh_env.core.policy import Policy
+from h2rh_env.core.policy import Policy, PrivilegedPolicy
 from h2rh_env.core.spaces import action_space
 from h2rh_env.core.task import MAX_EPISODE_STEPS
 from h2rh_env.envs.initial_poses import sample_initial_poses
@@ -212,7 +212,7 @@ def test_a_hand_eye_offset_brings_the_gripper_to_the_same_place(tiny_scene):
 def test_as_a_policy_it_acts_on_what_it_was_shown(tiny_scene):
     expert = ThreePhaseExpert()
     assert isinstance(expert, Policy)
-    assert expert.privileged
+    assert isinstance(expert, PrivilegedPolicy)
     expert.reset(0)
     with pytest.raises(PolicyError, match="observe_state"):
         expert.act({})

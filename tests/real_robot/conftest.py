@@ -78,8 +78,6 @@ def start():
 class Homing:
     """Walks straight to the pre-grasp pose, which it is shown."""
 
-    privileged = True
-
     def __init__(self, step_m=0.05, turn_rad=0.12):
         self._step_m, self._turn_rad = step_m, turn_rad
 

@@ -52,7 +52,6 @@ class Remembers(Declares):
 class Privileged(Declares):
     """Counts how often it was shown the scene."""
 
-    privileged = True
     shown = 0
 
     def observe_state(self, scene, scene_from_camera):

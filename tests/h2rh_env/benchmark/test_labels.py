@@ -54,7 +54,7 @@ def test_a_film_is_of_the_episodes_own_scene(namesakes):
 
 def test_an_environment_refuses_a_name_that_two_scenes_have(namesakes):
     env = H2RHandoverEnv(namesakes)
-    with pytest.raises(SceneError, match="2 scenes are named 'tiny'"):
+    with pytest.raises(SceneError, match="2 different scenes have the name 'tiny'"):
         env.reset(options={"scene": "tiny"})
     env.reset(seed=0, options={"scene": namesakes[1]})
     assert env.scene is namesakes[1]

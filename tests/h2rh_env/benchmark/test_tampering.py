@@ -35,8 +35,6 @@ class Fills(Remembers):
 class Vandal(Fills):
     """Is shown the scene, and ruins it."""
 
-    privileged = True
-
     def observe_state(self, scene, scene_from_camera):
         scene_from_camera.translation[:] = self.value
         for item in fields(scene.gaussians):
