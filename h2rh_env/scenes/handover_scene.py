@@ -144,7 +144,11 @@ class HandoverScene:
             )
         else:
             _write_arrays(folder / "points.npz", {"of_gaussians": bits})
-        shape = self.contact_shape
+        self.save_contact(folder)
+
+    def save_contact(self, folder: Path | str) -> None:
+        """Writes the contact shape and scene.json alone; the Gaussians and points that lie there stay as they are."""
+        folder, shape = Path(folder), self.contact_shape
         if shape is None:
             (folder / CONTACT_FILE).unlink(missing_ok=True)
         else:

@@ -8,7 +8,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from h2rh_env.core.errors import SceneError
-from h2rh_env.scenes.handover_scene import FILES, HandoverScene, load_scenes
+from h2rh_env.core.geometry import SE3
+from h2rh_env.scenes.contact_shape import ContactShape
+from h2rh_env.scenes.handover_scene import CONTACT_FILE, FILES, HandoverScene, load_scenes
 
 
 @pytest.fixture
@@ -118,3 +120,78 @@ def test_points_of_their_own_are_kept_by_compression(tiny_scene, tmp_path):
     points = tiny_scene.object_points + np.float32(0.01)
     replace(tiny_scene, object_points=points).save(tmp_path / "a", compressed=True)
     np.testing.assert_array_equal(HandoverScene.load(tmp_path / "a").object_points, points)
+
+
+@pytest.fixture
+def touchable(tiny_scene):
+    """The tiny scene with two boxes and three spheres to touch."""
+    boxes = np.array([[[0, 0, 0], [4, 5, 6]], [[4, 0, 0], [5, 5, 6]]], np.uint16)
+    spheres = np.array([[0, 1, 2], [7, 8, 9], [3, 3, 3]], np.uint16)
+    frame = SE3(np.array([[0, -1.0, 0], [1, 0, 0], [0, 0, 1]]), np.array([0.5, 0.3, 0.3]))
+    return replace(
+        tiny_scene,
+        contact_shape=ContactShape("true", frame, np.full(3, 0.003), boxes, 0.2, np.zeros(3), spheres, 0.005),
+    )
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_contact_shape_round_trips(touchable, tmp_path, compressed):
+    touchable.save(tmp_path, compressed=compressed)
+    assert HandoverScene.load(tmp_path).contact_shape.digest == touchable.contact_shape.digest
+
+
+def test_a_scene_of_format_1_loads_without_a_shape(tiny_scene, folder):
+    meta = json.loads((folder / "scene.json").read_text())
+    del meta["contact"]
+    (folder / "scene.json").write_text(json.dumps(meta | {"format": "h2rh-scene-1"}))
+    assert HandoverScene.load(folder).contact_shape is None
+
+
+def test_the_contact_shape_is_part_of_the_hash_and_leaves_no_trace(touchable, tiny_scene, tmp_path):
+    tiny_scene.save(tmp_path)
+    bare = HandoverScene.load(tmp_path).scene_hash
+    before = {name: (tmp_path / name).read_bytes() for name in ("gaussians.ply", "points.npz")}
+    touchable.save_contact(tmp_path)
+    assert HandoverScene.load(tmp_path).scene_hash != bare
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+    tiny_scene.save(tmp_path)
+    assert HandoverScene.load(tmp_path).scene_hash == bare
+    assert not (tmp_path / CONTACT_FILE).exists()
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.95])
+def test_a_truncated_contact_file_is_refused(touchable, tmp_path, keep):
+    touchable.save(tmp_path)
+    content = (tmp_path / CONTACT_FILE).read_bytes()
+    (tmp_path / CONTACT_FILE).write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(SceneError, match=CONTACT_FILE):
+        HandoverScene.load(tmp_path)
+
+
+def test_a_missing_contact_file_is_refused(touchable, tmp_path):
+    touchable.save(tmp_path)
+    (tmp_path / CONTACT_FILE).unlink()
+    with pytest.raises(SceneError, match=CONTACT_FILE):
+        HandoverScene.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("source", "guessed"), ("mass_kg", -1.0), ("mass_kg", float("nan")), ("cell_m", [0.003]), ("hand_radius_m", 0),
+     ("scene_from_shape", [[1, 0], [0, 1]]), ("hand_origin_m", None)],
+)  # fmt: skip
+def test_a_contact_shape_with_a_wrong_value_is_refused(touchable, tmp_path, key, value):
+    touchable.save(tmp_path)
+    meta = json.loads((tmp_path / "scene.json").read_text())
+    meta["contact"][key] = value
+    (tmp_path / "scene.json").write_text(json.dumps(meta))
+    with pytest.raises(SceneError):
+        HandoverScene.load(tmp_path)
+
+
+def test_boxes_of_a_wrong_kind_are_refused(touchable):
+    shape = touchable.contact_shape
+    with pytest.raises(SceneError, match="uint16"):
+        replace(shape, boxes=shape.boxes.astype(float))
+    with pytest.raises(SceneError, match="no volume"):
+        replace(shape, boxes=shape.boxes[:, ::-1])
