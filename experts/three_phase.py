@@ -1,5 +1,7 @@
 """ThreePhaseExpert: turn to the object, approach the pre-grasp pose, settle into it (Eqs. 8-13), keep away (Eq. 14).
 
+Where the task goes on to the grasp, the final approach follows: straight along z, slower, until the fingers close.
+
 The phase is read from the pose alone, never remembered: like poses get like actions, so that one image can tell a
 learner what to do, and any pose that a learner drifts to can be labelled.
 """
@@ -18,9 +20,10 @@ from h2rh_env.core.geometry import SE3, WORLD_UP, Array, aim, angle_between
 from h2rh_env.core.gripper import half_turned
 from h2rh_env.core.motion_limits import IN_VIEW_RAD, SETTLE_WITHIN_M, STEP_M, STEP_RAD
 from h2rh_env.core.policy import Observation
-from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS, STANDOFF_M
+from h2rh_env.core.task import CLEARANCE_M, EPISODE_STEPS, STANDOFF_M, Task
 from h2rh_env.scenes.handover_scene import HandoverScene
 
+from .final_approach import FinalApproach
 from .trajectory import advance, remaining
 
 
@@ -32,6 +35,8 @@ class Phase(IntEnum):
     APPROACH = 2
     SETTLE = 3
     DECLARE = 4
+    ADVANCE = 5  # on the final approach
+    CLOSE = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,8 @@ class Rollout:
     """An expert's episode.
 
     Attributes:
-        poses: T + 1 of `scene_from_camera`, the start first. actions: (T, 7) float32; the last one declares.
+        poses: T + 1 of `scene_from_camera`, the initial one first. actions: (T, 7) float32; the last one declares
+            or closes.
         phases: T, of each action. declared: whether it came so far.
     """
 
@@ -65,6 +71,7 @@ class ThreePhaseExpert:
         tolerance_m, tolerance_rad: how near to the pre-grasp pose counts as there (Cls = 1). A labeller of what
             learners visit may want more.
         gripper_from_camera: hand-eye offset.
+        task: "reach" ends by declaring the pre-grasp pose, "grasp" by closing the fingers at the grasp.
     """
 
     standoff_m: float = STANDOFF_M
@@ -78,8 +85,12 @@ class ThreePhaseExpert:
     tolerance_m: float = 0.001
     tolerance_rad: float = 0.002
     gripper_from_camera: SE3 | None = None
+    task: Task = "reach"
 
     def __post_init__(self) -> None:
+        if self.task not in EPISODE_STEPS:
+            raise PolicyError(f"task is {self.task!r}; the expert knows {', '.join(EPISODE_STEPS)}")
+        self.final_approach = FinalApproach(self.standoff_m)
         self._state: tuple[HandoverScene, SE3] | None = None
 
     def reset(self, seed: int) -> None:
@@ -108,31 +119,38 @@ class ThreePhaseExpert:
         return encode_action(camera_from_next_camera, float(at_pregrasp))
 
     def plan_step(self, scene: HandoverScene, scene_from_camera: SE3) -> tuple[SE3, bool]:
-        """The next motion `camera_from_next_camera` from any pose, and whether that pose is the pre-grasp pose."""
-        goal = self.goal(scene, scene_from_camera)
-        phase = self._phase(scene, scene_from_camera, goal)
-        if phase is Phase.DECLARE:
+        """The next motion `camera_from_next_camera` from any pose, and whether that pose is where the task ends."""
+        pregrasp = self.pregrasp(scene, scene_from_camera)
+        phase = self._phase(scene, scene_from_camera, pregrasp)
+        if phase in (Phase.DECLARE, Phase.CLOSE):
             return SE3.identity(), True
         if phase is Phase.SETTLE:
-            target = advance(scene_from_camera, goal, self.max_step_m, self.max_step_rad)
+            target = advance(scene_from_camera, pregrasp, self.max_step_m, self.max_step_rad)
         elif phase is Phase.TURN:
             target = self._aimed(scene, scene_from_camera, scene_from_camera.translation)
         elif phase is Phase.APPROACH:
-            target = self._approach(scene, scene_from_camera, goal.translation)
+            target = self._approach(scene, scene_from_camera, pregrasp.translation)
+        elif phase is Phase.ADVANCE:
+            target = self._advanced(scene, scene_from_camera)
         else:
-            target = self._approach(scene, scene_from_camera, self._way_round(scene, scene_from_camera, goal))
+            waypoint = self._way_round(scene, scene_from_camera, pregrasp)
+            target = self._approach(scene, scene_from_camera, waypoint)
         return scene_from_camera.inverse() @ target, False
 
     def phase_at(self, scene: HandoverScene, scene_from_camera: SE3) -> Phase:
         """Which phase a pose belongs to."""
-        return self._phase(scene, scene_from_camera, self.goal(scene, scene_from_camera))
+        return self._phase(scene, scene_from_camera, self.pregrasp(scene, scene_from_camera))
 
-    def _phase(self, scene: HandoverScene, scene_from_camera: SE3, goal: SE3) -> Phase:
+    def _phase(self, scene: HandoverScene, scene_from_camera: SE3, pregrasp: SE3) -> Phase:
         position = scene_from_camera.translation
-        distance, angle = remaining(scene_from_camera, goal)
-        if distance <= self.tolerance_m and angle <= self.tolerance_rad:
+        distance, angle = remaining(scene_from_camera, pregrasp)
+        if self.task == "grasp":
+            grasp_from_gripper = self._grasp_from_gripper(scene, scene_from_camera)
+            if self.final_approach.includes(grasp_from_gripper):
+                return Phase.CLOSE if self.final_approach.closes(grasp_from_gripper) else Phase.ADVANCE
+        elif distance <= self.tolerance_m and angle <= self.tolerance_rad:
             return Phase.DECLARE
-        if not scene.clearance.keeps(position, goal.translation, self.clearance_m):
+        if not scene.clearance.keeps(position, pregrasp.translation, self.clearance_m):
             return Phase.AVOID
         sights = np.stack([scene.object_centre, scene.grasp.contact_scene]) - position
         off_centre, off_contact = angle_between(scene_from_camera.rotation[:, 2], sights)
@@ -140,17 +158,40 @@ class ThreePhaseExpert:
             return Phase.TURN if off_centre > self.centred_rad else Phase.APPROACH
         return Phase.TURN if min(off_centre, off_contact) > self.in_view_rad else Phase.SETTLE
 
-    def goal(self, scene: HandoverScene, scene_from_camera: SE3) -> SE3:
+    def pregrasp(self, scene: HandoverScene, scene_from_camera: SE3) -> SE3:
         """The pre-grasp pose (Eq. 7) of the camera, by the half turn of the gripper that turns the camera least."""
-        pregrasp = scene.grasp.pregrasp(self.standoff_m)
+        return self._turned_least(scene.grasp.pregrasp(self.standoff_m), scene_from_camera)
+
+    def goal(self, scene: HandoverScene, scene_from_camera: SE3) -> SE3:
+        """The pose of the camera in which the task ends, by the half turn that turns the camera least."""
+        if self.task == "reach":
+            return self.pregrasp(scene, scene_from_camera)
+        return self._turned_least(scene.grasp.scene_from_grasp, scene_from_camera)
+
+    def _turned_least(self, scene_from_grasp: SE3, scene_from_camera: SE3) -> SE3:
         offset = self.gripper_from_camera or SE3.identity()
-        goals = [pregrasp @ offset, half_turned(pregrasp) @ offset]
+        goals = [scene_from_grasp @ offset, half_turned(scene_from_grasp) @ offset]
         return min(goals, key=lambda goal: remaining(scene_from_camera, goal)[1])
 
-    def rollout(
-        self, scene: HandoverScene, scene_from_camera: SE3, max_steps: int = MAX_EPISODE_STEPS
-    ) -> Rollout:
-        """Acts from a start until it declares, as the environment would move it, without rendering anything."""
+    def _grasp_from_gripper(self, scene: HandoverScene, scene_from_camera: SE3) -> SE3:
+        camera_from_gripper = (self.gripper_from_camera or SE3.identity()).inverse()
+        scene_from_grasp = self.goal(scene, scene_from_camera) @ camera_from_gripper
+        return scene_from_grasp.inverse() @ scene_from_camera @ camera_from_gripper
+
+    def _advanced(self, scene: HandoverScene, scene_from_camera: SE3) -> SE3:
+        """One step of the final approach."""
+        offset = self.gripper_from_camera or SE3.identity()
+        scene_from_grasp = self.goal(scene, scene_from_camera) @ offset.inverse()
+        grasp_from_gripper = self._grasp_from_gripper(scene, scene_from_camera)
+        return scene_from_grasp @ self.final_approach.advanced(grasp_from_gripper) @ offset
+
+    def rollout(self, scene: HandoverScene, scene_from_camera: SE3, max_steps: int | None = None) -> Rollout:
+        """Acts from an initial pose until the task ends, moved as by the environment; nothing is rendered.
+
+        Args:
+            max_steps: as many as an episode of the task has by default.
+        """
+        max_steps = EPISODE_STEPS[self.task] if max_steps is None else max_steps
         poses, phases, declared = [scene_from_camera], [], False
         actions: list[npt.NDArray[np.float32]] = []
         while len(actions) < max_steps and not declared:
