@@ -1,6 +1,6 @@
-"""Draws images/way.png, the whole way from cameras to a robot, from what the package itself makes.
+"""Draws images/pipeline.png, the pipeline from cameras to a robot, from what the package itself makes.
 
-python docs/draw_way.py
+python docs/draw_pipeline.py
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from experts.inspect import figure as trajectories
+from experts.inspect import figure as figure_of
 from experts.three_phase import ThreePhaseExpert
 from h2rh_env.benchmark.evaluation import evaluate
 from h2rh_env.build import build_scene
@@ -35,26 +35,27 @@ from policies.registry import make_policy
 from real_robot import __main__ as robot
 
 Picture = npt.NDArray[np.uint8]
-OUT = Path(__file__).parent / "images" / "way.png"
+OUT = Path(__file__).parent / "images" / "pipeline.png"
 INK, FAINT, GROUND = "#23262d", "#6d7480", "#f5f4f0"
 SEED, OBJECT = 7, "mustard_bottle"
 STEPS = (  # title, module, and what comes out of it, which the arrow carries
     ("1  Capture", "h2rh_env.captures", "HandoverCapture"),
     ("2  Reconstruct", "h2rh_env.reconstruction", "GaussianScene"),
     ("3  Choose a grasp", "h2rh_env.grasps", "HandoverScene"),
-    ("4  Move the camera there", "experts", "poses"),
-    ("5  Show and tell", "experts.collect", "demonstrations"),
+    ("4  Plan with the expert", "experts", "trajectories"),
+    ("5  Collect demonstrations", "experts.collect", "demonstrations"),
     ("6  Learn", "train.py, policies", "checkpoint"),
     ("7  Evaluate", "evaluate.py", "checkpoint"),
-    ("8  Rehearse, and run", "real_robot", ""),
+    ("8  Run on a robot", "real_robot", ""),
 )
 
 
 def main() -> None:
     capture = generate_capture(SEED, OBJECT)
-    scene = build_scene(capture, voxel_m=0.0012, settings=OptimiseConfig(steps=400))
+    scene = build_scene(capture, settings=OptimiseConfig(steps=400))
     pictures = [
-        _cameras(capture), _splat(scene), _ways(scene, 1)[490:970, 480:1120], _ways(scene, 15)[140:1160, 40:1400],
+        _cameras(capture), _splat(scene), _trajectories(scene, 1)[490:970, 480:1120],
+        _trajectories(scene, 15)[140:1160, 40:1400],
         _demonstration(scene), None, _episode(scene), _rehearsal(scene),
     ]  # fmt: skip
     figure = Figure(figsize=(15, 7.4), dpi=100, facecolor="white")
@@ -102,9 +103,9 @@ def _draw_learning(axes: Axes) -> None:
     lines = (
         ("image I, masks M", 2.55, 11, INK),
         ("$T', C = \\mathrm{Policy}(I, M)$", 1.75, 17, INK),
-        ("a step of the camera, and whether it is there", 1.05, 9, FAINT),
+        ("one step of the camera, and a score", 1.05, 9, FAINT),
         (
-            "ranged by its own motion, the goal found\nby a small CNN, set back from the hand",
+            "depth from the camera's own motion,\nthe goal from a small CNN",
             0.45,
             8.5,
             FAINT,
@@ -122,7 +123,7 @@ def _tiles(pictures: list[Picture], columns: int = 2) -> Picture:
 
 
 def _cameras(capture: HandoverCapture) -> Picture:
-    """Four of the cameras, one of them as depth."""
+    """Shows what four of the cameras saw, one of them as depth."""
     views = capture.views[::2][:4]
     pictures = [view.rgb[::2, ::2] for view in views]
     depth = np.clip((views[1].depth_m[::2, ::2] - 0.3) / 1.2, 0, 1)
@@ -131,16 +132,16 @@ def _cameras(capture: HandoverCapture) -> Picture:
 
 
 def _splat(scene: HandoverScene) -> Picture:
-    """The scene from where no camera stood."""
+    """Renders the scene from where no camera stood."""
     grasp = scene.grasp.scene_from_grasp
     eye = scene.object_centre - 0.42 * grasp.rotation[:, 2] + 0.12 * grasp.rotation[:, 0] + [0, 0, 0.14]
     view = make_rasteriser().render(scene.gaussians, D435I, look_at(eye, scene.object_centre))
     return np.where(view.alpha[..., None] > 0.5, rgb_to_uint8(view), 245).astype(np.uint8)
 
 
-def _ways(scene: HandoverScene, starts: int) -> Picture:
-    """The grasp and the expert's ways, as in the paper's Fig. 3."""
-    drawn = trajectories.draw(scene, starts)
+def _trajectories(scene: HandoverScene, starts: int) -> Picture:
+    """Draws the grasp and the expert's trajectories, as in the paper's Fig. 3."""
+    drawn = figure_of.draw(scene, starts)
     for text in list(drawn.texts):
         text.remove()
     canvas = FigureCanvasAgg(drawn)
@@ -149,7 +150,7 @@ def _ways(scene: HandoverScene, starts: int) -> Picture:
 
 
 def _demonstration(scene: HandoverScene) -> Picture:
-    """What the camera sees on one of those ways, hand and object outlined."""
+    """Shows what the camera sees on one of those trajectories, with hand and object outlined."""
     (start,) = sample_initial_poses(scene, np.random.default_rng(1), 1)
     poses: list[SE3] = ThreePhaseExpert().rollout(scene, start).poses
     chosen = [poses[k] for k in np.linspace(0, len(poses) - 1, 4).round().astype(int)]
@@ -158,14 +159,14 @@ def _demonstration(scene: HandoverScene) -> Picture:
 
 
 def _episode(scene: HandoverScene) -> Picture:
-    """Four moments of the learned policy."""
+    """Shows four moments of the learned policy."""
     (episode,) = evaluate({"learned": make_policy("learned")}, [scene], 1, 0)["learned"]
     frames = film(H2RHandoverEnv(scene), episode).frames
     return _tiles([frames[k] for k in np.linspace(0, len(frames) - 1, 4).round().astype(int)])
 
 
 def _rehearsal(scene: HandoverScene) -> Picture:
-    """The emulated arm before the scene, when it has declared."""
+    """Shows the emulated arm in front of the scene."""
     with tempfile.TemporaryDirectory() as folder:
         scene.save(Path(folder) / "scene")
         video = Path(folder) / "rehearsal.mp4"
