@@ -1,25 +1,21 @@
-"""A capture of one's own: what your cameras saw, as a plain folder that everything else reads.
+"""Your own capture: what your cameras saw, as a plain folder that everything else reads.
 
     python examples/own_capture.py my_capture
     python -m h2rh_env.captures.check my_capture
     python -m h2rh_env.build my_capture --out scenes/mine
 
-Replace `photographs` by your recorder. As it stands it asks the generator, whose camera rig is a stand-in.
+Replace `photographs` with your recorder. Here, the generator of synthetic captures stands in for the cameras.
 """
 
 import sys
 
 import numpy as np
 
-from h2rh_env.captures.base import HandoverCapture, RgbdView
-from h2rh_env.captures.folder import write_folder
-from h2rh_env.captures.synthetic.generate import generate_capture
-from h2rh_env.core.camera import PinholeCamera
-from h2rh_env.core.geometry import SE3
+from h2rh_env import SE3, HandoverCapture, PinholeCamera, RgbdView, generate_capture, write_folder
 
 
 def photographs():
-    """From each camera: name, colour, depth counts of 1 mm, mask, OpenCV's K, and solvePnP's extrinsics.
+    """Yields for each camera its name, colour, depth in counts of 1 mm, mask, OpenCV's K and solvePnP's extrinsics.
 
     Colour is (H, W, 3) uint8 and undistorted; depth (H, W) uint16, aligned to it, 0 where nothing was measured; the
     mask (H, W) uint8 has 0 for background, 1 for the object, 2 for the hand.
@@ -31,7 +27,7 @@ def photographs():
 
 
 def to_view(name, rgb, depth_counts, mask, k, camera_from_world):
-    """One camera's pictures in the project's conventions."""
+    """Converts the images of one camera to the conventions of this project."""
     height, width = mask.shape
     camera = PinholeCamera.from_opencv(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
     world_from_camera = SE3.from_matrix(camera_from_world).inverse()  # metres, z up

@@ -1,25 +1,25 @@
-"""A grasp proposer of one's own, here a simple one: take the object across its longest axis, from all sides.
+"""Your own grasp proposer, here a simple one: it grasps the object across its longest axis, from all sides.
 
     python -m h2rh_env.build my_capture --out scenes/mine --grasps examples.own_proposer:AcrossTheLongAxis
 
-It is blind to the hand: which grasps would harm it is decided afterwards, for everyone's grasps alike.
+A proposer does not see the hand. Which grasps are safe for it is decided afterwards, in the same way for every
+proposer.
 """
 
 import numpy as np
 
-from h2rh_env.core.geometry import SE3
-from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
-from h2rh_env.grasps.base import GraspCandidate
+from h2rh_env import ROBOTIQ_2F85, SE3, GraspCandidate
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
 HEIGHTS, TURNS = 24, 36  # places along the axis, and directions to come from at each
 SLICE_M = 0.01
 
 
 class AcrossTheLongAxis:
-    """One method makes a proposer. A network of yours would be called in it."""
+    """One method makes a proposer. Yours might call a network in it."""
 
     def propose(self, object_points_scene, rng):
-        """Points (P, 3), m, to candidates, each with the width to close on (m) and a score in [0, 1]."""
+        """Returns candidates for points (P, 3), m, each with the width to close on (m) and a score in [0, 1]."""
         points = object_points_scene.astype(np.float64)
         centre = points.mean(axis=0)
         axis, across, _ = np.linalg.svd(points - centre, full_matrices=False)[2]
@@ -37,7 +37,7 @@ class AcrossTheLongAxis:
 
     @staticmethod
     def _grasp(ring, closing, axis, off_middle):
-        """The grasp frame: x closes, z approaches, its origin 0.105 m behind the fingertips' middle."""
+        """Returns a grasp: x is the closing direction, z approaches, the origin is 0.105 m behind the fingertips."""
         approach = np.cross(closing, axis)
         spread = (ring - ring.mean(axis=0)) @ closing
         contact = ring.mean(axis=0) + (spread.max() + spread.min()) / 2 * closing

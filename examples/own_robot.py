@@ -1,18 +1,19 @@
-"""A robot of one's own: an arm is seven methods; guard, session and policies take it as they take the UR5.
+"""Your own robot: an arm has a few methods; guard, session and policies use it as they use the UR5.
 
     python examples/rehearsal.py --arm examples.own_robot:MyArm
 
-Here the arm's controller is a few lines in `_tick`; with yours, `state` and `servo` call its client instead. Gripper,
-camera and segmenter are protocols of real_robot/interfaces.py just the same.
+Here, a few lines in `_tick` stand in for the arm's controller; with a real arm, `state` and `servo` call its client.
+Gripper, camera and segmenter are protocols of real_robot/interfaces.py too.
 """
 
 import numpy as np
 
-from h2rh_env.core.geometry import SE3, slerp
+from h2rh_env import SE3
+from h2rh_env.core.geometry import slerp
 from real_robot.drivers.simulated import TICK_S
 from real_robot.interfaces import RobotState
 
-SHARE = 0.1  # of the remaining way that this arm makes in a tick of 4 ms
+SHARE = 0.1  # of the remaining path that this arm moves in a tick of 4 ms
 
 
 class MyArm:
@@ -38,8 +39,8 @@ class MyArm:
     def stop(self):
         self.goal = None
 
-    def can_follow(self, way):
-        return all(self.is_reachable(pose) for pose in way)
+    def can_follow(self, path):
+        return all(self.is_reachable(pose) for pose in path)
 
     def is_reachable(self, world_from_gripper):
         return True  # ask your inverse kinematics
@@ -53,7 +54,7 @@ class MyArm:
     def _tick(self):
         here, self.velocity = self.world_from_gripper, np.zeros(3)
         if self.goal is not None:
-            way = SHARE * (self.goal.translation - here.translation)
-            self.velocity = way / TICK_S
+            step = SHARE * (self.goal.translation - here.translation)
+            self.velocity = step / TICK_S
             rotation = slerp(here.rotation, self.goal.rotation, SHARE)
-            self.world_from_gripper = SE3(rotation, here.translation + way)
+            self.world_from_gripper = SE3(rotation, here.translation + step)

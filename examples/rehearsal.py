@@ -1,4 +1,4 @@
-"""A rehearsal: one handover through guard and session, with the simulated devices or with an arm of your own.
+"""Rehearses one handover through guard and session, with simulated devices or with an arm of your own.
 
 python examples/rehearsal.py
 python examples/rehearsal.py --policy examples.own_policy:RangeByGrowth --arm examples.own_robot:MyArm
@@ -10,11 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from h2rh_env.core.errors import RobotError
-from h2rh_env.core.geometry import SE3
-from h2rh_env.envs.initial_poses import sample_initial_poses
-from h2rh_env.rendering.select import make_rasteriser
-from h2rh_env.scenes.handover_scene import load_scenes
+from h2rh_env import SE3, RobotError, load_scenes, make_rasteriser, sample_initial_poses
 from h2rh_env.utils import cli
 from h2rh_env.utils.plugins import load_plugin
 from policies.registry import make_policy
@@ -27,22 +23,22 @@ from real_robot.session import run_trial
 
 
 @dataclass(frozen=True)
-class Config:
-    """Who hands over what to whom."""
+class RehearsalConfig:
+    """Options of the rehearsal."""
 
     policy: str = "expert"
     """Name of a policy, or module:Class."""
     arm: str = "real_robot.drivers.simulated:SimulatedArm"
-    """module:Class, made with a clock and a start pose."""
+    """The arm as module:Class; it is made with a clock and an initial pose."""
     scenes: Path | None = None
-    """Scene folder; the shipped scenes by default. The first is taken."""
+    """A scene folder, or a folder of scene folders, of which the first is used. The default is the shipped scenes."""
 
 
-def main(settings: Config) -> None:
+def main(settings: RehearsalConfig) -> None:
     scene = load_scenes(settings.scenes)[0]
-    (start,) = sample_initial_poses(scene, np.random.default_rng(0), 1)
+    (initial_pose,) = sample_initial_poses(scene, np.random.default_rng(0), 1)
     clock = SimulatedClock()
-    arm = load_plugin(settings.arm, "arm", RobotError)(clock, start)
+    arm = load_plugin(settings.arm, "arm", RobotError)(clock, initial_pose)
     gripper = SimulatedGripper(clock, arm, scene)
     camera = SimulatedCamera(clock, arm, scene, make_rasteriser(), SE3.identity())
     devices = Devices(arm, gripper, camera, GivenMasks(), clock, SE3.identity(), "simulated")
@@ -54,4 +50,4 @@ def main(settings: Config) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Config, __doc__)
+    cli.run(main, RehearsalConfig, __doc__)

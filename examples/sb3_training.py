@@ -1,4 +1,4 @@
-"""Stable-Baselines3 in the environment: any of its algorithms that takes a Dict of images.
+"""Trains with Stable-Baselines3, of which any algorithm will do that accepts a Dict of images.
 
     python examples/sb3_training.py --steps 100000
     python evaluate.py --policy runs/sb3.zip
@@ -17,16 +17,16 @@ from h2rh_env.utils import cli
 
 
 @dataclass(frozen=True)
-class Config:
-    """How long to learn, and where to save."""
+class TrainingConfig:
+    """Options of the training."""
 
     steps: int = 100_000
-    """Steps in the environment; success is rare at first, so expect to need many."""
+    """Number of steps in the environment. Success is rare at first, so that many are needed."""
     out: Path = Path("runs/sb3.zip")
-    """The model: a policy that evaluate.py and the robot take."""
+    """File to save the model to; evaluate.py and the robot accept it as a policy."""
 
 
-def main(settings: Config) -> None:
+def main(settings: TrainingConfig) -> None:
     env = gym.make("H2RHandover-v0", reward="shaped")
     rollout = min(settings.steps, 512)
     model = PPO("MultiInputPolicy", env, n_steps=rollout, batch_size=64, n_epochs=4, seed=0)
@@ -37,4 +37,4 @@ def main(settings: Config) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Config, __doc__)
+    cli.run(main, TrainingConfig, __doc__)

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from .benchmark.evaluation import Episode, evaluate
     from .build import build_scene
     from .captures.base import HandoverCapture, RgbdView
+    from .captures.folder import write_folder
     from .captures.load import load_capture
     from .captures.synthetic.generate import generate_capture
+    from .contact.handover import simulate_handover
+    from .contact.outcome import HandoverOutcome
     from .core.action import decode_action, encode_action
     from .core.camera import HAND_EYE_CAMERA, PinholeCamera
     from .core.episode import EpisodeRecord
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from .core.geometry import SE3, look_at
     from .core.gripper import ROBOTIQ_2F85, GripperGeometry
     from .core.labels import Label
-    from .core.policy import Observation, Policy
+    from .core.policy import CameraAware, Observation, OdometryPolicy, Policy, PrivilegedPolicy
     from .core.spaces import action_space, observation_space
     from .datasets.minari import Demonstration, read_demonstrations
     from .envs.giver_motion import MovingGiver
@@ -70,6 +73,7 @@ __all__ = [
     "ROBOTIQ_2F85",
     "SE3",
     "ActionError",
+    "CameraAware",
     "CaptureError",
     "CheckpointError",
     "DatasetError",
@@ -86,15 +90,18 @@ __all__ = [
     "H2RHandoverVectorEnv",
     "HandoverCapture",
     "HandoverError",
+    "HandoverOutcome",
     "HandoverScene",
     "Label",
     "MissingPackageError",
     "MovingGiver",
     "Observation",
+    "OdometryPolicy",
     "OptimiseConfig",
     "PinholeCamera",
     "Policy",
     "PolicyError",
+    "PrivilegedPolicy",
     "Rasteriser",
     "RenderError",
     "RenderedView",
@@ -120,7 +127,9 @@ __all__ = [
     "sample_initial_poses",
     "score",
     "select_grasp",
+    "simulate_handover",
     "summarise",
+    "write_folder",
     "write_ply",
 ]
 
@@ -130,8 +139,11 @@ _NAMES = {
     "benchmark.evaluation": "Episode evaluate",
     "build": "build_scene",
     "captures.base": "HandoverCapture RgbdView",
+    "captures.folder": "write_folder",
     "captures.load": "load_capture",
     "captures.synthetic.generate": "generate_capture",
+    "contact.handover": "simulate_handover",
+    "contact.outcome": "HandoverOutcome",
     "core.action": "decode_action encode_action",
     "core.camera": "HAND_EYE_CAMERA PinholeCamera",
     "core.episode": "EpisodeRecord",
@@ -140,7 +152,7 @@ _NAMES = {
     "core.geometry": "SE3 look_at",
     "core.gripper": "GripperGeometry ROBOTIQ_2F85",
     "core.labels": "Label",
-    "core.policy": "Observation Policy",
+    "core.policy": "CameraAware Observation OdometryPolicy Policy PrivilegedPolicy",
     "core.spaces": "action_space observation_space",
     "datasets.minari": "Demonstration read_demonstrations",
     "envs.giver_motion": "MovingGiver",

@@ -20,6 +20,7 @@ from unittest import mock
 import pytest
 import tyro
 
+from docs.draw_architecture import PLACES, check_tree
 from docs.site_hooks import HELP, ROOT, help_of, run_python
 from h2rh_env.core.errors import HandoverError
 
@@ -72,7 +73,7 @@ def refuses(arguments: list[str]) -> str:
     """Why `python ARGUMENTS` would not start; empty if it would. Nothing is run."""
     why: list[str] = []
 
-    def parse(command, config, description):
+    def parse(command, config, description, words=""):
         try:
             tyro.cli(config, args=sys.argv[1:])
         except HandoverError as error:
@@ -209,6 +210,17 @@ def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for page in PAGES[1:]:
         assert f": {page.name}" in navigation
+
+
+def test_the_picture_of_the_architecture_is_the_tree():
+    check_tree()
+
+
+def test_the_page_of_the_architecture_names_every_folder():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    for package, places in PLACES.items():
+        for place in places:
+            assert place.name in page or f"{package}/{place.name}" in page, place.name
 
 
 def test_every_command_of_the_package_is_on_the_page_of_commands():

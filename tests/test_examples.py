@@ -46,6 +46,16 @@ def test_the_loop_is_the_readmes():
     assert code == first[1].strip()
 
 
+def test_the_first_image_is_the_readmes_and_shows_object_and_hand():
+    code = (ROOT / "examples" / "render.py").read_text().split('"""')[2].strip()
+    assert f"```python\n{code}\n```" in (ROOT / "README.md").read_text()
+    namespace: dict = {}
+    exec(code, namespace)
+    image = namespace["image"]
+    assert image.shape == (168, 224, 3)
+    assert image.std() > 0.05
+
+
 def test_the_policy_ranges_what_it_approaches(gelatin_box):
     policy = make_policy("examples.own_policy:RangeByGrowth")
     episodes = evaluate({"mine": policy}, [gelatin_box], starts=4, seed=0)["mine"]
@@ -92,7 +102,7 @@ def test_stable_baselines3_learns_a_file_that_acts(tmp_path, gelatin_box):
 
 
 def test_an_arm_of_ones_own_takes_the_object(monkeypatch, capsys):
-    from examples.rehearsal import Settings, main
+    from examples.rehearsal import RehearsalConfig, main
 
-    main(Settings("expert", "examples.own_robot:MyArm", SHIPPED_SCENES / "gelatin_box-00418"))
+    main(RehearsalConfig("expert", "examples.own_robot:MyArm", SHIPPED_SCENES / "gelatin_box-00418"))
     assert "handed over" in capsys.readouterr().out
