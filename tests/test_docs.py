@@ -206,6 +206,16 @@ def test_every_mark_and_snippet_is_good(page):
     assert all((ROOT / path).is_file() for path in SNIPPET.findall(text))
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=page_name)
+def test_every_python_file_that_a_page_names_exists(page):
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    packages = ("h2rh_env", "experts", "policies", "real_robot", "tests", "examples", "benchmarks", "docs")
+    files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    known = [f"/{path.relative_to(ROOT)}" for path in [*files, *ROOT.glob("*.py")]]
+    for name in re.findall(r"`(?:python )?([a-z0-9_/]+\.py)[` ]", prose):
+        assert any(path.endswith(f"/{name}") for path in known), name
+
+
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for page in PAGES[1:]:
