@@ -3,10 +3,10 @@
     python -m policies.export_onnx runs/mine --out mine.onnx
     python evaluate.py --policy mine.onnx
 
-The file holds the network: images uint8 (1, C, h, w) and geometry float32 (1, G), as `policies/networks/inputs.py`
-makes them of a frame, to `answer`, the pre-grasp pose `camera_from_goal` (1, 3, 4) or the action (1, 7). How frames
-are read, how depth is estimated (`policies/tracking/depth.py`) and the step towards a pose
-(`policies/goal_controller.py`) are not in it; they need no torch.
+The file holds the network, from images uint8 (1, C, h, w) and geometry float32 (1, G), as
+`policies/networks/inputs.py` makes them of a track, to `answer`, the pre-grasp pose `camera_from_goal` (1, 3, 4) or
+the action (1, 7). It also holds the policy's configuration. Tracking (`policies/tracking`), network inputs and the
+step towards a pose (`policies/goal_controller.py`) are not in it; they need no torch.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import CheckpointError, MissingPackageError, install_line
 from h2rh_env.utils import cli, files
 
 from .networks.base import HandoverNetwork
 from .networks.checkpoints import CONFIG, WEIGHTS, load_checkpoint, read_config
-from .networks.inputs import described
+from .networks.inputs import inputs_to_json
 from .onnx_policy import ANSWER, FORMAT, INPUTS, KEY, OnnxPolicy
-from .tracking.depth import OwnTracker
+from .tracking.tracker import OwnTracker
 
 TOLERANCE = 1e-3  # m, or of a rotation's columns, or of an action; far below what matters to a step
 
@@ -51,7 +50,7 @@ class ExportConfig:
 
 
 class _FromBytes(nn.Module):
-    """What is read of a frame to the network's answer."""
+    """The network with the conversion of bytes in front of it."""
 
     def __init__(self, network: HandoverNetwork) -> None:
         super().__init__()
@@ -69,8 +68,8 @@ def export_onnx(checkpoint: Path | str, out: Path | str) -> float:
         The largest difference between its answers and the network's, over a few frames.
 
     Raises:
-        CheckpointError: not a checkpoint, or the answers differ.
-        MissingPackageError: without the extra `onnx`.
+        CheckpointError: The folder is not a checkpoint, or the answers differ.
+        MissingPackageError: The extra `onnx` is not installed.
     """
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
@@ -79,12 +78,13 @@ def export_onnx(checkpoint: Path | str, out: Path | str) -> float:
     whole = _FromBytes(network).eval()
     about = {
         "format": FORMAT,
-        "network": read_config(checkpoint)["network"],
+        "network": read_config(checkpoint).network,
+        "policy": network.config.to_json(),
         "predicts_goal": network.predicts_goal,
-        "reading": described(network.reading),
+        "inputs": inputs_to_json(network.inputs),
         "checkpoint": files.sha256_of(*(Path(checkpoint) / name for name in (CONFIG, WEIGHTS))),
     }
-    frames = [_read(network, seed) for seed in range(4)]
+    frames = [_inputs(network, seed) for seed in range(4)]
     files.write_bytes(out, _serialised(whole, frames[1], about))
     difference = _difference(whole, OnnxPolicy(out), frames)
     if difference > TOLERANCE:
@@ -128,17 +128,17 @@ def _difference(whole: nn.Module, policy: OnnxPolicy, frames: Sequence[tuple[Ten
     return worst
 
 
-def _read(network: HandoverNetwork, seed: int) -> tuple[Tensor, Tensor]:
-    """What is read of noise in which a disc of object lies beside a disc of hand; for seed 0, of nothing."""
+def _inputs(network: HandoverNetwork, seed: int) -> tuple[Tensor, Tensor]:
+    """Inputs from noise in which a disc of object lies beside a disc of hand; for seed 0, from an empty frame."""
     rng = np.random.default_rng(seed)
-    height, width = HAND_EYE_CAMERA.height, HAND_EYE_CAMERA.width
+    height, width = network.config.camera.height, network.config.camera.width
     rows, columns = np.mgrid[:height, :width]
     masks = np.zeros((height, width, 2), np.uint8)
     for label in range(2 * bool(seed)):
         row, column = rng.uniform(0.3, 0.7, 2) * (height, width)
         masks[..., label][np.hypot(rows - row, columns - column) < rng.uniform(12, 30)] = 255
     rgb = rng.integers(0, 256, (height, width, 3), np.uint8) * masks.any(axis=2, keepdims=True)
-    return network.read([OwnTracker().see(rgb, masks)])
+    return network.preprocess([OwnTracker(network.config).see(rgb, masks)])
 
 
 def main(config: ExportConfig) -> None:

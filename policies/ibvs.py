@@ -25,11 +25,19 @@ class IbvsMask:
     """Turns towards the object, moves forward, and declares at a ratio of areas; holds still while it sees none."""
 
     def __init__(self, camera: PinholeCamera = HAND_EYE_CAMERA, wanted_area: float = WANTED_AREA) -> None:
-        self._camera = camera
+        """Args: wanted_area: part of the default camera's image, in [0, 1], that the object fills at the end."""
         self._wanted_area = wanted_area
+        self.use_camera(camera)
 
     def reset(self, seed: int) -> None:
-        """Nothing to forget."""
+        """Does nothing: there is nothing to forget."""
+
+    def use_camera(self, camera: PinholeCamera) -> None:
+        """Takes images of this camera from now on."""
+        self._camera = camera
+        self._images = _field_of_view(camera) / _field_of_view(
+            HAND_EYE_CAMERA
+        )  # how many of the default camera's
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
         mask = observation["masks"][..., 0] > 0
@@ -38,7 +46,7 @@ class IbvsMask:
         rows, columns = np.nonzero(mask)
         right = np.arctan((columns.mean() + 0.5 - self._camera.cx) / self._camera.fx)
         down = np.arctan((rows.mean() + 0.5 - self._camera.cy) / self._camera.fy)
-        nearness = np.sqrt(mask.mean() / self._wanted_area)
+        nearness = np.sqrt(mask.mean() * self._images / self._wanted_area)
         turn = np.clip(
             TURN_GAIN * np.array([-down, right, 0.0]), -MAX_STEP_ROTATION_RAD, MAX_STEP_ROTATION_RAD
         )
@@ -46,3 +54,8 @@ class IbvsMask:
         arrived = nearness >= 0.97 and np.hypot(right, down) < CENTRED_RAD
         motion = SE3(rotation_from_euler_xyz(turn), np.array([0.0, 0.0, forward]))
         return encode_action(motion, float(arrived))
+
+
+def _field_of_view(camera: PinholeCamera) -> float:
+    """The area of the image at unit distance."""
+    return camera.width / camera.fx * camera.height / camera.fy

@@ -13,11 +13,12 @@ POLICIES = {
     "expert": "experts.three_phase:ThreePhaseExpert",
     "learned": "policies.registry:shipped_policy",
     "ibvs-mask": "policies.ibvs:IbvsMask",
+    "ranging": "policies.registry:shipped_policy",
     "zeros": "policies.registry:shipped_policy_without_weights",
     "blind": "policies.reference:Blind",
     "random": "policies.reference:RandomPolicy",
 }
-SHIPPED_CHECKPOINT = "assets/checkpoints/compact"
+SHIPPED_CHECKPOINT = "assets/checkpoints/ranging"
 METHODS = {"reset": "reset(seed)", "act": "act(observation) -> action (7,)"}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from h2rh_env.core.errors import CheckpointError
 
+from ..config import PolicyConfig
 from .base import HandoverNetwork
 from .compact import CompactNetwork
 from .resnet import ResNet18Network
@@ -21,16 +22,22 @@ NETWORKS: dict[str, Callable[..., HandoverNetwork]] = {
 }
 
 
-def make_network(name: str, settings: Mapping[str, Any] | None = None) -> HandoverNetwork:
-    """A network by name, with random weights.
+def make_network(
+    name: str, settings: Mapping[str, Any] | None = None, config: PolicyConfig | None = None
+) -> HandoverNetwork:
+    """Makes a network with random weights.
+
+    Args:
+        name: one of `NETWORKS`.
+        settings: the network's own arguments; by default those of its name.
+        config: everything else that decides what the policy does; by default a new policy's.
 
     Raises:
-        CheckpointError: an unknown name, or settings that the network does not take.
+        CheckpointError: The name is unknown, or the network does not take the settings.
     """
     if name not in NETWORKS:
         raise CheckpointError(f"no network is named {name!r}; known are {', '.join(NETWORKS)}")
     try:
-        network = NETWORKS[name](**(settings or {}))
-    except (TypeError, ValueError, RuntimeError) as error:
+        return NETWORKS[name](**(settings or {}), config=config)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"network {name!r} does not take the settings {settings} ({error})") from None
-    return network

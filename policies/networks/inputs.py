@@ -1,39 +1,38 @@
-"""Reading: what of a frame, and of what is known about it, a network is given; fixed arithmetic without torch.
+"""Network inputs: what a network is given of a track; fixed arithmetic without torch.
 
-Mirroring a frame left to right mirrors what is read: images flip, and numbers change sign where `signs` is -1.
+Mirroring a frame left to right mirrors the inputs: images flip, and numbers change sign where `signs` is -1.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import PolicyError
 
-from ..tracking.depth import Track
-from ..tracking.keyframes import FOCAL
+from ..config import PolicyConfig
+from ..tracking.tracker import Track
+from . import crop_geometry
+from .crop_geometry import CropGeometry, MaskShape
 from .numba_crop import cell_means, mask_sums
-
-WINDOW_M = 0.2  # a window is about this wide at the object
-SIDE_PER_SPREAD = 4.3  # of a window, so that it holds a disc or a bar with a margin
-SIDES = (0.12, 1.2)  # least and largest, in widths of the image
-TYPICAL_SIDE = 0.4
-TYPICAL_SIGMA = 0.05  # of a range
-CENTRE_SCALE = 4.0  # of a window's place in what the network reads
-WIDTH = 17  # where a window's numbers tell how wide it is
 
 Images = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float32]
 
 
-class Reading(Protocol):
-    """Attributes: channels, size: of the images, (height, width) px; signs: of the numbers in a mirror."""
+class NetworkInputs(Protocol):
+    """Turns a track into what a network is given.
+
+    Attributes:
+        channels: of the images, the first five rgb, object and hand.
+        signs: what each number is multiplied by in a mirror.
+        size: of the images, (height, width), px.
+    """
 
     channels: ClassVar[int]
     signs: ClassVar[tuple[int, ...]]
@@ -42,46 +41,74 @@ class Reading(Protocol):
     def size(self) -> tuple[int, int]: ...
 
     def __call__(self, seen: Track) -> tuple[Images, Numbers]:
-        """Images uint8 (channels, *size), the first five rgb, object and hand; numbers float32 (len(signs),)."""
+        """Images uint8 (channels, *size) and numbers float32 (len(signs),)."""
         ...
 
 
 @dataclass(frozen=True)
-class Window:
-    """A square window about object and hand, where it lies, and the moments of both masks in it.
+class CropInputs:
+    """A square crop about object and hand, and `CropGeometry`.
 
-    The sixth image tells what of the window lies inside the camera's image. Numbers: the window's middle (2) and
-    side; for object and hand offset (2), size, variances xx, yy, xy; whether each is seen (2); the window's width, m,
-    at the object; the range's uncertainty. Most are logarithms or scaled to be near 1.
+    The sixth image tells what of the crop lies inside the camera's image.
     """
 
     channels: ClassVar[int] = 6
-    signs: ClassVar[tuple[int, ...]] = (-1, 1, 1) + (-1, 1, 1, 1, 1, -1) * 2 + (1, 1, 1, 1)
-    side_px: int = 80
+    signs: ClassVar[tuple[int, ...]] = crop_geometry.SIGNS
+    side_px: int
+    config: PolicyConfig
 
     @property
     def size(self) -> tuple[int, int]:
         return self.side_px, self.side_px
 
     def __call__(self, seen: Track) -> tuple[Images, Numbers]:
+        crop = self.config.crop
         height, width = seen.masks.shape[:2]
         moments = mask_moments(seen.masks)
         _, x, y, xx, yy, _ = moments[2].tolist()
-        side = min(max(SIDE_PER_SPREAD * math.sqrt(max(xx + yy, 0.0)), SIDES[0]), SIDES[1])
+        spread = math.sqrt(max(xx + yy, 0.0))
+        side = min(max(crop.side_per_spread * spread, crop.least_side), crop.most_side)
         images = np.empty((self.channels, *self.size), np.uint8)
         left, top = (x - side / 2 + 0.5) * width, (y - side / 2) * width + height / 2
         cell_means(seen.rgb, seen.masks, left, top, side * width, side * width, images)
-        return images, _numbers(moments, side, seen)
+        return images, np.array(self._geometry(moments, side, seen).pack(), np.float32)
+
+    def _geometry(self, moments: npt.NDArray[np.float64], side: float, seen: Track) -> CropGeometry[float]:
+        crop, focal = self.config.crop, self.config.camera.fx / self.config.camera.width
+        x, y = moments[2, 1:3].tolist()
+        shapes = [self._shape(each, x, y, side) for each in moments[:2].tolist()]
+        object_area, hand_area = moments[:2, 0].tolist()
+        width_m = side * seen.distance_m / focal  # of the crop, at the object
+        return CropGeometry(
+            x=x * crop.centre_scale,
+            y=y * crop.centre_scale,
+            log_side=math.log(side / crop.typical_side),
+            object=shapes[0],
+            hand=shapes[1],
+            object_seen=float(object_area > 0),
+            hand_seen=float(hand_area > 0),
+            log_width=math.log(width_m / crop.typical_width_m),
+            log_sigma=math.log(seen.sigma / crop.typical_sigma) / 2,
+        )
+
+    def _shape(self, moments: list[float], x: float, y: float, side: float) -> MaskShape[float]:
+        area, mean_x, mean_y, *variances = moments
+        crop = self.config.crop
+        xx, yy, xy = (crop.variance_scale / side**2 * variance for variance in variances)
+        if not area:
+            return MaskShape(0.0, 0.0, 0.0, xx, yy, xy)
+        log_size = math.log(max(area / side**2, crop.least_area)) / 2 + 1
+        return MaskShape((mean_x - x) / side, (mean_y - y) / side, log_size, xx, yy, xy)
 
 
 @dataclass(frozen=True)
-class WholeFrame:
-    """The frame as it is, or smaller, and no numbers: what the paper's network reads."""
+class FrameInputs:
+    """The frame as it is, or smaller, and no numbers: what the paper's network is given."""
 
     channels: ClassVar[int] = 5
     signs: ClassVar[tuple[int, ...]] = ()
-    height: int = HAND_EYE_CAMERA.height
-    width: int = HAND_EYE_CAMERA.width
+    height: int
+    width: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,28 +121,36 @@ class WholeFrame:
         return images[: self.channels], np.zeros(0, np.float32)
 
 
-READINGS: dict[str, type[Window] | type[WholeFrame]] = {"window": Window, "frame": WholeFrame}
+def inputs_to_json(inputs: NetworkInputs) -> dict[str, Any]:
+    """JSON values from which, with the policy's configuration, `inputs_from_json` makes the same inputs."""
+    if isinstance(inputs, CropInputs):
+        return {"kind": "crop", "side_px": inputs.side_px}
+    if isinstance(inputs, FrameInputs):
+        return {"kind": "frame", "height": inputs.height, "width": inputs.width}
+    raise PolicyError(
+        f"inputs of kind {type(inputs).__name__} cannot be saved; CropInputs and FrameInputs can"
+    )
 
 
-def described(reading: Reading) -> dict[str, Any]:
-    """What `reading_of` makes it from again."""
-    (kind,) = (name for name, known in READINGS.items() if isinstance(reading, known))
-    return {"kind": kind, **asdict(reading)}  # type: ignore[call-overload]
+def inputs_from_json(values: Mapping[str, Any], config: PolicyConfig) -> NetworkInputs:
+    """Reads what `inputs_to_json` gave.
 
-
-def reading_of(description: Mapping[str, Any]) -> Reading:
-    """Raises: PolicyError: of no kind that is known."""
-    settings = dict(description)
-    kind = settings.pop("kind", None)
-    if kind not in READINGS:
-        raise PolicyError(f"a network that reads {kind!r} is not known; known are {', '.join(READINGS)}")
-    return READINGS[kind](**settings)
+    Raises:
+        PolicyError: The kind is not known.
+    """
+    kind = values.get("kind")
+    if kind == "crop":
+        return CropInputs(int(values["side_px"]), config)
+    if kind == "frame":
+        return FrameInputs(int(values["height"]), int(values["width"]))
+    raise PolicyError(f"a network with inputs of kind {kind!r} is not known; known are crop, frame")
 
 
 def mask_moments(masks: Images) -> npt.NDArray[np.float64]:
-    """Of masks (H, W, 2), object and hand, and both together: (3, 6) area, mean x, mean y, variances xx, yy, xy.
+    """Moments (3, 6) of masks (H, W, 2), object and hand, and of both together.
 
-    Lengths are fractions of the image's width from the image's centre; an empty mask gives zeros.
+    A row is: area, mean x, mean y, variances xx, yy, xy. Lengths are fractions of the image's width from the image's
+    centre; an empty mask gives zeros.
     """
     height, width = masks.shape[:2]
     sums = np.empty((3, 6))
@@ -126,16 +161,3 @@ def mask_moments(masks: Images) -> npt.NDArray[np.float64]:
     area = sums[:, 0] / 255
     moments = np.stack([area / width, *centred, *(v / width for v in variances)], axis=1) / width
     return np.where(mass[:, None] > 0, moments, 0.0)
-
-
-def _numbers(moments: npt.NDArray[np.float64], side: float, seen: Track) -> Numbers:
-    x, y = moments[2, 1:3].tolist()
-    numbers = [x * CENTRE_SCALE, y * CENTRE_SCALE, math.log(side / TYPICAL_SIDE)]
-    for area, mean_x, mean_y, xx, yy, xy in moments[:2].tolist():
-        offset = ((mean_x - x) / side, (mean_y - y) / side) if area else (0.0, 0.0)
-        size = math.log(max(area / side**2, 1e-4)) / 2 + 1 if area else 0.0
-        numbers += [*offset, size, *(20 / side**2 * variance for variance in (xx, yy, xy))]
-    numbers += [float(area > 0) for area in moments[:2, 0].tolist()]
-    width_m = side * seen.distance_m / FOCAL  # of the window, at the object
-    numbers += [math.log(width_m / WINDOW_M), math.log(seen.sigma / TYPICAL_SIGMA) / 2]
-    return np.array(numbers, np.float32)

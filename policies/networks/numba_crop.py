@@ -1,4 +1,4 @@
-"""Window: moments of masks, and the means of a frame over the cells of a rectangle."""
+"""Crop kernels: moments of masks, and the means of a frame over the cells of a rectangle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from numba import njit
 def mask_sums(masks, sums):
     """Fills `sums` (3, 6) float64 for object, hand and both with sums of 1, x, y, x x, y y, x y over their pixels.
 
-    Args: masks: (H, W, 2) uint8. Places are whole px, of a pixel's corner; a pixel weighs what the mask says.
+    A place is that of a pixel's corner, in whole px; a pixel weighs what the mask says.
+
+    Args:
+        masks: (H, W, 2) uint8.
     """
     i64 = np.int64
     height, width, _ = masks.shape
@@ -48,7 +51,9 @@ def cell_means(rgb, masks, left, top, wide, high, cells):
     the frame, over the cells of a rectangle; what lies outside of the frame counts as 0.
 
     Args:
-        rgb: (H, W, 3) uint8; masks: (H, W, 2) uint8. left, top, wide, high: of the rectangle, px.
+        rgb: (H, W, 3) uint8.
+        masks: (H, W, 2) uint8.
+        left, top, wide, high: of the rectangle, px.
     """
     f32 = np.float32
     _, rows, columns = cells.shape

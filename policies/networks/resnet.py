@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..config import PolicyConfig
 from .base import SCORE, HandoverNetwork
-from .inputs import WholeFrame
-
-TYPICAL_STEP = (0.1, 0.1, 0.1, 0.03, 0.03, 0.03)  # rad, rad, rad, m, m, m: puts the outputs near 1
+from .inputs import FrameInputs
 
 
 class _BasicBlock(nn.Module):
@@ -31,12 +30,27 @@ class _BasicBlock(nn.Module):
 
 
 class ResNet18Network(HandoverNetwork):
-    """The paper's: a 1x1 convolution from five channels to three, then ResNet-18, not pretrained."""
+    """The paper's network: a 1x1 convolution from five channels to three, then ResNet-18, not pretrained."""
 
-    def __init__(self, height: int = 168, width: int = 224) -> None:
+    def __init__(
+        self,
+        height: int = 168,
+        width: int = 224,
+        typical_step: tuple[float, ...] = (0.1, 0.1, 0.1, 0.03, 0.03, 0.03),
+        config: PolicyConfig | None = None,
+    ) -> None:
+        """Makes a network with random weights.
+
+        Args:
+            height, width: of the frames it is given, px.
+            typical_step: unit of each number of a motion, rad and m, so that outputs are near 1.
+            config: by default a new policy's.
+        """
         super().__init__()
-        self.settings = {"height": height, "width": width}
-        self.reading = WholeFrame(height, width)
+        self.config = config or PolicyConfig()
+        self.settings = {"height": height, "width": width, "typical_step": list(typical_step)}
+        self.inputs = FrameInputs(height, width)
+        self._typical_step = tuple(typical_step)
         layers: list[nn.Module] = [
             nn.Conv2d(5, 3, 1), nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
             nn.MaxPool2d(3, 2, 1),
@@ -48,9 +62,6 @@ class ResNet18Network(HandoverNetwork):
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 7))
 
     def forward(self, images: Tensor, geometry: Tensor) -> Tensor:
-        return _as_action(self.layers(images))
-
-
-def _as_action(raw: Tensor) -> Tensor:
-    motion = raw[:, :SCORE] * raw.new_tensor(TYPICAL_STEP)
-    return torch.cat([motion, torch.sigmoid(raw[:, SCORE:])], dim=1)
+        raw = self.layers(images)
+        motion = raw[:, :SCORE] * raw.new_tensor(self._typical_step)
+        return torch.cat([motion, torch.sigmoid(raw[:, SCORE:])], dim=1)

@@ -1,4 +1,4 @@
-"""Tensors: turns of the camera, differentiable."""
+"""Rotations as tensors, differentiable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 def rotation_from_columns(columns: Tensor) -> Tensor:
     """Rotations (B, 3, 3) from (B, 6): what is added to the first two columns of the identity, made orthonormal.
 
-    Continuous, as no three numbers are (Zhou et al. 2019).
+    The map is continuous, which no map from three numbers is (Zhou et al. 2019).
     """
     x = functional.normalize(columns[:, :3] + columns.new_tensor([1.0, 0, 0]), dim=1)
     y = columns[:, 3:] + columns.new_tensor([0, 1.0, 0])
@@ -30,7 +30,7 @@ def rotation_about(axis: Tensor, angles_rad: Tensor) -> Tensor:
 def looking_along(direction: Tensor) -> Tensor:
     """Rotations (B, 3, 3) that turn z to a unit direction (B, 3) before the camera, by the least angle.
 
-    Half a turn about z, then half a turn about what lies midway between z and the direction.
+    Each is half a turn about z, then half a turn about what lies midway between z and the direction.
     """
     midway = direction + direction.new_tensor([0, 0, 1.0])
     half_turn = midway[:, :, None] * (midway / midway[:, 2:])[:, None] - torch.eye(3)

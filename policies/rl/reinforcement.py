@@ -38,8 +38,7 @@ from .sb3_policy import CLONED
 Point = dict[str, float]
 
 WINDOW = 200  # episodes that a point of the curve is the mean of
-
-IMAGES_KEPT = 4_000  # of a replay buffer that holds whole images: 0.75 GB, twice
+IMAGES_KEPT = 4_000  # whole images in a replay buffer: 0.75 GB, twice
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class ReinforceConfig:
     warm_up: int = 1024
     """Number of steps in which PPO from a checkpoint only learns the value of states, before it changes actions."""
     reward: ShapedReward = field(default_factory=lambda: ShapedReward(shaping=0.1))
+    """Reward that is learnt from."""
     seed: int = 0
     """Seed of the environments and the learner."""
 
@@ -83,7 +83,11 @@ class Sb3VectorEnv(VecEnv):
     """The vector environment as Stable-Baselines3 wants it, seen and acted on through a `Residual`."""
 
     def __init__(self, env: H2RHandoverVectorEnv, residual: Residual) -> None:
-        """Args: env: with same-step autoreset."""
+        """Wraps an environment.
+
+        Args:
+            env: has same-step autoreset.
+        """
         self.env, self.residual = env, residual
         self._returns, self._lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, int)
         super().__init__(env.num_envs, residual.observation_space, residual.action_space)
@@ -93,7 +97,7 @@ class Sb3VectorEnv(VecEnv):
         observation, _ = self.env.reset(seed=seeds if len(seeds) == self.num_envs else None)
         self._reset_seeds()
         self.residual.forget()
-        return self._read(observation)
+        return self._see(observation)
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         self._added = actions
@@ -108,7 +112,7 @@ class Sb3VectorEnv(VecEnv):
         if ended:
             finals = [gathered["final_obs"][i] for i in ended]
             stacked = {name: np.stack([final[name] for final in finals]) for name in ("rgb", "masks")}
-            last, _ = self.residual.read(stacked, ended)
+            last, _ = self.residual.observe(stacked, ended)
             self.residual.forget(ended)
         for row, i in enumerate(ended):
             success = bool(gathered["final_info"].get("is_success", truncations)[i] and terminations[i])
@@ -119,10 +123,10 @@ class Sb3VectorEnv(VecEnv):
                 "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0},
             }  # fmt: skip
             self._returns[i], self._lengths[i] = 0.0, 0
-        return self._read(observation), rewards.astype(np.float32), terminations | truncations, infos
+        return self._see(observation), rewards.astype(np.float32), terminations | truncations, infos
 
-    def _read(self, observation: Any) -> Any:
-        seen, self._base = self.residual.read(observation)
+    def _see(self, observation: Any) -> Any:
+        seen, self._base = self.residual.observe(observation)
         return seen
 
     def close(self) -> None:
@@ -197,7 +201,7 @@ def reinforce(
     model = _learner(settings, env)
 
     def keep(points: Sequence[Point]) -> None:
-        save_model(settings.out / "model.zip", model, settings.initial)
+        save_model(settings.out / "model.zip", model, residual, settings.initial)
         record = {"version": __version__, "settings": asdict(settings), "curve": points}
         files.write_json(settings.out / "training.json", json.loads(json.dumps(record, default=str)))
         draw_curve(settings.out / "curves.png", points)
@@ -235,26 +239,32 @@ def _learner(settings: ReinforceConfig, env: Sb3VectorEnv) -> BaseAlgorithm:
     return SAC(policy, env, buffer_size=kept, learning_starts=warm_up, train_freq=4, **common)
 
 
-def save_model(path: Path, model: BaseAlgorithm, initial: Path | None) -> None:
-    """A Stable-Baselines3 file that also holds the checkpoint it builds on; `policies.rl.sb3_policy` reads it."""
+def save_model(path: Path, model: BaseAlgorithm, residual: Residual, initial: Path | None) -> None:
+    """Writes a Stable-Baselines3 file that also holds what it builds on; `policies.rl.sb3_policy` reads it.
+
+    Args:
+        residual: through which the model saw and acted.
+        initial: the checkpoint folder that it builds on, if any.
+    """
     buffer = io.BytesIO()
     model.save(buffer)
+    about = {"cloned": initial is not None, "residual": asdict(residual.config)}
     with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(f"{CLONED}/about.json", json.dumps({"cloned": initial is not None}))
+        archive.writestr(f"{CLONED}/about.json", json.dumps(about))
         for name in (CONFIG, WEIGHTS) if initial else ():
             archive.writestr(f"{CLONED}/{name}", (initial / name).read_bytes())  # type: ignore[operator]
     files.write_bytes(path, buffer.getvalue())
 
 
 def curve_csv(points: Sequence[Point]) -> str:
-    """A line of names, then a line for each point."""
+    """The curve as text: a line of names, then a line for each point."""
     return "\n".join(
         ["steps,success,return", *(f"{p['steps']},{p['success']},{p['return']}" for p in points), ""]
     )
 
 
 def draw_curve(path: Path, points: Sequence[Point]) -> None:
-    """Success and return by steps, as a PNG."""
+    """Draws success and return by steps, as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -23,20 +23,28 @@ from h2rh_env.core.policy import Observation
 from h2rh_env.core.spaces import action_space
 
 from ..networks.checkpoints import CONFIG, WEIGHTS
-from .residual import Residual
+from ..rectification import Rectification
+from ..strict_json import from_json
+from .residual import Residual, ResidualConfig
 
 MAX_FILE_BYTES = 2**30
-CLONED = "cloned"  # what of a file of `policies.rl.reinforcement` tells what its actions are added to
+CLONED = "cloned"  # folder in a file of `policies.rl.reinforcement` that tells what its actions are added to
+# Files that do not tell how a learner's numbers are scaled were written when these were constants of the code.
+UNTOLD = ResidualConfig(4.0, 0.5, 0.4, 0.25, 0.1, 0.05, 0.05, 0.05, 0.05, (1, 2, 4))
 
 
 class Sb3Policy:
     """The mean action of a model that `save` of PPO, A2C, SAC, TD3 or DDPG wrote, or `policies.rl.reinforcement`."""
 
     def __init__(self, path: Path | str, camera: PinholeCamera = HAND_EYE_CAMERA) -> None:
-        """Args: camera: the one whose images the model was trained on.
+        """Reads a model file.
+
+        Args:
+            camera: the one whose images the model was trained on, unless it builds on a checkpoint, which knows.
 
         Raises:
-            PolicyError: not such a file, or a network other than what its name and plain `policy_kwargs` make.
+            PolicyError: It is not such a file, or holds a network other than what its name and plain `policy_kwargs`
+                make.
         """
         try:
             with zipfile.ZipFile(path) as archive:
@@ -60,6 +68,14 @@ class Sb3Policy:
                 "wrap other models in a class and name it as module:Class"
             ) from None
         self._model.set_training_mode(False)
+        cloned = self._residual is not None and self._residual.builds_on_policy
+        self._rectification = Rectification(
+            self._residual.policy.camera if self._residual and cloned else camera
+        )
+
+    def use_camera(self, camera: PinholeCamera) -> None:
+        """Takes images of this camera from now on."""
+        self._rectification.use_camera(camera)
 
     def reset(self, seed: int) -> None:
         """Forgets the last episode."""
@@ -67,13 +83,18 @@ class Sb3Policy:
             self._residual.forget()
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The next action (7,) of the episode.
+
+        Raises:
+            PolicyError: The images are not of the camera's size.
+        """
+        rgb, masks = self._rectification(observation)
         if self._residual is None:
-            seen = {name: observation[name] for name in ("rgb", "masks")}
-            action, _ = self._model.predict(seen, deterministic=True)
+            action, _ = self._model.predict({"rgb": rgb, "masks": masks}, deterministic=True)
             return np.asarray(action, np.float32)
-        features, base = self._residual.read({name: image[None] for name, image in observation.items()})
+        features, base = self._residual.observe({"rgb": rgb[None], "masks": masks[None]})
         added, _ = self._model.predict(features, deterministic=True)
-        return self._residual.combine(base, added)[0]
+        return np.asarray(self._residual.combine(base, added)[0])
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -87,12 +108,14 @@ def _residual(archive: zipfile.ZipFile) -> Residual | None:
     """What the model's actions are added to; None for a model that acts by itself."""
     if f"{CLONED}/about.json" not in archive.namelist():
         return None
-    if not json.loads(_member(archive, f"{CLONED}/about.json"))["cloned"]:
-        return Residual()
+    about = json.loads(_member(archive, f"{CLONED}/about.json"))
+    config = from_json(ResidualConfig, about["residual"], "residual") if "residual" in about else UNTOLD
+    if not about["cloned"]:
+        return Residual(config=config)
     with tempfile.TemporaryDirectory() as folder:
         for name in (CONFIG, WEIGHTS):
             (Path(folder) / name).write_bytes(_member(archive, f"{CLONED}/{name}"))
-        return Residual.load(folder)
+        return Residual.load(folder, config)
 
 
 def _network(data: dict[str, Any], camera: PinholeCamera, residual: Residual | None) -> Any:

@@ -1,4 +1,4 @@
-"""Registration: by what motion one frame's window becomes part of another frame."""
+"""Registration kernel: by what motion one frame's window becomes part of another frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .numba_sweep import _sample
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def register(now, then, then_from_now, focal, places, sight, shift, rounds):
+def register(now, then, then_from_now, focal, places, sight, shift, rounds, tolerated):
     """Improves `shift` (3,) until what lies in a plane of `now` looks alike in `then` (Gauss-Newton, damped).
 
     A point X of the plane, whose distance along `sight` is the unit of length, lies at `then_from_now X + shift`
@@ -19,7 +19,9 @@ def register(now, then, then_from_now, focal, places, sight, shift, rounds):
         now, then: (h, w, 4) float32, zero along the border. then_from_now: (3, 3) float32, a rotation.
         focal: px of these images, whose principal point is their middle.
         places: (P, 2) float32, x and y in `now`, px. sight: (3,) float32, the plane's unit normal.
-        shift: (3,) float64, where to begin. rounds: of improvement.
+        shift: (3,) float64, where to begin.
+        rounds: of improvement, at most.
+        tolerated: float32; differences of pixels beyond this count less.
     """
     height, width, _ = now.shape
     cx, cy = np.float32(width) / np.float32(2), np.float32(height) / np.float32(2)
@@ -34,7 +36,9 @@ def register(now, then, then_from_now, focal, places, sight, shift, rounds):
             x = (m[0, 0] * rx + m[0, 1] * ry + m[0, 2]) * to_plane + np.float32(tried[0])
             y = (m[1, 0] * rx + m[1, 1] * ry + m[1, 2]) * to_plane + np.float32(tried[1])
             z = max((m[2, 0] * rx + m[2, 1] * ry + m[2, 2]) * to_plane + np.float32(tried[2]), NEAREST)
-            cost += _compare(now, then, places[i, 0], places[i, 1], x, y, z, focal, cx, cy, normal, slope)
+            cost += _compare(
+                now, then, places[i, 0], places[i, 1], x, y, z, focal, cx, cy, tolerated, normal, slope
+            )
         if cost < least:
             least, damping = cost, 0.3 * damping
             shift[:], best_normal[:], best_slope[:] = tried, normal, slope
@@ -51,11 +55,10 @@ def register(now, then, then_from_now, focal, places, sight, shift, rounds):
 
 NEAREST = np.float32(0.05)  # of a point before the other camera, in distances of the plane
 CLOSE = 2e-5  # a step so small is the last
-TOLERATED = np.float32(0.15)  # of a difference; what is beyond counts less
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _compare(now, then, u, v, x, y, z, focal, cx, cy, normal, slope):
+def _compare(now, then, u, v, x, y, z, focal, cx, cy, tolerated, normal, slope):
     """Adds the channels' differences at one place to the normal equations; returns the cost."""
     half = np.float32(0.5)
     pu, pv = x / z * focal + cx, y / z * focal + cy
@@ -68,7 +71,7 @@ def _compare(now, then, u, v, x, y, z, focal, cx, cy, normal, slope):
     cost, scale = 0.0, focal / z
     for c in range(3):
         apart = there[c] - here[c]
-        weight = TOLERATED / max(TOLERATED, abs(apart))
+        weight = tolerated / max(tolerated, abs(apart))
         gx, gy = (right[c] - left[c]) * scale, (below[c] - above[c]) * scale
         gz = -(gx * x + gy * y) / z
         normal[0, 0] += weight * gx * gx

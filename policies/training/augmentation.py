@@ -11,7 +11,7 @@ from torch.nn import functional
 from ..networks.base import HandoverNetwork
 from .dataset import Batch, mirrored
 
-MIXED = 0.5  # part of the frames whose colours are made up: shape tells where to grasp, colour only which scene it is
+MIXED = 0.5  # part of the frames whose colours are mixed: shape tells where to grasp, colour only which scene it is
 MAX_ROLL_RAD = 0.3
 
 

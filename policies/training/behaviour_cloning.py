@@ -1,4 +1,4 @@
-"""Training: fits a network to frames; seeded, and resumed from the last whole epoch if it was interrupted."""
+"""Behaviour cloning: fits a network to frames; seeded, and resumed from the last whole epoch."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def fit(
             `network` holds the averaged weights meanwhile, on the CPU. Of several processes the first alone calls it.
 
     Raises:
-        CheckpointError: the folder keeps the state of another run, or the loss is not finite.
+        CheckpointError: The folder keeps the state of another run, or the loss is not finite.
     """
     run = _Run(network, frames, settings)
     history = run.restore(Path(folder) / STATE)
@@ -118,7 +118,7 @@ def measure(network: HandoverNetwork, frames: Frames, settings: FitConfig) -> di
     """Mean loss terms over all frames, without augmentation."""
     network.eval()
     losses = []
-    for rows in torch.arange(len(frames)).split(512):
+    for rows in torch.split(torch.arange(len(frames)), 512):
         images, geometry, actions, goals = frames.at(rows)
         losses.append(_loss(network, (images.float() / 255, geometry, actions, goals), settings))
     return _means(losses)
@@ -127,7 +127,11 @@ def measure(network: HandoverNetwork, frames: Frames, settings: FitConfig) -> di
 def _loss(
     network: HandoverNetwork, batch: Batch, settings: FitConfig, model: nn.Module | None = None
 ) -> Terms:
-    """Args: model: what answers for the network, itself by default."""
+    """The loss terms of a batch.
+
+    Args:
+        model: what answers for the network, itself by default.
+    """
     images, geometry, actions, goals = batch
     with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bf16):
         predicted = (model or network)(images, geometry)
@@ -163,7 +167,7 @@ class _Run:
         order = torch.randperm(len(self.frames), generator=generator)
         self.network.train()
         losses = []
-        for index, rows in enumerate(order.split(self.settings.batch_size)):
+        for index, rows in enumerate(torch.split(order, self.settings.batch_size)):
             step = number * self.steps_per_epoch + index
             batch = self._own_part(self._batch(rows, generator))
             if len(batch[0]):
@@ -194,7 +198,7 @@ class _Run:
             group["lr"] = self.settings.learning_rate * self._schedule(step)
         loss = _loss(self.network, batch, self.settings, self.model)
         self.optimiser.zero_grad()
-        loss["total"].backward()
+        torch.autograd.backward(loss["total"])
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         decay = min(self.settings.average_decay, (1 + step) / (10 + step))

@@ -1,4 +1,4 @@
-"""Learning curves: a run's loss terms and rolled-out success, as a PNG and for TensorBoard."""
+"""Learning curves: the loss terms of a run and its success in rollouts, as a PNG and for TensorBoard."""
 
 from __future__ import annotations
 

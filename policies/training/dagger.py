@@ -12,7 +12,6 @@ import numpy as np
 from rich.progress import Progress
 
 from h2rh_env.benchmark.rollout import episode_seed
-from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.envs.metrics import summarise
@@ -24,71 +23,81 @@ from ..networks.base import HandoverNetwork
 from . import distributed as processes
 from .behaviour_cloning import FitConfig, History, fit
 from .dataset import Frames, concatenate, read_frames, save_frames
-from .rollouts import Images, Label, roll_out
+from .rollouts import Images, Label, Observe, roll_out
 
 VALIDATION_SEED = 1_000_003  # apart from the seeds of rounds
 
 
 class SceneRollouts:
-    """Rolls networks out in scenes from seeded starts."""
+    """Rolls networks out in scenes from seeded initial poses."""
 
     def __init__(self, scenes: Sequence[HandoverScene]) -> None:
         self._scenes = list(scenes)
         self._rasteriser = make_rasteriser()
 
     def __len__(self) -> int:
+        """The number of scenes."""
         return len(self._scenes)
 
-    def success(self, network: HandoverNetwork, starts: int, bar: Progress) -> float:
+    def success(self, network: HandoverNetwork, poses_per_scene: int, bar: Progress) -> float:
         """Rate of successes, as `h2rh_env.envs.metrics` defines them; NaN without scenes."""
-        task = bar.add_task("validation rollouts", total=len(self) * starts, note="")
+        task = bar.add_task("validation rollouts", total=len(self) * poses_per_scene, note="")
         scores, _ = roll_out(
             network,
-            self._starts(starts, VALIDATION_SEED),
-            self._observe,
+            self._initial_poses(poses_per_scene, VALIDATION_SEED),
+            self._observer(network),
             progress=lambda n: bar.advance(task, n),
         )
         summary = summarise(scores)
         bar.update(task, note=f"success {summary.success}, failures {summary.failures}")
         return summary.success.value
 
-    def label(self, network: HandoverNetwork, label: Label, starts: int, seed: int, bar: Progress) -> Frames:
-        """The frames the network visits, with the expert's labels."""
-        task = bar.add_task("acting and labelling", total=len(self) * starts, note="")
+    def label(
+        self, network: HandoverNetwork, label: Label, poses_per_scene: int, seed: int, bar: Progress
+    ) -> Frames:
+        """Lets the network act, and returns the frames it visits with the expert's labels."""
+        task = bar.add_task("acting and labelling", total=len(self) * poses_per_scene, note="")
         scores, frames = roll_out(
-            network, self._starts(starts, seed), self._observe, label, lambda n: bar.advance(task, n)
-        )
+            network, self._initial_poses(poses_per_scene, seed), self._observer(network), label,
+            lambda n: bar.advance(task, n),
+        )  # fmt: skip
         assert frames is not None
         bar.update(task, note=f"success {summarise(scores).success}, {len(frames)} frames")
         return frames
 
-    def _starts(self, count: int, seed: int) -> list[tuple[HandoverScene, SE3, int]]:
-        starts = []
+    def _initial_poses(self, count: int, seed: int) -> list[tuple[HandoverScene, SE3, int]]:
+        poses = []
         for index, scene in enumerate(self._scenes):
-            for start in range(count):
-                start_seed = episode_seed(seed, index, start)
-                (pose,) = sample_initial_poses(scene, np.random.default_rng(start_seed), 1)
-                starts.append((scene, pose, start_seed))
-        return starts
+            for number in range(count):
+                pose_seed = episode_seed(seed, index, number)
+                (pose,) = sample_initial_poses(scene, np.random.default_rng(pose_seed), 1)
+                poses.append((scene, pose, pose_seed))
+        return poses
 
-    def _observe(self, scenes: Sequence[HandoverScene], poses: Sequence[SE3]) -> tuple[Images, Images]:
-        return observe(self._rasteriser, [s.gaussians for s in scenes], HAND_EYE_CAMERA, poses)
+    def _observer(self, network: HandoverNetwork) -> Observe:
+        """Renders what the network's camera sees."""
+        camera = network.config.camera
+
+        def look(scenes: Sequence[HandoverScene], poses: Sequence[SE3]) -> tuple[Images, Images]:
+            return observe(self._rasteriser, [scene.gaussians for scene in scenes], camera, poses)
+
+        return look
 
 
 def one_round(
     network: HandoverNetwork, frames: Frames, validation: Frames, rollouts: SceneRollouts, label: Label,
-    starts: int, settings: FitConfig, folder: Path, bar: Progress, progress: Callable[[History], None],
+    poses_per_scene: int, settings: FitConfig, folder: Path, bar: Progress, progress: Callable[[History], None],
 ) -> tuple[Frames, History]:  # fmt: skip
     """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
 
     Args:
-        starts: in each scene.
+        poses_per_scene: how many episodes begin in each scene.
         settings: of the further fit; its seed must differ between rounds.
         folder: keeps the round's frames and state, so that it can be continued.
     """
     kept = folder / "frames.safetensors"
     if processes.number() == 0 and not kept.is_file():
-        save_frames(kept, rollouts.label(network, label, starts, settings.seed, bar))
+        save_frames(kept, rollouts.label(network, label, poses_per_scene, settings.seed, bar))
     processes.wait_for_all()
     frames = concatenate([frames, read_frames(kept)])
     return frames, fit_with_bar(network, frames, validation, settings, folder, bar, progress)

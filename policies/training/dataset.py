@@ -1,4 +1,4 @@
-"""Frames to learn from: demonstrations as a network reads them, kept in memory as bytes."""
+"""Frames to learn from: demonstrations as inputs of a network, kept in memory as bytes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from h2rh_env.core.errors import DatasetError
+from h2rh_env.core.geometry import SE3
 from h2rh_env.datasets.minari import describe, read_demonstrations
 from h2rh_env.perturbations.demonstrations import corrupted
 from h2rh_env.utils import files
 
 from ..networks.base import HandoverNetwork
-from ..tracking.depth import track_episode
-from ..tracking.keyframes import inverse
+from ..tracking.tracker import track_episode
 
 TENSORS = ("images", "geometry", "actions", "goals")
 MIRRORED_ACTION_SIGNS = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0)
@@ -35,9 +35,10 @@ class Frames:
     """N frames with the expert's answers.
 
     Attributes:
-        images: (N, C, h, w) uint8; geometry: (N, G) float32, both from `HandoverNetwork.read`.
-        actions: (N, 7) float32. goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose before the
-            camera that took the frame.
+        images: (N, C, h, w) uint8, from `HandoverNetwork.preprocess`.
+        geometry: (N, G) float32, likewise.
+        actions: (N, 7) float32.
+        goals: (N, 3, 4) float32, `camera_from_goal`, the pre-grasp pose before the camera that took the frame.
         scenes: name of the scene of each frame.
         image_rows: (N,) which of the images are theirs, where a selection shares them; None for the first N.
     """
@@ -53,14 +54,14 @@ class Frames:
         return len(self.actions)
 
     def select(self, keep: Sequence[int]) -> Frames:
-        """Some of them; the images, which may fill most of the memory, are shared and not copied."""
+        """The frames of these numbers; the images, which may fill most of the memory, are shared and not copied."""
         rows = torch.as_tensor(keep, dtype=torch.long)
         geometry, actions, goals = self.geometry[rows], self.actions[rows], self.goals[rows]
         scenes = tuple(self.scenes[i] for i in keep)
         return Frames(self.images, geometry, actions, goals, scenes, self._image_rows(rows))
 
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """images, geometry, actions, goals of some rows (B,)."""
+        """Images, geometry, actions and goals of some rows (B,)."""
         return (
             self.images[self._image_rows(rows)], self.geometry[rows], self.actions[rows], self.goals[rows],
         )  # fmt: skip
@@ -76,7 +77,7 @@ def load_frames(
     corruption: float = 0.0,
     seed: int = 0,
 ) -> Frames:
-    """Reads a dataset and prepares every frame once.
+    """Reads a dataset and preprocesses every frame once.
 
     Args:
         progress: called after each episode with its number of frames.
@@ -84,12 +85,17 @@ def load_frames(
         seed: of the corruptions; the n-th episode's depend on seed and n alone.
 
     Raises:
-        DatasetError: the dataset cannot be read or is empty.
+        DatasetError: The dataset cannot be read, is empty, or was taken by another camera than the policy's.
     """
-    count = describe(dataset).steps
-    if not count:
+    summary, camera = describe(dataset), network.config.camera
+    if not summary.steps:
         raise DatasetError(f"{dataset} holds no episode; collect some first")
-    return _joined(_episodes(dataset, network, progress, corruption, seed), count)
+    if (summary.width, summary.height) != (camera.width, camera.height):
+        raise DatasetError(
+            f"{dataset} holds images of {summary.width}x{summary.height} px; the policy's camera takes "
+            f"{camera.width}x{camera.height}"
+        )
+    return _joined(_episodes(dataset, network, progress, corruption, seed), summary.steps)
 
 
 def _episodes(
@@ -102,19 +108,20 @@ def _episodes(
     for number, plain in enumerate(read_demonstrations(dataset)):
         rng = np.random.default_rng([seed, number])
         demonstration = corrupted(plain, rng, corruption) if corruption else plain
-        tracks = track_episode(demonstration.rgb, demonstration.masks, demonstration.scene_from_camera)
-        images, geometry = network.read(tracks)
-        frame_from_camera = np.stack([inverse(seen.camera_from_frame) for seen in tracks])
+        scene_from_cameras = SE3.from_matrix(demonstration.scene_from_camera)
+        tracks = track_episode(demonstration.rgb, demonstration.masks, scene_from_cameras, network.config)
+        images, geometry = network.preprocess(tracks)
+        camera_from_frames = SE3.stack(seen.camera_from_frame for seen in tracks)
+        frame_from_goals = camera_from_frames.inverse() @ SE3.from_matrix(demonstration.camera_from_goal)
         names = (demonstration.scene,) * len(demonstration)
         actions = torch.from_numpy(np.float32(demonstration.actions))
-        goals = torch.from_numpy(
-            (frame_from_camera @ demonstration.camera_from_goal)[:, :3].astype(np.float32)
-        )
+        goals = torch.from_numpy(frame_from_goals.matrix[:, :3].astype(np.float32))
         yield Frames(images, geometry, actions, goals, names)
         progress(len(demonstration))
 
 
 def concatenate(parts: Sequence[Frames]) -> Frames:
+    """All frames of at least one part, in order."""
     return _joined(iter(parts), sum(map(len, parts)))
 
 
@@ -134,7 +141,7 @@ def _joined(parts: Iterator[Frames], count: int) -> Frames:
 
 
 def held_out_scenes(names: Sequence[str], fraction: float, seed: int) -> set[str]:
-    """Names of the scenes to validate on: a fraction of all, at random, but never all."""
+    """Draws the names of the scenes to validate on: a fraction of all, at random, but never all."""
     distinct = sorted(set(names))
     count = min(round(fraction * len(distinct)), len(distinct) - 1)
     return set(np.random.default_rng(seed).permutation(distinct)[:count].tolist())
@@ -148,15 +155,16 @@ def split_by_scene(frames: Frames, held_out: set[str]) -> tuple[Frames, Frames]:
 
 
 def save_frames(path: Path | str, frames: Frames) -> None:
+    """Writes frames as one file, which `read_frames` reads."""
     tensors = dict(zip(TENSORS, frames.at(torch.arange(len(frames))), strict=True))
     files.write_bytes(path, save(tensors, {"scenes": json.dumps(frames.scenes)}))
 
 
 def read_frames(path: Path | str) -> Frames:
-    """What `save_frames` wrote.
+    """Reads what `save_frames` wrote.
 
     Raises:
-        DatasetError: the file is damaged.
+        DatasetError: The file is damaged.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -171,10 +179,10 @@ def mirrored(batch: Batch, signs: Sequence[int]) -> Batch:
     """The same frames in a world reflected left to right, where the same expert acts.
 
     The reflection S = diag(-1, 1, 1) takes a motion (R, t) to (S R S, S t): x of the translation changes sign, and
-    so do the turns about y and z. The gripper is its own mirror image.
+    so do the rotations about y and z. The gripper is its own mirror image.
 
     Args:
-        signs: of the geometry, `HandoverNetwork.geometry_signs`.
+        signs: what each number of the geometry is multiplied by, `HandoverNetwork.geometry_signs`.
     """
     images, geometry, actions, goals = batch
     reflection = goals.new_tensor([-1.0, 1, 1])

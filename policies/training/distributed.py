@@ -1,4 +1,4 @@
-"""Processes: several of them that train one network together, as torchrun starts them."""
+"""Distributed training: several processes that train one network together, as torchrun starts them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_WAIT = timedelta(hours=6)  # while the first process judges by acting, t
 
 @contextmanager
 def joined(device: str) -> Iterator[str]:
-    """Joins the processes that torchrun started, if it did; gives the device of this one."""
+    """Joins the processes that torchrun started, if it did, and yields the device of this one."""
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
@@ -31,14 +31,16 @@ def joined(device: str) -> Iterator[str]:
 
 
 def count() -> int:
+    """The number of processes; 1 without torchrun."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def number() -> int:
-    """Of this process, from 0."""
+    """The number of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def wait_for_all() -> None:
+    """Waits until every process has called this."""
     if distributed.is_initialized():
         distributed.barrier()

@@ -26,10 +26,10 @@ def handover_loss(
 
     Args:
         positive_weight: frames at the pre-grasp pose (Cls = 1) count this much more in L_C, which stays a
-            weighted mean; 1 is the paper's.
+            weighted mean; the paper's value is 1.
 
     Returns:
-        scalars `translation` (L_T, m^2), `rotation` (L_R, rad^2), `score` (L_C) and their sum `total` (L).
+        Scalars `translation` (L_T, m^2), `rotation` (L_R, rad^2), `score` (L_C) and their sum `total` (L).
     """
     rotation = functional.mse_loss(predicted[:, :3], target[:, :3])
     translation = functional.mse_loss(predicted[:, 3:SCORE], target[:, 3:SCORE])
@@ -47,7 +47,7 @@ def goal_loss(predicted: Tensor, target: Tensor) -> Terms:
     turns counts.
 
     Returns:
-        scalars `translation` and `rotation` (without unit) and their sum `total`.
+        Scalars `translation` and `rotation` (without unit) and their sum `total`.
     """
     remaining_m = target[:, :, 3].norm(dim=1)
     off_m = (predicted[:, :, 3] - target[:, :, 3]).norm(dim=1)

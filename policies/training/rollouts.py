@@ -18,7 +18,7 @@ from h2rh_env.envs.metrics import EpisodeScore, score
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..networks.base import HandoverNetwork
-from ..tracking.depth import Tracker
+from ..tracking.tracker import Tracker
 from .dataset import Frames, concatenate
 
 Images = npt.NDArray[np.uint8]
@@ -33,7 +33,7 @@ class _Episode:
     scene: HandoverScene
     seed: int
     scene_from_camera: SE3
-    tracker: Tracker = field(default_factory=Tracker)
+    tracker: Tracker
     path: list[npt.NDArray[np.float64]] = field(default_factory=list)
     actions: list[npt.NDArray[np.float32]] = field(default_factory=list)
     end_mask: npt.NDArray[np.bool_] | None = None
@@ -44,15 +44,16 @@ class _Episode:
 
 def roll_out(
     network: HandoverNetwork,
-    starts: Sequence[tuple[HandoverScene, SE3, int]],
+    initial_poses: Sequence[tuple[HandoverScene, SE3, int]],
     observe: Observe,
     label: Label | None = None,
     progress: Callable[[int], None] = lambda episodes: None,
     together: int = 128,
 ) -> tuple[list[EpisodeScore], Frames | None]:
-    """Episodes of at most 30 steps from each start (scene, scene_from_camera, seed).
+    """Runs an episode of at most 30 steps from each initial pose.
 
     Args:
+        initial_poses: scene, scene_from_camera and seed of each episode.
         observe: renders rgb (B, H, W, 3) and masks (B, H, W, 2) of scenes from poses.
         label: the expert's action at a pose, and the pre-grasp pose as `camera_from_goal`. With it, every visited
             frame is kept with that label, and an episode goes on after the network declares, until the expert
@@ -61,12 +62,15 @@ def roll_out(
         together: episodes rendered in one batch.
 
     Returns:
-        A score for each start, and the labelled frames (None without `label`).
+        A score for each initial pose, and the labelled frames (None without `label`).
     """
     scores: list[EpisodeScore] = []
     parts: list[Frames] = []
-    for first in range(0, len(starts), together):
-        episodes = [_Episode(scene, seed, pose) for scene, pose, seed in starts[first : first + together]]
+    for first in range(0, len(initial_poses), together):
+        episodes = [
+            _Episode(scene, seed, pose, Tracker(network.config))
+            for scene, pose, seed in initial_poses[first : first + together]
+        ]
         parts += _run(network, episodes, observe, label)
         scores += [score(_record(episode), episode.scene) for episode in episodes]
         progress(len(episodes))
@@ -84,8 +88,8 @@ def _run(
     while alive:
         rgb, masks = observe([e.scene for e in alive], [e.scene_from_camera for e in alive])
         views = zip(alive, rgb, masks, strict=True)
-        seen = [e.tracker.see(frame, mask, e.scene_from_camera.matrix) for e, frame, mask in views]
-        images, geometry = network.read(seen)
+        seen = [e.tracker.see(frame, mask, e.scene_from_camera) for e, frame, mask in views]
+        images, geometry = network.preprocess(seen)
         actions = np.clip(
             network.act(images.float() / 255, geometry, seen),
             limits.low,

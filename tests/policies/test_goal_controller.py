@@ -9,6 +9,7 @@ from h2rh_env.core.gripper import half_turned
 from h2rh_env.core.motion_limits import STEP_M, STEP_RAD
 from h2rh_env.core.task import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
 from h2rh_env.envs.initial_poses import sample_initial_poses
+from policies.config import ControlConfig
 from policies.goal_controller import step_towards
 
 CONTACT = np.array([0.0, 0.0, 0.405])
@@ -17,7 +18,7 @@ CONTACT = np.array([0.0, 0.0, 0.405])
 def step(world_from_camera: SE3, world_from_goal: SE3) -> tuple[SE3, float]:
     goal = world_from_camera.inverse() @ world_from_goal
     sight = goal.apply(CONTACT)
-    action = step_towards(goal.matrix[None, :3], sight[None] / np.linalg.norm(sight))[0]
+    action = step_towards(SE3.stack([goal]), sight[None] / np.linalg.norm(sight), ControlConfig())[0]
     return decode_action(action)
 
 
@@ -60,7 +61,7 @@ def test_knowing_the_true_goal_it_acts_as_the_expert_does(tiny_scene) -> None:
             camera_from_world = pose.inverse()
             goal = camera_from_world @ expert.goal(tiny_scene, pose)
             sight = camera_from_world.apply(tiny_scene.object_centre)
-            action = step_towards(goal.matrix[None, :3], sight[None] / np.linalg.norm(sight))[0]
+            action = step_towards(SE3.stack([goal]), sight[None] / np.linalg.norm(sight), ControlConfig())[0]
             motion, _ = decode_action(action)
             expected, _ = expert.plan_step(tiny_scene, pose)
             off = expected.inverse() @ motion

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,13 +73,18 @@ def test_a_motion_that_differs_from_the_action_can_be_told(folder: Path) -> None
 
 def test_settings_and_provenance_come_back(folder: Path) -> None:
     config = read_config(folder)
-    assert config["settings"]["window"] == 32
-    assert config["provenance"] == {"seed": 0}
+    assert config.settings["window"] == 32
+    assert config.provenance == {"seed": 0}
 
 
 def _edit(folder: Path, **changes: object) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((folder / "config.json").read_text())["settings"]
+    return values
 
 
 def test_faults_are_told_in_one_sentence(folder: Path, tmp_path: Path) -> None:
@@ -94,13 +100,13 @@ def test_faults_are_told_in_one_sentence(folder: Path, tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_told(folder: Path) -> None:
-    _edit(folder, settings={"window": 32, "hidden": 15})
+    _edit(folder, settings=settings(folder) | {"hidden": 15})
     with pytest.raises(CheckpointError, match=r"network .compact. has"):
         load_checkpoint(folder)
 
 
 def test_a_config_that_asks_for_too_much_takes_no_memory(folder: Path) -> None:
-    _edit(folder, settings={"window": 1 << 14, "hidden": 1 << 14})
+    _edit(folder, settings=settings(folder) | {"window": 1 << 14, "hidden": 1 << 14})
     with pytest.raises(CheckpointError, match="bytes; the network needs"):
         load_checkpoint(folder)
 

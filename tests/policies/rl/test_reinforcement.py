@@ -19,7 +19,7 @@ from policies.networks.checkpoints import save_checkpoint
 from policies.networks.compact import CompactNetwork
 from policies.registry import make_policy
 from policies.rl.reinforcement import ReinforceConfig, Sb3VectorEnv, reinforce, save_model
-from policies.rl.residual import LEARNT, SCORE, SHARE, Residual
+from policies.rl.residual import LEARNT, Residual, ResidualConfig
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,7 +60,7 @@ def sb3_env(scene: HandoverScene, residual: Residual, num_envs: int = 2) -> Sb3V
 
 def test_adding_nothing_is_the_cloned_policy(checkpoint: Path, frames: dict[str, np.ndarray]) -> None:
     residual = Residual.load(checkpoint)
-    features, base = residual.read(frames)
+    features, base = residual.observe(frames)
     assert residual.observation_space.shape == features.shape[1:]
     expected = [cloned_action(checkpoint, frames, row) for row in range(4)]
     np.testing.assert_allclose(
@@ -72,11 +72,11 @@ def test_what_is_added_is_bounded_and_stays_in_the_action_space(
     checkpoint: Path, frames: dict[str, np.ndarray]
 ) -> None:
     residual = Residual.load(checkpoint)
-    _, base = residual.read(frames)
+    _, base = residual.observe(frames)
     for sign in (1, -1):
         actions = residual.combine(base, np.tile([0, sign], (4, 1)))
         np.testing.assert_array_equal(actions[:, :6], base[:, 0, :6])
-        assert (np.abs(actions[:, 6] - base[:, 0, 6]) <= SCORE + 1e-6).all()
+        assert (np.abs(actions[:, 6] - base[:, 0, 6]) <= ResidualConfig().most_score + 1e-6).all()
         assert all(action_space().contains(action) for action in actions)
 
 
@@ -84,9 +84,9 @@ def test_a_share_leads_to_the_action_for_an_object_that_moves(
     checkpoint: Path, frames: dict[str, np.ndarray]
 ) -> None:
     residual = Residual.load(checkpoint)
-    _, base = residual.read(frames)
+    _, base = residual.observe(frames)
     base[:, 1, 3:6] = base[:, 0, 3:6] + 0.01
-    whole_way = np.tile([1 / SHARE, 0], (4, 1))
+    whole_way = np.tile([1 / ResidualConfig().most_share, 0], (4, 1))
     np.testing.assert_allclose(residual.combine(base, whole_way), base[:, 1], atol=1e-6)
 
 
@@ -96,20 +96,20 @@ def test_what_is_seen_of_a_frame_depends_on_the_frames_before_it_until_it_is_for
     residual = Residual.load(checkpoint)
     env = H2RHandoverVectorEnv(2, scenes=tiny_scene)
     first, _ = env.reset(seed=1)
-    before, base = residual.read(first)
-    second, *_ = env.step(residual.combine(base, np.zeros((2, len(LEARNT)))))
-    after, _ = residual.read(second)
+    before, base = residual.observe(first)
+    second, *_ = env.step(residual.combine(base, np.zeros((2, LEARNT))))
+    after, _ = residual.observe(second)
     assert residual.observation_space.contains(after[0])
     residual.forget([1])
-    again, _ = residual.read({name: images[1:] for name, images in second.items()}, [1])
+    again, _ = residual.observe({name: images[1:] for name, images in second.items()}, [1])
     assert np.abs(again[0] - after[1]).max() > 0
     residual.forget()
-    np.testing.assert_array_equal(residual.read(first)[0], before)
+    np.testing.assert_array_equal(residual.observe(first)[0], before)
 
 
 def test_from_scratch_the_whole_action_space_is_reached(frames: dict[str, np.ndarray]) -> None:
     residual = Residual()
-    seen, base = residual.read(frames)
+    seen, base = residual.observe(frames)
     assert residual.observation_space == observation_space()
     np.testing.assert_array_equal(seen["rgb"], frames["rgb"])
     for sign, end in ((1, action_space().high), (-1, action_space().low)):
@@ -123,7 +123,7 @@ def test_episodes_end_as_stable_baselines3_expects(checkpoint: Path, tiny_scene:
     assert first.shape == (2, *(env.observation_space.shape or ()))
     ended = []
     for _ in range(35):
-        _, rewards, dones, infos = env.step(np.full((2, len(LEARNT)), -1, np.float32))
+        _, rewards, dones, infos = env.step(np.full((2, LEARNT), -1, np.float32))
         assert rewards.dtype == np.float32
         ended += [info for done, info in zip(dones, infos, strict=True) if done]
         assert all(not info for done, info in zip(dones, infos, strict=True) if not done)
@@ -180,9 +180,9 @@ def test_the_file_acts_as_the_model(
         name = "MlpPolicy" if initial else "MultiInputPolicy"
         model = PPO(name, sb3_env(tiny_scene, residual), seed=1, use_sde=bool(initial),
                     policy_kwargs={"log_std_init": -1.0})  # fmt: skip
-        save_model(tmp_path / "model.zip", model, initial)
+        save_model(tmp_path / "model.zip", model, residual, initial)
         policy = make_policy(str(tmp_path / "model.zip"))
-        seen, base = residual.read(frames)
+        seen, base = residual.observe(frames)
         expected = residual.combine(base, model.predict(seen, deterministic=True)[0])
         for i, action in enumerate(expected):
             policy.reset(0)

@@ -1,4 +1,4 @@
-"""The distance of an object that is carried about, and its way, come out of what frames show."""
+"""The distance of an object that is carried about, and its path, come out of what frames show."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,12 @@ from h2rh_env.envs.giver_motion import MovingGiver
 from h2rh_env.envs.observer import Observer
 from h2rh_env.envs.simulator import Simulator
 from h2rh_env.scenes.handover_scene import HandoverScene
-from policies.tracking.depth import OwnTracker
+from policies.config import PolicyConfig
 from policies.tracking.numba_register import register
 from policies.tracking.object_motion import MotionTracker, ObjectMotion
+from policies.tracking.tracker import OwnTracker
+
+CONFIG = PolicyConfig()
 
 STEP = np.array([0.02, -0.03, 0.01, 0.01, -0.005, 0.045, 0.0], np.float32)
 
@@ -21,11 +24,11 @@ def approach(scene: HandoverScene, giver: MovingGiver | str, frames: int = 9):
     """A camera comes nearer, back and forth: the distance at its end, and what trackers make of it."""
     simulator = Simulator(scene, Observer(HAND_EYE_CAMERA, "numba"), giver=giver)
     state = simulator.begin(np.random.default_rng(3))
-    plain, moving, world_from_camera = OwnTracker(), MotionTracker(), SE3.identity()
+    plain, moving, world_from_camera = OwnTracker(CONFIG), MotionTracker(CONFIG), SE3.identity()
     for number in range(frames):
         seen = {name: images[0] for name, images in simulator.observe([state]).items()}
         track = plain.see(seen["rgb"], seen["masks"])
-        corrected, motion = moving.follow(track, world_from_camera.matrix)
+        corrected, motion = moving.track(track, world_from_camera)
         action = STEP * (1 if number % 4 < 3 else -0.5)
         if number < frames - 1:
             simulator.act(state, action, *decode_action(action))
@@ -56,7 +59,7 @@ def test_who_walks_on_is_ranged_better_than_by_a_sweep(
     assert max(off[1:]) < 0.13
     assert max(off[1:]) < off[0] / 2
     walked = state.world_from_scene.apply(state.scene.object_centre) - state.scene.object_centre
-    assert np.linalg.norm(motion.way[-1]) == pytest.approx(np.linalg.norm(walked), rel=0.5)
+    assert np.linalg.norm(motion.path[-1]) == pytest.approx(np.linalg.norm(walked), rel=0.5)
 
 
 def test_who_stands_still_is_seen_to(tiny_scene: HandoverScene) -> None:
@@ -64,7 +67,7 @@ def test_who_stands_still_is_seen_to(tiny_scene: HandoverScene) -> None:
     assert abs(np.log(motion.distance_m / distance_m)) < 0.08
     assert abs(np.log(corrected.distance_m / distance_m)) < 0.08
     assert np.linalg.norm(motion.velocity) < 0.05
-    assert np.linalg.norm(motion.way, axis=1).max() < 0.04
+    assert np.linalg.norm(motion.path, axis=1).max() < 0.04
 
 
 def test_nothing_seen_is_no_end(tiny_scene: HandoverScene) -> None:
@@ -73,11 +76,11 @@ def test_nothing_seen_is_no_end(tiny_scene: HandoverScene) -> None:
     state = simulator.begin(np.random.default_rng(3))
     nothing = np.zeros((168, 224, 3), np.uint8), np.zeros((168, 224, 2), np.uint8)
     seen = {name: images[0] for name, images in simulator.observe([state]).items()}
-    plain, sway, pose = OwnTracker(), ObjectMotion(), np.eye(4)
+    plain, object_motion, pose = OwnTracker(CONFIG), ObjectMotion(CONFIG), SE3.identity()
     for number, frame in enumerate([nothing, tuple(seen.values()), nothing, tuple(seen.values())]):
-        motion = sway.see(plain.see(*frame), pose)
+        motion = object_motion.see(plain.see(*frame), pose)
         plain.acted(np.zeros(7))
-        assert len(motion.way) == number
+        assert len(motion.path) == number
         assert np.isfinite([motion.distance_m, motion.sigma, *motion.velocity]).all()
 
 
@@ -95,5 +98,5 @@ def test_registration_finds_the_motion_between_two_frames(shift: list[float]) ->
     places = np.stack(np.meshgrid(width / 2 + steps, height / 2 + steps), axis=-1).reshape(-1, 2)
     found = np.zeros(3)
     ahead, turn = np.array([0, 0, 1], np.float32), np.eye(3, dtype=np.float32)
-    register(now, then, turn, focal, places.astype(np.float32), ahead, found, 20)
+    register(now, then, turn, focal, places.astype(np.float32), ahead, found, 20, np.float32(0.15))
     np.testing.assert_allclose(found, shift, atol=0.002)

@@ -10,7 +10,7 @@ from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.handover_scene import HandoverScene
 from policies.networks.compact import CompactNetwork
 from policies.networks.rotations import rotation_about
-from policies.tracking.depth import Tracker
+from policies.tracking.tracker import Tracker
 from policies.training.augmentation import augmented
 from policies.training.dataset import Batch
 
@@ -78,9 +78,9 @@ def test_rolling_a_frame_is_rolling_the_camera(tiny_scene) -> None:
 
 
 def frame(scene: HandoverScene, pose: SE3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the network reads of a view, and the pre-grasp pose seen from there."""
+    """The network's inputs from a view, and the pre-grasp pose seen from there."""
     rgb, masks = observe(make_rasteriser("numba"), [scene.gaussians], HAND_EYE_CAMERA, [pose])
-    seen = Tracker().see(rgb[0], masks[0], pose.matrix)
-    images, geometry = NETWORK.read([replace(seen, distance_m=0.6, sigma=0.05)])
+    seen = Tracker(NETWORK.config).see(rgb[0], masks[0], pose)
+    images, geometry = NETWORK.preprocess([replace(seen, distance_m=0.6, sigma=0.05)])
     goal = (pose.inverse() @ scene.grasp.pregrasp()).matrix[:3]
     return images.float() / 255, geometry, torch.from_numpy(goal.astype(np.float32))[None]

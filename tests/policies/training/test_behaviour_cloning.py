@@ -9,10 +9,11 @@ import torch
 from torch import multiprocessing
 
 from h2rh_env.core.errors import CheckpointError
+from h2rh_env.core.geometry import SE3
 from policies.networks.base import HandoverNetwork
 from policies.networks.compact import CompactNetwork
 from policies.networks.rotations import looking_along
-from policies.tracking.depth import Tracker
+from policies.tracking.tracker import Tracker
 from policies.training.behaviour_cloning import STATE, FitConfig, History, fit, measure, seeded_network
 from policies.training.curves import draw_curves, log_epoch
 from policies.training.dataset import Frames
@@ -44,8 +45,8 @@ def some_frames(count: int, seed: int = 0) -> Frames:
         actions[i] = [(21 - v) / 200, (u - 28) / 200, 0, 0, 0, (12 - radius) / 300, radius > 8]
     rgb = np.repeat(masks[..., :1] // 2, 3, axis=-1)
     network = small_network()
-    seen = [Tracker().see(rgb[i], masks[i], np.eye(4)) for i in range(count)]
-    images, geometry = network.read([replace(each, distance_m=0.6, sigma=0.05) for each in seen])
+    seen = [Tracker(network.config).see(rgb[i], masks[i], SE3.identity()) for i in range(count)]
+    images, geometry = network.preprocess([replace(each, distance_m=0.6, sigma=0.05) for each in seen])
     ahead = torch.eye(4)[:3].repeat(count, 1, 1)
     ahead[:, 2, 3] = torch.from_numpy(actions[:, 5]) * 10
     goals = looking_along(network.sight(geometry)) @ ahead

@@ -106,25 +106,25 @@ def test_damaged_frames_are_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def data_set(tiny_scene: HandoverScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tiny_scene: HandoverScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frames")
     tiny_scene.save(folder / "scenes" / "tiny")
     collect(CollectConfig(folder / "scenes", folder / "data", initial_poses=2, workers=1))
     return folder / "data"
 
 
-def test_frames_are_read_in_order_with_the_expert_s_answers(data_set: Path) -> None:
+def test_frames_are_read_in_order_with_the_expert_s_answers(dataset: Path) -> None:
     network = make_network("compact", {"window": 32, "hidden": 16})
-    frames = load_frames(data_set, network)
-    demonstrations = list(read_demonstrations(data_set))
+    frames = load_frames(dataset, network)
+    demonstrations = list(read_demonstrations(dataset))
     assert len(frames) == sum(map(len, demonstrations))
     np.testing.assert_array_equal(frames.actions, np.concatenate([d.actions for d in demonstrations]))
 
 
-def test_disturbed_frames_depend_on_the_seed_alone(data_set: Path) -> None:
+def test_disturbed_frames_depend_on_the_seed_alone(dataset: Path) -> None:
     network = make_network("compact", {"window": 32, "hidden": 16})
     plain, first, again, other = (
-        load_frames(data_set, network, corruption=strength, seed=seed)
+        load_frames(dataset, network, corruption=strength, seed=seed)
         for strength, seed in ((0.0, 0), (0.7, 0), (0.7, 0), (0.7, 1))
     )
     assert torch.equal(first.images, again.images)

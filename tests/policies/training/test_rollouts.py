@@ -6,15 +6,17 @@ from h2rh_env.core.action import encode_action
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS
 from h2rh_env.scenes.handover_scene import HandoverScene
+from policies.config import PolicyConfig
 from policies.networks.base import HandoverNetwork
-from policies.networks.inputs import WholeFrame
+from policies.networks.inputs import FrameInputs
 from policies.training.rollouts import HELD_FRAMES, roll_out
 
 
 class Scripted(HandoverNetwork):
     """Gives the same action at every frame; declares in frames brighter than 100."""
 
-    reading = WholeFrame(4, 4)
+    inputs = FrameInputs(4, 4)
+    config = PolicyConfig()
 
     def __init__(self, forward_m: float = 0.0) -> None:
         super().__init__()
