@@ -90,7 +90,8 @@ def _seconds(profile: cProfile.Profile, function: str) -> float:
     """Cumulated seconds of the functions of a name, and, after a space, a part of their file's."""
     name, _, place = function.partition(" ")
     found = pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
-    return sum(values[3] for (file, _, called), values in found if called == name and place in file)
+    seconds: float = sum(values[3] for (file, _, called), values in found if called == name and place in file)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -176,7 +176,8 @@ def _solid(gaussians: GaussianScene, label: Label) -> npt.NDArray[np.float32]:
     """Returns the means (P, 3), m, of a label's opaque Gaussians, or of all its Gaussians if none is opaque."""
     mine = gaussians.labels == label
     opaque = mine & (gaussians.opacities >= SOLID)
-    return gaussians.means[opaque if opaque.any() else mine]
+    points: npt.NDArray[np.float32] = gaussians.means[opaque if opaque.any() else mine]
+    return points
 
 
 def main(config: BuildConfig) -> None:

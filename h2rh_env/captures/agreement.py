@@ -56,14 +56,14 @@ def agreement(view: RgbdView, others: Sequence[RgbdView]) -> Agreement | None:
 
 
 def held_points(view: RgbdView) -> Array:
-    """A sample (P, 3), m, in the world of what a camera measured on object and hand."""
+    """Returns a sample (P, 3), m, in the world frame, of what a camera measured on object and hand."""
     held = (view.labels != Label.BACKGROUND) & (view.depth_m > 0)
     points = view.camera.unproject(view.depth_m)[held]
     return view.world_from_camera.apply(points[:: max(1, len(points) // SAMPLES)])
 
 
 def _judged_by(other: RgbdView, points_world: Array) -> tuple[Mask, Mask]:
-    """Which points (P, 3) another camera confirms, and which it sees through, (P,) each."""
+    """Returns which points (P, 3) another camera confirms, and which it sees through, (P,) each."""
     local = other.world_from_camera.inverse().apply(points_world)
     uv = np.nan_to_num(other.camera.project(local), nan=-1)
     inside = np.all((uv >= 0) & (uv < [other.camera.width, other.camera.height]), axis=1)
@@ -101,7 +101,7 @@ def explanation(views: Sequence[RgbdView], suspects: Sequence[RgbdView]) -> str:
 
 
 def _repairs(views: Sequence[RgbdView]) -> list[tuple[str, list[RgbdView]]]:
-    """Known mistakes: what to write about each, and the views without it."""
+    """Lists the known mistakes: what to write about each, and the views without it."""
     repairs = [
         (
             "the poses seem to be in OpenGL axes (x right, y up, z backward), as nerfstudio, Record3D and Blender "

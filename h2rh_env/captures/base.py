@@ -16,13 +16,13 @@ from ..core.geometry import SE3, Array
 
 @dataclass(frozen=True, eq=False)
 class RgbdView:
-    """One camera's images, all (H, W) alike.
+    """The images of one camera, all of the same height H and width W.
 
     Attributes:
         name: the camera's serial or name.
         rgb: (H, W, 3) uint8.
         depth_m: (H, W) float32, m along z, aligned to colour; 0 where not measured.
-        labels: (H, W) uint8, `core.labels.Label`.
+        labels: (H, W) uint8, values of `core.labels.Label`.
     """
 
     name: str
@@ -35,8 +35,10 @@ class RgbdView:
     def __post_init__(self) -> None:
         shape = (self.camera.height, self.camera.width)
         for key, value, expected in (
-            ("rgb", self.rgb, (*shape, 3)), ("depth", self.depth_m, shape), ("labels", self.labels, shape),
-        ):  # fmt: skip
+            ("rgb", self.rgb, (*shape, 3)),
+            ("depth", self.depth_m, shape),
+            ("labels", self.labels, shape),
+        ):
             if value.shape != expected:
                 raise CaptureError(f"view {self.name}: {key} has shape {value.shape}; expected {expected}")
 
@@ -49,7 +51,7 @@ class TrueShapes:
         scene_from_object: pose of the object's own frame.
         object_bounds: (2, 3) lower and upper corner in the object's frame, m.
         object_distance: signed distance of points (P, 3) in the object's frame, (P,), m; negative inside.
-        mass_kg: of the object; None where nobody ever weighed it.
+        mass_kg: the mass of the object; None where nobody ever weighed it.
         hand_vertices, hand_normals: (P, 3) of the labelled hand's surface, m, scene frame, normals outwards.
         hand_faces: (F, 3) int64.
     """
@@ -68,8 +70,9 @@ class HandoverCapture:
     """Views of one moment, in one metric world frame with z up.
 
     Attributes:
-        name: of the capture; object_name: of the held object.
-        provenance: where it came from (JSON values): path, frame, hash, generator seed.
+        name: the name of the capture.
+        object_name: the name of the held object.
+        provenance: where the capture came from, as JSON values: path, frame, hash, generator seed.
         truth: the bodies themselves, where a generator made them; None for what cameras saw.
     """
 

@@ -84,7 +84,7 @@ def _unmeasured(views: Sequence[RgbdView]) -> list[str]:
 
 
 def _contradictions(views: Sequence[RgbdView]) -> list[str]:
-    """One sentence for each camera that contradicts the others; a single one if most of them do."""
+    """Returns a sentence for each camera that contradicts the others; a single one if most of them do."""
     judged = [(view, agreement(view, [v for v in views if v is not view])) for view in views]
     doubted = [(view, share) for view, share in judged if share and _is_doubtful(share)]
     if len(doubted) * 2 > sum(share is not None for _, share in judged):

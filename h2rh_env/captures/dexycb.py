@@ -1,4 +1,4 @@
-"""A DexYCB session folder to a capture: one frame of all its cameras, in the AprilTag frame (z up).
+"""Reads a DexYCB session folder as a capture: one frame of all its cameras, in the AprilTag frame (z up).
 
 The root holds `calibration/` beside the subjects' folders; a session is `<subject>/<session>/` with
 `meta.yml` and, per camera, `color_%06d.jpg`, `aligned_depth_to_color_%06d.png` (uint16, mm) and
@@ -27,11 +27,28 @@ from .base import HandoverCapture, RgbdView
 from .images import read_depth_counts, read_rgb
 
 YCB_NAMES = {
-    1: "master_chef_can", 2: "cracker_box", 3: "sugar_box", 4: "tomato_soup_can", 5: "mustard_bottle",
-    6: "tuna_fish_can", 7: "pudding_box", 8: "gelatin_box", 9: "potted_meat_can", 10: "banana",
-    11: "pitcher_base", 12: "bleach_cleanser", 13: "bowl", 14: "mug", 15: "power_drill", 16: "wood_block",
-    17: "scissors", 18: "large_marker", 19: "large_clamp", 20: "extra_large_clamp", 21: "foam_brick",
-}  # fmt: skip
+    1: "master_chef_can",
+    2: "cracker_box",
+    3: "sugar_box",
+    4: "tomato_soup_can",
+    5: "mustard_bottle",
+    6: "tuna_fish_can",
+    7: "pudding_box",
+    8: "gelatin_box",
+    9: "potted_meat_can",
+    10: "banana",
+    11: "pitcher_base",
+    12: "bleach_cleanser",
+    13: "bowl",
+    14: "mug",
+    15: "power_drill",
+    16: "wood_block",
+    17: "scissors",
+    18: "large_marker",
+    19: "large_clamp",
+    20: "extra_large_clamp",
+    21: "foam_brick",
+}
 OTHER_OBJECT = 22  # any object that is not of YCB; `object_name` in meta.yml says which
 HAND = 255
 WIDTH, HEIGHT = 640, 480
@@ -44,10 +61,10 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
 
     Args:
         session: `<root>/<subject>/<session>`.
-        frame: index from 0; None means the last, when the object is held out.
+        frame: the index of the frame, from 0; None means the last, in which the object is held out.
 
     Raises:
-        CaptureError: a file is missing or malformed, or no camera sees the held object.
+        CaptureError: A file is missing or malformed, or no camera sees the held object.
     """
     session = Path(session)
     meta = _read_yaml(session / "meta.yml")
@@ -81,13 +98,15 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
     if not any(((view.labels == Label.OBJECT) & (view.depth_m > 0)).any() for view in views):
         raise CaptureError(f"{session}: no camera measured depth on the held object in frame {frame}")
     provenance = {
-        "layout": "dexycb", "session": f"{session.resolve().parent.name}/{session.resolve().name}",
-        "frame": frame, "sha256": files.sha256_of(*used),
-    }  # fmt: skip
+        "layout": "dexycb",
+        "session": f"{session.resolve().parent.name}/{session.resolve().name}",
+        "frame": frame,
+        "sha256": files.sha256_of(*used),
+    }
     return HandoverCapture(session.resolve().name, tuple(views), _object_name(meta, object_id), provenance)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Builds plain values only; the authors' calibration tags its lists as Python tuples, which are lists here."""
 
 
@@ -108,7 +127,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _name(value: Any, what: str) -> str:
-    """A file-name part from a stranger's file, refused if it could lead elsewhere."""
+    """Returns a part of a file name that a stranger's file gives; one that could lead elsewhere is refused."""
     if not (isinstance(value, str) and _SAFE_NAME.fullmatch(value)):
         raise CaptureError(f"{what} is {reprlib.repr(value)}; expected letters, digits, '_' and '-'")
     return value
@@ -154,7 +173,7 @@ def _frame(meta: dict[str, Any], session: Path, frame: int | None) -> int:
 def _extrinsics(
     root: Path, meta: dict[str, Any], serials: list[str], session: Path
 ) -> tuple[list[SE3], Path]:
-    """world_from_camera of each serial; the file is [R | t] to the master camera, the tag's included."""
+    """Returns world_from_camera of each serial; the file holds [R | t] to the master camera, the tag's included."""
     suffix = _name(meta.get("extrinsics"), f"{session}/meta.yml: extrinsics")
     path = root / "calibration" / f"extrinsics_{suffix}" / "extrinsics.yml"
     table = _read_yaml(path).get("extrinsics")
@@ -187,7 +206,7 @@ def _intrinsics(path: Path) -> PinholeCamera:
 
 
 def _labels(path: Path, object_id: int) -> npt.NDArray[np.uint8]:
-    """`seg` of a labels file to `core.labels.Label`; its header is checked before it is unpacked."""
+    """Reads `seg` of a labels file as values of `Label`; its header is checked before it is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("seg.npy") as member:
             version = np.lib.format.read_magic(member)

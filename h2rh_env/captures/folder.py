@@ -1,4 +1,4 @@
-"""One's own cameras: a plain folder of images and one `cameras.json`.
+"""Captures of your own cameras: a plain folder of images and one `cameras.json`.
 
     capture/
       cameras.json
@@ -6,7 +6,7 @@
       left_depth.png   16-bit grey PNG, aligned to colour; 0 (or 65535) where not measured
       left_mask.png    8-bit grey PNG: 0 background, 1 object, 2 hand
 
-`cameras.json` (names of files are free, but inside the folder):
+`cameras.json` names the images; their names are free, but they must lie in the folder:
 
     {
      "format": "h2rh-rgbd-1",
@@ -57,7 +57,7 @@ def load_folder(folder: Path | str) -> HandoverCapture:
     """Reads a capture.
 
     Raises:
-        CaptureError: the first thing that is wrong with it; `problems` lists all.
+        CaptureError: Something is wrong with the folder. The message names the first problem; `problems` lists all.
     """
     folder = Path(folder)
     meta = _read_meta(folder)
@@ -75,7 +75,7 @@ def load_folder(folder: Path | str) -> HandoverCapture:
 
 
 def problems(folder: Path | str) -> list[str]:
-    """Everything that is wrong with a folder, one sentence each; empty for a capture that loads."""
+    """Lists everything that is wrong with a folder, one sentence each; empty for a capture that loads."""
     folder = Path(folder)
     try:
         meta = _read_meta(folder)
@@ -187,7 +187,7 @@ def _items(entry: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _inside(folder: Path, name: Any) -> Path:
-    """A file of the folder, and of no other place."""
+    """Returns the path of a file in the folder; a path that leads out of it is refused."""
     path = folder / name if isinstance(name, str) else None
     if path is None or not path.resolve().is_relative_to(folder.resolve()):
         raise CaptureError(

@@ -1,4 +1,4 @@
-"""Any capture on disk: recognises which layout a path has."""
+"""Reads any capture on disk by recognising its layout."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ def load_capture(path: Path | str, frame: int | None = None) -> HandoverCapture:
     """Reads a DexYCB session (`meta.yml`) or a plain RGB-D folder (`cameras.json`).
 
     Args:
-        path: the folder.
-        frame: of a DexYCB session, from 0; None means the last.
+        path: the folder of the capture.
+        frame: the frame of a DexYCB session, from 0; None means the last.
 
     Raises:
-        CaptureError: no capture lies there, or one that is malformed.
+        CaptureError: There is no capture, or it is malformed.
     """
     path = Path(path)
     if (path / "meta.yml").is_file():

@@ -1,4 +1,4 @@
-"""A capture to a session of a DexYCB root, the layout that `load_dexycb` reads.
+"""Writes a capture as a session of a DexYCB root, the layout that `load_dexycb` reads.
 
 Colour is JPEG of quality 95; depth is rounded to millimetres. Poses of hand and object are marked absent.
 Objects that are not of YCB get the id 22 and their name in `meta.yml`.
@@ -32,7 +32,7 @@ def write_dexycb(capture: HandoverCapture, root: Path | str) -> Path:
     later intrinsics would replace the earlier, so that is refused.
 
     Raises:
-        CaptureError: images are not 640x480, or another camera of that name is already there.
+        CaptureError: Images are not 640x480, or another camera of that name is already there.
     """
     root = Path(root)
     session = root / SUBJECT / capture.name
@@ -46,19 +46,25 @@ def write_dexycb(capture: HandoverCapture, root: Path | str) -> Path:
     )
     _write_bytes_of_npz(
         session / "pose.npz",
-        pose_y=np.array([[[0, 0, 0, 1, 0, 0, 0]]], np.float32), pose_m=np.zeros((1, 1, 51), np.float32),
-    )  # fmt: skip
+        pose_y=np.array([[[0, 0, 0, 1, 0, 0, 0]]], np.float32),
+        pose_m=np.zeros((1, 1, 51), np.float32),
+    )
     meta = {
-        "serials": [view.name for view in capture.views], "num_frames": 1, "extrinsics": capture.name,
-        "mano_calib": [], "mano_sides": [], "ycb_ids": [number], "ycb_grasp_ind": 0,
+        "serials": [view.name for view in capture.views],
+        "num_frames": 1,
+        "extrinsics": capture.name,
+        "mano_calib": [],
+        "mano_sides": [],
+        "ycb_ids": [number],
+        "ycb_grasp_ind": 0,
         "object_name": capture.object_name,
-    }  # fmt: skip
+    }
     _write_yaml(session / "meta.yml", meta)
     return session
 
 
 def _extrinsics(capture: HandoverCapture) -> dict[str, list[float]]:
-    """Row-major [R | t] of every camera and of the world (the tag) to the first camera, the master."""
+    """Returns row-major [R | t] from every camera and from the world (the tag) to the first camera, the master."""
     master_from_world = capture.views[0].world_from_camera.inverse()
     table = {v.name: master_from_world @ v.world_from_camera for v in capture.views} | {
         "apriltag": master_from_world
@@ -91,9 +97,12 @@ def _write_view(folder: Path, view: RgbdView, number: int) -> None:
     seg[view.labels == Label.HAND] = HAND
     _write_bytes_of_npz(
         folder / "labels_000000.npz",
-        seg=seg, pose_y=np.zeros((1, 3, 4), np.float32), pose_m=np.zeros((1, 51), np.float32),
-        joint_3d=np.full((1, 21, 3), -1, np.float32), joint_2d=np.full((1, 21, 2), -1, np.float32),
-    )  # fmt: skip
+        seg=seg,
+        pose_y=np.zeros((1, 3, 4), np.float32),
+        pose_m=np.zeros((1, 51), np.float32),
+        joint_3d=np.full((1, 21, 3), -1, np.float32),
+        joint_2d=np.full((1, 21, 2), -1, np.float32),
+    )
 
 
 def _encoded(image: npt.NDArray[np.generic], kind: str, **options: int) -> bytes:

@@ -43,7 +43,8 @@ class Clearance:
         """
         if self._tree is None:
             raise ValueError("an empty cloud has no nearest point")
-        return self._points[self._tree.query(np.asarray(position_world, np.float64))[1]]
+        point: Array = self._points[self._tree.query(np.asarray(position_world, np.float64))[1]]
+        return point
 
     def keeps(
         self, starts_world: npt.ArrayLike, ends_world: npt.ArrayLike, least_m: float
@@ -138,9 +139,10 @@ def between_fingers(
 ) -> npt.NDArray[np.bool_]:
     """Which points (..., 3) in the gripper's frame the open fingers would close on; (...) bool."""
     x, y, z = np.moveaxis(points_gripper, -1, 0)
-    return (
+    inside: npt.NDArray[np.bool_] = (
         (np.abs(x) < gripper.max_width_m / 2 + margin_m)
         & (np.abs(y) < gripper.finger_breadth_m / 2 + margin_m)
         & (z > gripper.palm_depth_m - margin_m)
         & (z < FINGERTIP_DEPTH_M + margin_m)
     )
+    return inside

@@ -28,7 +28,8 @@ class SceneClearance(Clearance):
         positions = np.asarray(positions_world, np.float64)
         if self._tree is None or positions.size > 3 * FEW or not np.isfinite(positions).all():
             return super().distance(positions)
-        return _nearest(*self._blocks, positions.reshape(-1, 3)).reshape(positions.shape[:-1])
+        distances: Array = _nearest(*self._blocks, positions.reshape(-1, 3)).reshape(positions.shape[:-1])
+        return distances
 
     @cached_property
     def _blocks(self) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:

@@ -62,4 +62,5 @@ def _background_heights(view: RgbdView, stride: int = 2) -> npt.NDArray[np.float
     z = view.world_from_camera.apply(view.camera.unproject(view.depth_m))[::stride, ::stride, 2]
     depth = view.depth_m[::stride, ::stride]
     background = view.labels[::stride, ::stride] == Label.BACKGROUND
-    return z[background & (depth > 0) & (depth < MAX_RANGE_M)]
+    heights: npt.NDArray[np.float64] = z[background & (depth > 0) & (depth < MAX_RANGE_M)]
+    return heights

@@ -123,7 +123,8 @@ def _local_planes(depth: Float, mask: Mask, sigma_px: float = 2.0) -> tuple[npt.
     u, v = np.meshgrid(np.arange(float(depth.shape[1])), np.arange(float(depth.shape[0])))
 
     def mean(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return ndimage.gaussian_filter(image, sigma_px, mode="constant", truncate=3.0)
+        blurred: npt.NDArray[np.float64] = ndimage.gaussian_filter(image, sigma_px, mode="constant", truncate=3.0)
+        return blurred
 
     weight = mean(sure.astype(np.float64))
     enough = weight > 0.05
@@ -144,7 +145,8 @@ def _on_step(depth: Float) -> Mask:
     """Pixels beside a depth step, or off the median of their neighbourhood; 0 is unknown."""
     low = ndimage.minimum_filter(np.where(depth > 0, depth, np.inf), 3)
     high = ndimage.maximum_filter(depth, 3)
-    return high - low > 2 * JUMP_RATIO * depth
+    steps: Mask = high - low > 2 * JUMP_RATIO * depth
+    return steps
 
 
 def fuse(views: list[DepthView], voxel_m: float) -> Surface:
@@ -199,7 +201,8 @@ def _band(
     index = np.floor((points - low) / voxel_m).astype(int)
     index = index[((index >= 0) & (index < shape)).all(axis=1)]
     hit[tuple(index.T)] = True
-    return ndimage.binary_dilation(hit, ndimage.generate_binary_structure(3, 2), iterations=BAND_VOXELS)
+    band: Mask = ndimage.binary_dilation(hit, ndimage.generate_binary_structure(3, 2), iterations=BAND_VOXELS)
+    return band
 
 
 def _average(
@@ -278,14 +281,16 @@ def _isosurface(
 def face_areas(surface: Surface) -> npt.NDArray[np.float64]:
     """(F,), m^2."""
     a, b, c = (surface.vertices[surface.faces[:, i]] for i in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    areas: npt.NDArray[np.float64] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return areas
 
 
 def components(faces: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int32]:
     """Connected component of each of `count` vertices."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
     graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
+    component: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return component
 
 
 def select_vertices(surface: Surface, keep: Mask) -> Surface:

@@ -76,7 +76,8 @@ def _turning_z_to(normals: Array) -> Array:
         normals[:, 2:] < 0, -normals, normals
     )  # a disc has no front: stay away from the half turn
     half = np.stack([1 + flipped[:, 2], -flipped[:, 1], flipped[:, 0], np.zeros(len(normals))], axis=1)
-    return half / np.linalg.norm(half, axis=1, keepdims=True)
+    wxyz: Array = half / np.linalg.norm(half, axis=1, keepdims=True)
+    return wxyz
 
 
 def _labelled(surface: Surface, sightings: Sightings) -> tuple[Surface, npt.NDArray[np.int64]]:
@@ -100,7 +101,8 @@ def _without_islands(surface: Surface, labels: npt.NDArray[np.int64]) -> npt.NDA
     large = (area >= MIN_ISLAND_M2)[patch]
     if not large.any():
         return labels
-    return labels[large][cKDTree(surface.vertices[large]).query(surface.vertices)[1]]
+    nearest: npt.NDArray[np.int64] = labels[large][cKDTree(surface.vertices[large]).query(surface.vertices)[1]]
+    return nearest
 
 
 def _sample(

@@ -110,4 +110,5 @@ def _weighted_median(values: Array, weights: Array) -> Array:
         axis=0
     )
     pick = (ranked >= ranked[-1] / 2).argmax(axis=0)
-    return np.take_along_axis(np.take_along_axis(values, order, axis=0), pick[None], axis=0)[0]
+    median: Array = np.take_along_axis(np.take_along_axis(values, order, axis=0), pick[None], axis=0)[0]
+    return median

@@ -121,7 +121,8 @@ def ssim_map(true: Float, seen: Float) -> Float:
     vx, vy, vxy = blur(true * true) - mx * mx, blur(seen * seen) - my * my, blur(true * seen) - mx * my
     c1, c2 = 0.01**2, 0.03**2
     similarity = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
-    return similarity.mean(axis=2)
+    mean: Float = similarity.mean(axis=2)
+    return mean
 
 
 def gmsd(true: Float, seen: Float, mask: Mask) -> float:
@@ -138,11 +139,13 @@ def gmsd(true: Float, seen: Float, mask: Mask) -> float:
 
 def _halved(image: Float) -> Float:
     h, w = (side // 2 * 2 for side in image.shape)
-    return image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
+    halved: Float = image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
+    return halved
 
 
 def _gradient(image: Float) -> Float:
-    return np.hypot(ndimage.prewitt(image, 0), ndimage.prewitt(image, 1)) / 3
+    magnitude: Float = np.hypot(ndimage.prewitt(image, 0), ndimage.prewitt(image, 1)) / 3
+    return magnitude
 
 
 def _colours(view: RgbdView) -> Float:

@@ -98,7 +98,8 @@ def colours(scene: GaussianScene, eye: Array) -> Array:
     length = np.linalg.norm(rays, axis=1, keepdims=True)
     x, y, z = (rays / np.where(length > 0, length, 1)).T
     basis = np.stack(sh_basis(scene.sh_degree, x, y, z), axis=1)
-    return np.clip(0.5 + (basis[:, :, None] * scene.sh).sum(axis=1), 0, MAX_COLOUR)
+    rgb: Array = np.clip(0.5 + (basis[:, :, None] * scene.sh).sum(axis=1), 0, MAX_COLOUR)
+    return rgb
 
 
 def blend(splats: Splats, camera: PinholeCamera) -> RenderedView:

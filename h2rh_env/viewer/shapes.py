@@ -27,7 +27,8 @@ def covariances(gaussians: GaussianScene) -> Array:
 
 def base_colours(gaussians: GaussianScene) -> npt.NDArray[np.float32]:
     """(N, 3) in [0, 1]: what the harmonics of degree 0 give."""
-    return np.clip(0.5 + SH_C0 * gaussians.sh[:, 0], 0, 1).astype(np.float32)
+    rgb: npt.NDArray[np.float32] = np.clip(0.5 + SH_C0 * gaussians.sh[:, 0], 0, 1).astype(np.float32)
+    return rgb
 
 
 def gripper_lines(scene_from_grasp: SE3, opening_m: float, gripper: GripperGeometry = ROBOTIQ_2F85) -> Array:

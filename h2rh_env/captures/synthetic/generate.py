@@ -17,8 +17,8 @@ from ...core.labels import Label
 from ..base import HandoverCapture, RgbdView, TrueShapes
 from .objects.catalogue import OBJECT_NAMES, make_object
 from .objects.household import random_object
-from .objects.parts import Thing, turned
-from .objects.scan import SUFFIXES, load_thing
+from .objects.parts import ObjectModel, turned
+from .objects.scan import SUFFIXES, load_scan
 from .person.giver import Clothes, Pose, arm_is_free, hold_out, random_clothes, sleeve_mesh, torso_mesh
 from .person.grip import close_on
 from .person.hand import random_hand
@@ -46,11 +46,11 @@ BRIGHTEST = 1.0  # linear, of what is held out
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Everything before the cameras look: bodies, cameras, and the truth in the world frame."""
+    """All that the cameras will look at: bodies, cameras, and the truth in the world frame."""
 
     studio: Studio
     rig: list[RigCamera]
-    thing: Thing
+    model: ObjectModel
     world_from_object: SE3
     object_mesh: Mesh
     hand_mesh: Mesh
@@ -58,15 +58,15 @@ class Stage:
 
 
 def generate_capture(seed: int, object_name: str | None = None) -> HandoverCapture:
-    """Someone holds out an object; the same seed and name give the same capture.
+    """Generates a capture of a person who holds out an object; the same seed and name give the same capture.
 
     Args:
-        seed: at least 0.
+        seed: the seed of everything that is drawn at random, at least 0.
         object_name: one of `objects.ALL_NAMES`, or the path of a mesh (OBJ, PLY, GLB; metres, z up); "random"
-            or None invents a household shape.
+            or None makes a household shape up.
 
     Raises:
-        CaptureError: an unknown object, an unreadable mesh, or a negative seed.
+        CaptureError: The object is unknown, its mesh cannot be read, or the seed is negative.
     """
     if seed < 0:
         raise CaptureError(f"seed is {seed}; it must be at least 0")
@@ -78,62 +78,76 @@ def generate_capture(seed: int, object_name: str | None = None) -> HandoverCaptu
         photograph(picture, exposure, camera, rng)
         for picture, camera in zip(pictures, scene.rig, strict=True)
     )
-    name = f"synthetic_{seed:06d}_{scene.thing.name}"
+    name = f"synthetic_{seed:06d}_{scene.model.name}"
     provenance = {
-        "layout": "synthetic", "generator_version": GENERATOR_VERSION, "seed": seed, "object": scene.thing.name,
-        "world_from_object": scene.world_from_object.matrix.tolist(), "giver": scene.giver,
-    }  # fmt: skip
-    return HandoverCapture(name, views, scene.thing.name, provenance, true_shapes(scene))
+        "layout": "synthetic",
+        "generator_version": GENERATOR_VERSION,
+        "seed": seed,
+        "object": scene.model.name,
+        "world_from_object": scene.world_from_object.matrix.tolist(),
+        "giver": scene.giver,
+    }
+    return HandoverCapture(name, views, scene.model.name, provenance, true_shapes(scene))
 
 
 def true_shapes(scene: Stage) -> TrueShapes:
-    """The object and the hand as they stand before the cameras."""
-    thing, hand = scene.thing, scene.hand_mesh
+    """Returns the true shapes of the object and the hand before the cameras."""
+    model, hand = scene.model, scene.hand_mesh
     return TrueShapes(
-        scene.world_from_object, thing.bounds, thing.distance, thing.mass_kg, hand.vertices, hand.normals, hand.faces
-    )  # fmt: skip
+        scene.world_from_object,
+        model.bounds,
+        model.distance,
+        model.mass_kg,
+        hand.vertices,
+        hand.normals,
+        hand.faces,
+    )
 
 
 def common_exposure(pictures: Sequence[Picture], rng: np.random.Generator) -> Array:
-    """Of the colour channels (3,), common to all cameras: for the room and for what is held out alike, somewhat off,
-    its brightest parts kept from clipping."""
+    """Returns the gains (3,) of the colour channels that all cameras share.
+
+    They suit the room and what is held out alike, are somewhat off, and keep the brightest parts of what is held out
+    from clipping.
+    """
     everything = np.concatenate([p.linear[::7, ::7].mean(axis=2).ravel() for p in pictures])
     held = np.concatenate([p.linear[p.labels > 0].mean(axis=1) for p in pictures])
     middle = float(np.sqrt(np.percentile(everything, 60) * np.percentile(held, 60)))
     aim = MIDDLE_GREY * np.exp(rng.normal(-0.1, 0.3))
     exposure = min(aim / max(middle, 1e-4), BRIGHTEST / max(float(np.percentile(held, 98)), 1e-4))
     balance = np.exp(rng.normal(0, 0.05, 3))
-    return exposure * balance / balance.mean()
+    gains: Array = exposure * balance / balance.mean()
+    return gains
 
 
 def stage(seed: int, object_name: str | None = None) -> Stage:
     """Builds the scene that `generate_capture` photographs.
 
-    A hand that cannot hold the object is replaced by another person's; an invented object also.
+    A hand that cannot hold the object is replaced by another person's hand; a random object is replaced as well.
     """
     for attempt in range(TRIES):
         rng = np.random.default_rng([GENERATOR_VERSION, seed, 1, attempt])
-        thing = _thing(object_name, rng)
+        model = _object_model(object_name, rng)
         try:
-            return _stage(thing, rng)
+            return _stage(model, rng)
         except CaptureError:
             if attempt == TRIES - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _thing(name: str | None, rng: np.random.Generator) -> Thing:
+def _object_model(name: str | None, rng: np.random.Generator) -> ObjectModel:
     if name is None or name == RANDOM_OBJECT:
         return random_object(rng)
     if Path(name).suffix.lower() in SUFFIXES:
-        return load_thing(name)
+        return load_scan(name)
     return make_object(name, rng)
 
 
-def _stage(thing: Thing, rng: np.random.Generator) -> Stage:
+def _stage(model: ObjectModel, rng: np.random.Generator) -> Stage:
     hand = random_hand(rng)
-    presented_from_object = _presented(thing, rng)
-    held = turned(thing, presented_from_object)
+    presented_from_object = _presented(model, rng)
+    held = turned(model, presented_from_object)
     grip = close_on(held, hand, rng)
     heading = np.radians(
         rng.uniform(-145, -35)
@@ -143,27 +157,34 @@ def _stage(thing: Thing, rng: np.random.Generator) -> Stage:
     pose = hold_out(grip, hand, held.bounds, centre, reach, rng)
     skin = Skin(hand, grip.posture, pose.wrist_bend_rad)
     if not arm_is_free(held, skin, pose):
-        raise CaptureError(f"the forearm would pass through the {thing.name}; try another seed")
+        raise CaptureError(f"the forearm would pass through the {model.name}; try another seed")
     clothes, tone = random_clothes(rng), complexion(rng)
     cloth = plain(rng, vivid(rng) if rng.uniform() < 0.5 else muted(rng), 0.06)
     hand_bodies, other_bodies = _arm(
         held, skin, grip.object_from_hand, pose, reach, clothes, tone, cloth, rng
     )
     world_from_object = pose.world_from_object @ presented_from_object
-    object_bodies = _bodies(thing, world_from_object, Label.OBJECT)
+    object_bodies = _bodies(model, world_from_object, Label.OBJECT)
     bodies = [*make_room(rng), *object_bodies, *hand_bodies, *other_bodies, *_clutter(centre, rng)]
     giver = {
-        "side": "right" if hand.side > 0 else "left", "hand_length_m": hand.length_m, "girth": hand.girth,
-        "skin_srgb": [round(float(c), 4) for c in tone.base], "heading_rad": float(heading), "grip": grip.family,
+        "side": "right" if hand.side > 0 else "left",
+        "hand_length_m": hand.length_m,
+        "girth": hand.girth,
+        "skin_srgb": [round(float(c), 4) for c in tone.base],
+        "heading_rad": float(heading),
+        "grip": grip.family,
         "labelled_forearm_m": clothes.labelled_m,
-    }  # fmt: skip
+    }
     studio = Studio([b for b in bodies if len(b.mesh.faces)], make_lights(rng), rng)
     object_mesh, hand_mesh = (merged([b.mesh for b in part]) for part in (object_bodies, hand_bodies))
-    return Stage(studio, make_rig(rng, centre), thing, world_from_object, object_mesh, hand_mesh, giver)
+    return Stage(studio, make_rig(rng, centre), model, world_from_object, object_mesh, hand_mesh, giver)
 
 
-def _presented(thing: Thing, rng: np.random.Generator) -> SE3:
-    """As it stands, on its head, or on a side, again on z = 0: the hand takes what is then the lower part."""
+def _presented(model: ObjectModel, rng: np.random.Generator) -> SE3:
+    """Returns presented_from_object: upright, on its head, or on a side, with its lowest point at z = 0.
+
+    The hand takes what is then the lower part.
+    """
     turn = rng.uniform()
     if turn < UPRIGHT_SHARE:
         return SE3.identity()
@@ -171,20 +192,27 @@ def _presented(thing: Thing, rng: np.random.Generator) -> SE3:
     half_turns = 1.0 if turn < UPRIGHT_SHARE + 0.2 else 0.5
     axis = np.array([np.cos(angle), np.sin(angle), 0.0])
     rotation = Rotation.from_rotvec(np.pi * half_turns * axis).as_matrix()
-    lowest = min(float((mesh.vertices @ rotation[2]).min()) for mesh in thing.meshes)
+    lowest = min(float((mesh.vertices @ rotation[2]).min()) for mesh in model.meshes)
     return SE3(rotation, np.array([0.0, 0.0, -lowest]))
 
 
 def _arm(
-    thing: Thing, skin: Skin, object_from_hand: SE3, pose: Pose, reach: Array, clothes: Clothes, tone: Complexion,
-    cloth: Paint, rng: np.random.Generator,
-) -> tuple[list[Body], list[Body]]:  # fmt: skip
-    """The giver's bodies in the world: those that are labelled hand, and the rest."""
+    model: ObjectModel,
+    skin: Skin,
+    object_from_hand: SE3,
+    pose: Pose,
+    reach: Array,
+    clothes: Clothes,
+    tone: Complexion,
+    cloth: Paint,
+    rng: np.random.Generator,
+) -> tuple[list[Body], list[Body]]:
+    """Returns the giver's bodies in the world frame: those that are labelled hand, and the rest."""
     here = SE3.identity()
     mesh = skin.mesh(clothes.bare_m + 0.03)
     colours = skin_colours(skin, mesh, tone, rng)
     in_object = object_from_hand.apply(mesh.vertices)
-    pressed = object_from_hand.inverse().apply(pressed_out(in_object, thing.distance))
+    pressed = object_from_hand.inverse().apply(pressed_out(in_object, model.distance))
     world = Mesh(pressed, mesh.normals, mesh.faces).moved(pose.world_from_hand)
     flesh, far_flesh = _split(world, skin.up_the_arm(mesh.vertices) < clothes.labelled_m)
     sleeve = sleeve_mesh(skin, pose.world_from_hand, reach, clothes)
@@ -204,7 +232,7 @@ def _arm(
 
 
 def _split(mesh: Mesh, chosen: npt.NDArray[np.bool_]) -> list[tuple[Mesh, npt.NDArray[np.int64]]]:
-    """The faces of chosen vertices (P,) and the others: two meshes, with the old indices of their vertices."""
+    """Splits a mesh into the faces of chosen vertices (P,) and the others, with the old indices of their vertices."""
     of_face = chosen[mesh.faces].all(axis=1)
     halves = []
     for some in (of_face, ~of_face):
@@ -213,9 +241,9 @@ def _split(mesh: Mesh, chosen: npt.NDArray[np.bool_]) -> list[tuple[Mesh, npt.ND
     return halves
 
 
-def _bodies(thing: Thing, world_from_object: SE3, label: Label) -> list[Body]:
+def _bodies(model: ObjectModel, world_from_object: SE3, label: Label) -> list[Body]:
     bodies = []
-    for part, mesh in zip(thing.parts, thing.meshes, strict=True):
+    for part, mesh in zip(model.parts, model.meshes, strict=True):
         part_from_world = (world_from_object @ part.parent_from_part).inverse()
         bodies.append(
             Body(mesh.moved(world_from_object), part.paint, part_from_world, part.gloss, label, label != 0)
@@ -224,10 +252,10 @@ def _bodies(thing: Thing, world_from_object: SE3, label: Label) -> list[Body]:
 
 
 def _clutter(centre: Array, rng: np.random.Generator) -> list[Body]:
-    """A few things standing on the table, away from the hand."""
+    """Returns a few objects that stand on the table, away from the hand."""
     bodies, places = [], [centre[:2]]
     for _ in range(int(rng.integers(1, 5))):
-        thing = random_object(rng) if rng.uniform() < 0.5 else make_object(str(rng.choice(OBJECT_NAMES)), rng)
+        model = random_object(rng) if rng.uniform() < 0.5 else make_object(str(rng.choice(OBJECT_NAMES)), rng)
         place = TABLE_M[0] + 0.3 + rng.uniform(size=2) * (TABLE_M[1] - TABLE_M[0] - 0.6)
         if min(np.linalg.norm(place - other) for other in places) < CLUTTER_GAP_M:
             continue
@@ -235,9 +263,9 @@ def _clutter(centre: Array, rng: np.random.Generator) -> list[Body]:
         turn = rng.uniform(0, 2 * np.pi)
         c, s = np.cos(turn), np.sin(turn)
         rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-        low, high = thing.bounds
+        low, high = model.bounds
         if (high - low)[:2].min() < 0.3 * (high - low)[2]:  # too slim to stand
             rotation = rotation @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-        lowest = (box_corners(thing.bounds) @ rotation.T)[:, 2].min()
-        bodies += _bodies(thing, SE3(rotation, np.array([*place, -lowest])), Label.BACKGROUND)
+        lowest = (box_corners(model.bounds) @ rotation.T)[:, 2].min()
+        bodies += _bodies(model, SE3(rotation, np.array([*place, -lowest])), Label.BACKGROUND)
     return bodies

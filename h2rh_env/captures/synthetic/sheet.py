@@ -1,4 +1,4 @@
-"""A contact sheet of invented captures: from the rig, from a robot's hand, and as a policy sees them.
+"""Draws a contact sheet of synthetic captures: from the rig, from a robot's hand, and as a policy sees them.
 
 python -m h2rh_env.captures.synthetic.sheet --objects mustard_bottle banana random my.obj --out sheet.png
 """
@@ -51,7 +51,7 @@ class SheetConfig:
 def main(config: SheetConfig) -> None:
     rows = []
     with cli.progress_bar() as progress:
-        task = progress.add_task("inventing", total=len(config.objects) * config.each, note="")
+        task = progress.add_task("photographing", total=len(config.objects) * config.each, note="")
         for name in config.objects:
             row = []
             for seed in range(config.seed, config.seed + config.each):
@@ -66,8 +66,10 @@ def main(config: SheetConfig) -> None:
 
 
 def tiles(scene: Stage, seed: int) -> Image8:
-    """Four pictures (HEIGHT, 4 WIDTH, 3) side by side: from the rig, twice from the hand-eye camera's distance, and
-    the last without its background."""
+    """Returns four images side by side, (HEIGHT, 4 WIDTH, 3).
+
+    One is seen from the rig, two from the hand-eye camera's distance; the last is repeated without its background.
+    """
     rng = np.random.default_rng(seed)
     overview = scene.rig[int(rng.integers(len(scene.rig)))]
     cameras = [(overview.camera.resized(WIDTH, HEIGHT), overview.world_from_camera)]
@@ -81,13 +83,13 @@ def tiles(scene: Stage, seed: int) -> Image8:
     masked = shown[-1] * (pictures[-1].labels > 0)[..., None].astype(np.uint8)
     sheet = Image.fromarray(np.concatenate([*shown, masked], axis=1))
     ImageDraw.Draw(sheet).text(
-        (4, 3), f"{scene.thing.name} {seed}: {scene.giver['grip']}", fill=(255, 255, 255)
+        (4, 3), f"{scene.model.name} {seed}: {scene.giver['grip']}", fill=(255, 255, 255)
     )
     return np.asarray(sheet)
 
 
 def _clear_poses(scene: Stage, camera: PinholeCamera, rng: np.random.Generator) -> list[SE3]:
-    """One world_from_camera per distance, each the clearest of many tries."""
+    """Returns one world_from_camera per distance, each the clearest of many tries."""
     centre = (scene.object_mesh.vertices.min(axis=0) + scene.object_mesh.vertices.max(axis=0)) / 2
     small = camera.resized(48, 36)
     found = []

@@ -24,7 +24,7 @@ CREASE_COSINE = 0.8  # profile corners sharper than this keep their edge
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """vertices (P, 3) m, unit normals (P, 3) outwards, faces (F, 3) counter-clockwise from outside."""
+    """A triangle mesh: vertices (P, 3), m, outward unit normals (P, 3), faces (F, 3) counter-clockwise from outside."""
 
     vertices: Array
     normals: Array
@@ -37,19 +37,19 @@ class Mesh:
 
 
 class Solid(Protocol):
-    """bounds: (2, 3) lower and upper corner."""
+    """A closed body; `bounds` holds its lower and its upper corner (2, 3), m."""
 
     @property
     def bounds(self) -> Array: ...
 
     def distance(self, points: Array) -> Array:
-        """Signed distance (P,) of points (P, 3), negative inside; never more than the true one outside."""
+        """Returns the signed distance (P,), m, of points (P, 3): negative inside, outside at most the true one."""
 
     def mesh(self) -> Mesh: ...
 
 
 def merged(meshes: Sequence[Mesh]) -> Mesh:
-    """Several meshes as one."""
+    """Joins several meshes to one."""
     offsets = np.cumsum([0, *(len(m.vertices) for m in meshes[:-1])])
     return Mesh(
         np.concatenate([m.vertices for m in meshes]),
@@ -74,7 +74,7 @@ class Lathe:
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:
-        """Lower corner (2,) and signed distances on a grid over radius and height."""
+        """The lower corner (2,) and signed distances on a grid over radius and height."""
         low = np.array([0.0, self.profile[:, 1].min() - LATHE_MARGIN_M])
         high = self.profile.max(axis=0) + LATHE_MARGIN_M
         count = np.ceil((high - low) / LATHE_STEP_M).astype(int) + 1
@@ -94,20 +94,21 @@ class Lathe:
             (1 - g) * table[i + 1, j] + g * table[i + 1, j + 1]
         )
         far = LATHE_STEP_M * np.linalg.norm(at - held, axis=1)
-        off = np.where(far > 0, np.hypot(far, np.maximum(near, 0)), near)
+        off: Array = np.where(far > 0, np.hypot(far, np.maximum(near, 0)), near)
         if self.squash == (1.0, 1.0):
             return off
-        return off / np.where(
-            off < LATHE_MARGIN_M, self._stretch(scaled, i, j), 1 / min(self.squash[0], self.squash[1], 1.0)
-        )
+        beyond = 1 / min(self.squash[0], self.squash[1], 1.0)
+        off /= np.where(off < LATHE_MARGIN_M, self._stretch(scaled, i, j), beyond)
+        return off
 
     def _stretch(self, scaled: Array, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]) -> Array:
-        """How much faster than true distance the distance to the unsquashed lathe grows (P,)."""
+        """Returns how much faster (P,) than the true distance the distance to the unsquashed lathe grows."""
         slope = (self._table[1][i + 1, j] - self._table[1][i, j]) / LATHE_STEP_M
         radial = ((scaled / np.array(self.squash)) ** 2).sum(axis=1) / np.maximum(
             (scaled**2).sum(axis=1), 1e-12
         )
-        return np.sqrt(1 + np.clip(slope**2, 0, 1) * (radial - 1))
+        stretch: Array = np.sqrt(1 + np.clip(slope**2, 0, 1) * (radial - 1))
+        return stretch
 
     def mesh(self) -> Mesh:
         profile = _subdivided(self.profile, 0.008)
@@ -125,11 +126,12 @@ class Lathe:
 
 
 def _blend(normals: Array, k: int, neighbour: int) -> Array:
-    """Normal of edge k at its corner with a neighbour: shared on smooth profiles, its own at edges."""
-    if 0 <= neighbour < len(normals) and normals[k] @ normals[neighbour] > CREASE_COSINE:
-        both = normals[k] + normals[neighbour]
-        return both / np.linalg.norm(both)
-    return normals[k]
+    """Returns the normal of edge k at its corner with a neighbour: shared on smooth profiles, its own at edges."""
+    own: Array = normals[k]
+    if 0 <= neighbour < len(normals) and own @ normals[neighbour] > CREASE_COSINE:
+        both = own + normals[neighbour]
+        own = both / np.linalg.norm(both)
+    return own
 
 
 def _strip(ends: Array, end_normals: Array, rings: Array, squash: Array) -> Mesh:
@@ -158,7 +160,7 @@ def _subdivided(line: Array, step: float) -> Array:
 
 
 def filleted(corners: npt.ArrayLike, radius: float, steps: int = 4) -> Array:
-    """A polyline (K, 2) whose inner corners are rounded with at most `radius`."""
+    """Rounds the inner corners of a polyline (K, 2) with at most `radius`, m."""
     line = np.asarray(corners, np.float64)
     out = [line[0]]
     for before, corner, after in zip(line[:-2], line[1:-1], line[2:], strict=True):
@@ -176,7 +178,8 @@ def _polyline_distance(points: Array, line: Array) -> Array:
         edge, off = b - a, points - a
         t = np.clip(off @ edge / max(edge @ edge, 1e-18), 0, 1)
         best = np.minimum(best, ((off - t[:, None] * edge) ** 2).sum(axis=1))
-    return np.sqrt(best)
+    distance: Array = np.sqrt(best)
+    return distance
 
 
 def _even_odd(points: Array, closed: Array) -> npt.NDArray[np.bool_]:
@@ -229,7 +232,7 @@ class RoundedBox:
         return Mesh(vertices.reshape(-1, 3), normals.reshape(-1, 3), faces if sign > 0 else faces[:, ::-1])
 
     def _stations(self, half: float) -> Array:
-        """Grid lines of one side: dense over the rounding, every 8 mm between."""
+        """Returns the grid lines of one side: dense over the rounding, every 8 mm between."""
         rounding = half - self.radius * (1 - np.array([0.0, 0.3, 0.6, 1.0]))[::-1]
         flat = half - self.radius
         between = np.linspace(-flat, flat, max(2, int(np.ceil(2 * flat / 0.008)) + 1))
@@ -238,7 +241,7 @@ class RoundedBox:
 
 @dataclass(frozen=True, eq=False)
 class Sculpture:
-    """Anything with a signed distance; meshed by marching cubes of the given spacing."""
+    """Any body that has a signed distance; it is meshed by marching cubes of the given spacing."""
 
     function: Distance
     box: Array
@@ -257,7 +260,7 @@ class Sculpture:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A solid set elsewhere."""
+    """A solid in its parent's frame."""
 
     solid: Solid
     parent_from_solid: SE3
@@ -275,7 +278,7 @@ class Placed:
 
 
 def marched(function: Distance, box: Array, spacing: float) -> Mesh:
-    """The zero surface inside a box (2, 3); only blocks near the surface are evaluated finely."""
+    """Meshes the zero surface inside a box (2, 3); only blocks near the surface are evaluated finely."""
     from skimage.measure import marching_cubes
 
     block = 4
@@ -297,43 +300,49 @@ def marched(function: Distance, box: Array, spacing: float) -> Mesh:
 
 
 def box_corners(bounds: Array) -> Array:
-    """(8, 3) of a box (2, 3)."""
+    """Returns the corners (8, 3) of a box (2, 3)."""
     return np.stack(np.meshgrid(*bounds.T, indexing="ij"), axis=-1).reshape(8, 3)
 
 
 def box_distance(points: Array, half: Array) -> Array:
-    """To a box of half size (3,) about the origin."""
+    """Returns the signed distance (P,), m, to a box of half size (3,) about the origin."""
     off = np.abs(points) - half
-    return np.linalg.norm(np.maximum(off, 0), axis=1) + np.minimum(off.max(axis=1), 0)
+    signed: Array = np.linalg.norm(np.maximum(off, 0), axis=1) + np.minimum(off.max(axis=1), 0)
+    return signed
 
 
 def cone_distance(points: Array, start: Array, end: Array, start_radius: float, end_radius: float) -> Array:
-    """To a capsule whose radius changes along it."""
+    """Returns the signed distance (P,), m, to a capsule whose radius changes along it."""
     axis = end - start
     off = points - start
     t = np.clip(off @ axis / max(float(axis @ axis), 1e-18), 0, 1)
-    return np.linalg.norm(off - t[:, None] * axis, axis=1) - (start_radius + t * (end_radius - start_radius))
+    signed: Array = np.linalg.norm(off - t[:, None] * axis, axis=1) - (
+        start_radius + t * (end_radius - start_radius)
+    )
+    return signed
 
 
 def path_distance(points: Array, path: npt.ArrayLike, radii: npt.ArrayLike) -> Array:
-    """To a bent rod through the points of a path (K, 3) with radii (K,)."""
+    """Returns the signed distance (P,), m, to a bent rod through the points of a path (K, 3) with radii (K,)."""
     p, r = np.asarray(path, np.float64), np.asarray(radii, np.float64)
     parts = [cone_distance(points, p[i], p[i + 1], r[i], r[i + 1]) for i in range(len(p) - 1)]
-    return np.min(parts, axis=0)
+    nearest: Array = np.min(parts, axis=0)
+    return nearest
 
 
 def plate_distance(points: Array, outline: Array, half_thickness: float) -> Array:
-    """To a closed outline (K, 2) in the x-z plane, thickened along y."""
+    """Returns the signed distance (P,), m, to a closed outline (K, 2) in the x-z plane, thickened along y."""
     flat = points[:, [0, 2]]
     closed = np.concatenate([outline, outline[:1]])
     off = _polyline_distance(flat, closed)
     inside = np.where(_even_odd(flat, closed), -off, off)
     across = np.abs(points[:, 1]) - half_thickness
     both = np.stack([inside, across], axis=1)
-    return np.linalg.norm(np.maximum(both, 0), axis=1) + np.minimum(both.max(axis=1), 0)
+    signed: Array = np.linalg.norm(np.maximum(both, 0), axis=1) + np.minimum(both.max(axis=1), 0)
+    return signed
 
 
 def smooth_min(a: Array, b: Array, width: float) -> Array:
-    """Union whose crease is filled over about `width`."""
+    """Joins two distances to the one of their union; the crease is filled over about `width`, m."""
     h = np.maximum(width - np.abs(a - b), 0) / width
     return np.minimum(a, b) - h * h * width / 4

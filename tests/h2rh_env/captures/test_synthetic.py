@@ -76,7 +76,7 @@ def test_depth_agrees_with_the_object_where_it_is_labelled(capture: HandoverCapt
     for view in capture.views:
         on = (view.labels == Label.OBJECT) & (view.depth_m > 0)
         points = view.world_from_camera.apply(view.camera.unproject(view.depth_m)[on])
-        off.append(truth.thing.distance(truth.world_from_object.inverse().apply(points)))
+        off.append(truth.model.distance(truth.world_from_object.inverse().apply(points)))
     assert np.median(np.abs(np.concatenate(off))) < 0.003
 
 
@@ -90,7 +90,7 @@ def test_a_capture_survives_the_dexycb_layout(capture: HandoverCapture, tmp_path
 
 def test_the_hand_touches_the_object_and_never_enters_it(scene) -> None:
     in_object = scene.world_from_object.inverse().apply(scene.hand_mesh.vertices)
-    distance = scene.thing.distance(in_object)
+    distance = scene.model.distance(in_object)
     assert distance.min() > -0.0005
     assert (distance < 0.004).sum() > 20
 
@@ -105,13 +105,13 @@ def test_room_is_left_for_a_gripper_and_nothing_touches_the_table(scene) -> None
 
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_objects_have_their_real_size_and_closed_outsides(name: str) -> None:
-    thing = make_object(name, np.random.default_rng(0))
-    size = thing.bounds[1] - thing.bounds[0]
+    model = make_object(name, np.random.default_rng(0))
+    size = model.bounds[1] - model.bounds[0]
     assert 0.02 < size.max() < 0.26
     if name in REAL_SIZES_M:
         met = np.array([size[2], *sorted(size[:2], reverse=True)])
         assert np.abs(met - REAL_SIZES_M[name]).max() < 0.03
-    for part, mesh in zip(thing.parts, thing.meshes, strict=True):
+    for part, mesh in zip(model.parts, model.meshes, strict=True):
         assert volume(mesh) > 0
         assert np.abs(part.placed.distance(mesh.vertices)).max() < 0.002
         outside = mesh.vertices + 0.002 * mesh.normals
@@ -120,8 +120,8 @@ def test_objects_have_their_real_size_and_closed_outsides(name: str) -> None:
 
 def test_random_objects_differ_and_repeat() -> None:
     def sizes(start: int) -> list[tuple[float, ...]]:
-        things = [household.random_object(np.random.default_rng(start + k)) for k in range(12)]
-        return [tuple((t.bounds[1] - t.bounds[0]).round(6)) for t in things]
+        models = [household.random_object(np.random.default_rng(start + k)) for k in range(12)]
+        return [tuple((t.bounds[1] - t.bounds[0]).round(6)) for t in models]
 
     assert sizes(0) == sizes(0)
     assert len(set(sizes(0))) == 12
@@ -130,11 +130,11 @@ def test_random_objects_differ_and_repeat() -> None:
 @pytest.mark.parametrize("side", [1.0, -1.0])
 @pytest.mark.parametrize("name", ["tomato_soup_can", "gelatin_box", "screwdriver"])
 def test_either_hand_can_hold(name: str, side: float) -> None:
-    thing, rng = make_object(name, np.random.default_rng(3)), np.random.default_rng(3)
+    model, rng = make_object(name, np.random.default_rng(3)), np.random.default_rng(3)
     hand = Hand(side)
-    grip = close_on(thing, hand, rng)
+    grip = close_on(model, hand, rng)
     centres, radii = hand.fingers(grip.posture).spheres()
-    reach = thing.distance(grip.object_from_hand.apply(centres[0].reshape(-1, 3))) - radii.ravel()
+    reach = model.distance(grip.object_from_hand.apply(centres[0].reshape(-1, 3))) - radii.ravel()
     assert reach.min() > -0.0005
     assert reach.min() < 0.006
 
@@ -200,5 +200,5 @@ def test_what_cannot_be_made_is_refused(seed: int, name: str | None, words: str)
 def test_many_people_can_hold_everything(name: str) -> None:
     for seed in range(20):
         made = stage(1000 + seed, name)
-        distance = made.thing.distance(made.world_from_object.inverse().apply(made.hand_mesh.vertices))
+        distance = made.model.distance(made.world_from_object.inverse().apply(made.hand_mesh.vertices))
         assert -0.0005 < distance.min() < 0.004

@@ -9,7 +9,7 @@ from PIL import Image
 
 from h2rh_env.captures.synthetic.objects.catalogue import make_object
 from h2rh_env.captures.synthetic.objects.household import FAMILIES
-from h2rh_env.captures.synthetic.objects.parts import Thing, turned
+from h2rh_env.captures.synthetic.objects.parts import ObjectModel, turned
 from h2rh_env.captures.synthetic.person.giver import random_clothes
 from h2rh_env.captures.synthetic.person.hand import FOREARM_M, Hand, Posture, random_hand
 from h2rh_env.captures.synthetic.person.skin import Skin
@@ -20,14 +20,14 @@ from h2rh_env.core.geometry import SE3
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 def test_every_family_has_household_sizes_and_true_surfaces(
-    family: Callable[[np.random.Generator], Thing],
+    family: Callable[[np.random.Generator], ObjectModel],
 ) -> None:
     for seed in range(3):
-        thing = family(np.random.default_rng(seed))
-        size = np.sort(thing.bounds[1] - thing.bounds[0])
+        model = family(np.random.default_rng(seed))
+        size = np.sort(model.bounds[1] - model.bounds[0])
         assert size[0] > 0.01
         assert 0.03 < size[2] < 0.34
-        for part, mesh in zip(thing.parts, thing.meshes, strict=True):
+        for part, mesh in zip(model.parts, model.meshes, strict=True):
             assert np.abs(part.placed.distance(mesh.vertices)).max() < 0.002
             colours = part.paint(mesh.vertices[::50], mesh.normals[::50])
             assert colours.min() >= 0
@@ -35,12 +35,12 @@ def test_every_family_has_household_sizes_and_true_surfaces(
 
 
 def test_a_turned_thing_is_the_same_thing_elsewhere() -> None:
-    thing = make_object("scissors", np.random.default_rng(0))
+    model = make_object("scissors", np.random.default_rng(0))
     new_from_old = SE3(np.diag([1.0, -1, -1]), np.array([0.0, 0.1, 0.3]))
     points = np.random.default_rng(1).uniform(-0.1, 0.2, (300, 3))
-    there = turned(thing, new_from_old)
-    assert np.allclose(there.distance(new_from_old.apply(points)), thing.distance(points))
-    assert there.bounds[1, 2] == pytest.approx(0.3 - thing.bounds[0, 2], abs=1e-6)
+    there = turned(model, new_from_old)
+    assert np.allclose(there.distance(new_from_old.apply(points)), model.distance(points))
+    assert there.bounds[1, 2] == pytest.approx(0.3 - model.bounds[0, 2], abs=1e-6)
 
 
 def test_hands_differ_in_every_ratio_and_repeat() -> None:

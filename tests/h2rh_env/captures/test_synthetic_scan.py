@@ -1,4 +1,4 @@
-"""Laws of strangers' meshes as things to hold: true distance, true colour, or one sentence of refusal."""
+"""Laws of strangers' meshes as objects to hold: true distance, true colour, or one sentence of refusal."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import trimesh
 from PIL import Image
 
 from h2rh_env.captures.synthetic.generate import generate_capture, stage
-from h2rh_env.captures.synthetic.objects.scan import load_thing
+from h2rh_env.captures.synthetic.objects.scan import load_scan
 from h2rh_env.captures.synthetic.solids import RoundedBox
 from h2rh_env.core.errors import CaptureError
 
@@ -23,13 +23,13 @@ def mesh_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_anyones_mesh_is_a_thing_that_can_be_held(mesh_file: Path) -> None:
-    thing = load_thing(mesh_file)
-    assert thing.name == "bar"
-    assert np.allclose(thing.bounds, [[-0.025, -0.015, 0], [0.025, 0.015, 0.16]], atol=1e-6)
+    model = load_scan(mesh_file)
+    assert model.name == "bar"
+    assert np.allclose(model.bounds, [[-0.025, -0.015, 0], [0.025, 0.015, 0.16]], atol=1e-6)
     truth = RoundedBox((0.05, 0.03, 0.16), 1e-6)
     points = np.random.default_rng(0).uniform(-0.1, 0.1, (2000, 3)) + [0, 0, 0.08]
-    assert np.abs(thing.distance(points) - truth.distance(points - [0, 0, 0.08])).max() < 0.002
-    assert np.abs(thing.parts[0].paint(points[:5], points[:5]) * 255 - [10, 200, 30]).max() < 2
+    assert np.abs(model.distance(points) - truth.distance(points - [0, 0, 0.08])).max() < 0.002
+    assert np.abs(model.parts[0].paint(points[:5], points[:5]) * 255 - [10, 200, 30]).max() < 2
     made = stage(0, str(mesh_file))
     in_object = made.world_from_object.inverse().apply(made.hand_mesh.vertices)
     assert truth.distance(in_object - [0, 0, 0.08]).min() > -0.001
@@ -46,9 +46,9 @@ def card(top: tuple[int, int, int] = (250, 0, 0)) -> trimesh.Trimesh:
 
 
 def assert_red_above_blue(file: Path) -> None:
-    thing = load_thing(file)
-    assert np.allclose(thing.bounds[1] - thing.bounds[0], [0.08, 0.02, 0.1], atol=1e-6)
-    paint = thing.parts[0].paint
+    model = load_scan(file)
+    assert np.allclose(model.bounds[1] - model.bounds[0], [0.08, 0.02, 0.1], atol=1e-6)
+    paint = model.parts[0].paint
     high, low = np.array([[0.0, -0.01, 0.08]]), np.array([[0.0, -0.01, 0.02]])
     assert paint(high, high)[0] @ [1, 0, -1] > 0.8
     assert paint(low, low)[0] @ [-1, 0, 1] > 0.8
@@ -73,7 +73,7 @@ def test_several_textured_meshes_in_one_file_keep_their_colours(tmp_path: Path) 
     scene = trimesh.Scene([one, other])
     scene.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     scene.export(tmp_path / "cards.glb")
-    paint = load_thing(tmp_path / "cards.glb").parts[0].paint
+    paint = load_scan(tmp_path / "cards.glb").parts[0].paint
     for x, colour in ((-0.05, 0), (0.05, 1)):
         point = np.array([[x, -0.01, 0.08]])
         assert int(paint(point, point)[0].argmax()) == colour
@@ -83,7 +83,7 @@ def test_a_material_without_an_image_gives_its_colour(tmp_path: Path) -> None:
     (tmp_path / "red.mtl").write_text("newmtl red\nKd 0.9 0.1 0.1\n")
     corners = b"v 0 0 0\nv .09 0 0\nv 0 .09 0\nv 0 0 .08\n"
     (tmp_path / "a.obj").write_bytes(b"mtllib red.mtl\n" + corners + b"usemtl red\n" + FACES)
-    colour = load_thing(tmp_path / "a.obj").parts[0].paint(np.zeros((1, 3)), np.zeros((1, 3)))[0]
+    colour = load_scan(tmp_path / "a.obj").parts[0].paint(np.zeros((1, 3)), np.zeros((1, 3)))[0]
     assert np.allclose(colour, [0.9, 0.1, 0.1], atol=0.01)
 
 
@@ -92,7 +92,7 @@ def test_a_texture_cut_short_is_refused(tmp_path: Path) -> None:
     for image in tmp_path.glob("*.png"):
         image.write_bytes(image.read_bytes()[:-40])
     with pytest.raises(CaptureError, match="cannot be read") as caught:
-        load_thing(tmp_path / "card.obj")
+        load_scan(tmp_path / "card.obj")
     assert "\n" not in str(caught.value)
 
 

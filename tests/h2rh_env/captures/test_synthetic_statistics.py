@@ -1,4 +1,4 @@
-"""What invented givers have in common: room to take the object, skin outside it, hands of all sizes and extents."""
+"""What synthetic givers have in common: room to take the object, skin outside it, hands of all sizes and extents."""
 
 from collections import Counter
 from typing import Any
@@ -34,14 +34,14 @@ def measured(scene: Stage, seed: int) -> dict[str, Any]:
     surface, skin = spread(scene.object_mesh, rng), spread(scene.hand_mesh, rng)
     gap = cKDTree(skin).query(surface)[0]
     in_object = scene.world_from_object.inverse().apply(scene.hand_mesh.vertices)
-    size = np.sort(scene.thing.bounds[1] - scene.thing.bounds[0])
+    size = np.sort(scene.model.bounds[1] - scene.model.bounds[0])
     try:
         candidates = AntipodalProposer().propose(surface[gap > 0.004], rng)
         graspable = select_grasp(candidates, surface[gap > 0.004], skin).graspable
     except GraspError:
         graspable = False
     return {
-        "free": (gap > FREE_M).mean(), "least_m": scene.thing.distance(in_object).min(), "graspable": graspable,
+        "free": (gap > FREE_M).mean(), "least_m": scene.model.distance(in_object).min(), "graspable": graspable,
         "narrow": size[1] < OPENING_M, "hand_m": np.ptp(skin, axis=0).max(), **scene.giver,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Things: solids with materials, in a frame in which they stand; and what supermarkets pack in tins and cartons."""
+"""ObjectModel: parts, which are solids with a material, in a frame in which they stand; also tins and cartons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STANDING = SE3.identity()
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A solid of one material. gloss: strength of its highlights, 0 (cloth) to 1 (polished metal)."""
+    """A solid of one material; `gloss` is the strength of its highlights, from 0 (cloth) to 1 (polished metal)."""
 
     solid: Solid
     paint: Paint
@@ -34,10 +34,13 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
-    """An object in its own frame: z up as it stands or is held, the person takes its lower half.
+class ObjectModel:
+    """An object in its own frame, z up as it stands or is held; the person takes its lower half.
 
-    mass_kg: as it was weighed; None for what was never weighed.
+    Attributes:
+        name: the name of the object.
+        parts: what the object consists of.
+        mass_kg: its measured mass, kg; None if it was never weighed.
     """
 
     name: str
@@ -45,33 +48,35 @@ class Thing:
     mass_kg: float | None = None
 
     def distance(self, points: Array) -> Array:
-        """Signed distance (P,) to the nearest part, m."""
-        return np.min([part.placed.distance(points) for part in self.parts], axis=0)
+        """Returns the signed distance (P,), m, from points (P, 3) to the nearest part."""
+        nearest: Array = np.min([part.placed.distance(points) for part in self.parts], axis=0)
+        return nearest
 
     @cached_property
     def bounds(self) -> Array:
-        """(2, 3) lower and upper corner, m."""
+        """The lower and the upper corner (2, 3), m."""
         vertices = np.concatenate([mesh.vertices for mesh in self.meshes])
         return np.stack([vertices.min(axis=0), vertices.max(axis=0)])
 
     @cached_property
     def meshes(self) -> list[Mesh]:
-        """Of each part, in the object's frame."""
+        """A mesh of each part, in the object's frame."""
         return [part.placed.mesh() for part in self.parts]
 
 
-def turned(thing: Thing, new_from_old: SE3) -> Thing:
-    """The thing in another frame."""
-    parts = [replace(part, parent_from_part=new_from_old @ part.parent_from_part) for part in thing.parts]
-    return replace(thing, parts=parts)
+def turned(model: ObjectModel, new_from_old: SE3) -> ObjectModel:
+    """Expresses the object in another frame."""
+    parts = [replace(part, parent_from_part=new_from_old @ part.parent_from_part) for part in model.parts]
+    return replace(model, parts=parts)
 
 
 def raised(z_m: float) -> SE3:
     return SE3(np.eye(3), np.array([0.0, 0.0, z_m]))
 
 
-def can(rng: np.random.Generator, name: str, diameter: float, height: float, ground: Rgb, accent: Rgb,
-        title: str) -> Thing:  # fmt: skip
+def can(
+    rng: np.random.Generator, name: str, diameter: float, height: float, ground: Rgb, accent: Rgb, title: str
+) -> ObjectModel:
     """A tin: rolled rims, ribless wall with a paper label, sunken lid."""
     r = diameter / 2
     rim = 0.0018
@@ -81,13 +86,21 @@ def can(rng: np.random.Generator, name: str, diameter: float, height: float, gro
     metal = plain(rng, (0.74, 0.74, 0.75), 0.05)
     label = print_label(rng, (np.pi * diameter, height - 0.013), ground, accent, title, 2)
     paint = Wrapped(label, 0.0065, height - 0.0065, metal, r - 0.004)
-    return Thing(name, [Part(Lathe(filleted(outline, 0.0012, 2)), paint, 0.5)])
+    return ObjectModel(name, [Part(Lathe(filleted(outline, 0.0012, 2)), paint, 0.5)])
 
 
-def carton(rng: np.random.Generator, name: str, size: tuple[float, float, float], ground: Rgb, accent: Rgb,
-           title: str, radius: float = 0.0015, gloss: float = 0.2) -> Thing:  # fmt: skip
+def carton(
+    rng: np.random.Generator,
+    name: str,
+    size: tuple[float, float, float],
+    ground: Rgb,
+    accent: Rgb,
+    title: str,
+    radius: float = 0.0015,
+    gloss: float = 0.2,
+) -> ObjectModel:
     """A printed box, standing."""
     x, y, z = size
     sides = [print_label(rng, area, ground, accent, title) for area in ((y, z), (x, z), (x, y))]
     box = RoundedBox(size, radius)
-    return Thing(name, [Part(box, Printed(size, sides[0], sides[1], sides[2]), gloss, raised(z / 2))])
+    return ObjectModel(name, [Part(box, Printed(size, sides[0], sides[1], sides[2]), gloss, raised(z / 2))])

@@ -1,4 +1,4 @@
-"""Anyone's textured mesh as a thing to hold: OBJ or PLY with z up, GLB with y up as glTF has it; in metres."""
+"""Reads a textured mesh as an object to hold: OBJ or PLY with z up, GLB with y up as glTF has it; in metres."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from ....core.errors import CaptureError
 from ..solids import Mesh
-from .parts import Part, Thing
+from .parts import ObjectModel, Part
 
 Array = npt.NDArray[np.float64]
 
@@ -46,27 +46,29 @@ class Scan:
         return np.stack([self.surface.vertices.min(axis=0), self.surface.vertices.max(axis=0)])
 
     def distance(self, points: Array) -> Array:
-        """To the tangent plane of the nearest sample when close, to the sample itself when far."""
+        """Returns the signed distance (P,), m: to the nearest sample's tangent plane, or from afar to the sample."""
         gap, nearest = self._tree.query(points)
         along = ((points - self.samples[nearest]) * self.sample_normals[nearest]).sum(axis=1)
-        return np.where(gap < 0.003, along, np.copysign(gap, along))
+        signed: Array = np.where(gap < 0.003, along, np.copysign(gap, along))
+        return signed
 
     def mesh(self) -> Mesh:
         return self.surface
 
     def paint(self, points: Array, normals: Array) -> Array:
-        """Mean colour of the three nearest samples."""
-        return self.sample_colours[self._tree.query(points, 3)[1]].mean(axis=1)
+        """Returns the mean sRGB colour (P, 3) of the three samples nearest to each point."""
+        srgb: Array = self.sample_colours[self._tree.query(points, 3)[1]].mean(axis=1)
+        return srgb
 
 
-def load_thing(path: Path | str) -> Thing:
+def load_scan(path: Path | str) -> ObjectModel:
     """Reads a mesh; its lowest point comes to z = 0 and its middle to x = y = 0.
 
     Args:
-        path: of an OBJ, PLY or GLB file. Colours come from its texture, its vertices, its faces or its material.
+        path: an OBJ, PLY or GLB file. Colours come from its texture, its vertices, its faces or its material.
 
     Raises:
-        CaptureError: not a readable mesh, a texture that cannot be read, or not of a size that a hand holds.
+        CaptureError: The mesh or its texture cannot be read, or the mesh has no size that a hand can hold.
     """
     path = Path(path)
     if not path.is_file():
@@ -87,7 +89,7 @@ def load_thing(path: Path | str) -> Thing:
     except (OSError, ValueError, IndexError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CaptureError(f"the colours of {path} cannot be read ({reason}); export it again") from None
-    return Thing(path.stem, [Part(scan, scan.paint, 0.25)])
+    return ObjectModel(path.stem, [Part(scan, scan.paint, 0.25)])
 
 
 def _read(path: Path) -> Any:
@@ -121,7 +123,7 @@ def _scanned(mesh: Any) -> Scan:
 
 
 def _coloured_samples(mesh: Any) -> tuple[Array, npt.NDArray[np.int64], Array]:
-    """Points (S, 3) spread over the surface, their faces (S,) and sRGB (S, 3)."""
+    """Returns points (S, 3) spread over the surface, their faces (S,) and their sRGB colours (S, 3)."""
     import trimesh
 
     points, face = trimesh.sample.sample_surface(mesh, SAMPLES, seed=0)[:2]
@@ -144,11 +146,11 @@ def _coloured_samples(mesh: Any) -> tuple[Array, npt.NDArray[np.int64], Array]:
 
 
 def _material_colour(visual: Any) -> Array:
-    """(3,) sRGB of a material without an image, grey where there is none."""
+    """Returns the sRGB colour (3,) of a material without an image; grey if there is no material."""
     colour = getattr(getattr(visual, "material", None), "main_color", None)
     return np.full(3, PLAIN_GREY) if colour is None else np.asarray(colour, np.float64)[:3] / 255
 
 
 def _image(visual: Any) -> Any:
-    """The texture of a simple or a physically based material, or None."""
+    """Returns the texture of a simple or a physically based material, or None."""
     return getattr(visual.material, "image", None) or getattr(visual.material, "baseColorTexture", None)

@@ -1,4 +1,4 @@
-"""Shapes that no supermarket sells: toys and gadgets grown from a few solids, spray heads, ladles and hammers."""
+"""Random objects of less common shapes: toys of a few solids, spray bottles, tools with a head, cups and jars."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .. import solids
 from ..rendering.paints import Banded, Nearest, Paint, Wrapped, plain
 from ..rendering.textures import muted, print_label, vivid, word
 from ..solids import Array, Distance, Lathe, Sculpture, filleted
-from .parts import Part, Thing
+from .parts import ObjectModel, Part
 
 
-def toy(rng: np.random.Generator) -> Thing:
-    """Two to five balls, bricks and rods, each of its own colour, on top of and beside each other."""
+def toy(rng: np.random.Generator) -> ObjectModel:
+    """A toy of two to five balls, bricks and rods, each of its own colour, on top of and beside each other."""
     solids_and_paints: list[tuple[Distance, Paint]] = []
     centre, extent = np.zeros(3), []
     for _ in range(int(rng.integers(2, 6))):
@@ -36,11 +36,11 @@ def toy(rng: np.random.Generator) -> Thing:
         return total
 
     box = np.stack([low - shift - 0.006, high - shift + 0.006])
-    return Thing("random_toy", [Part(Sculpture(whole, box), Nearest(regions), rng.uniform(0.05, 0.6))])
+    return ObjectModel("random_toy", [Part(Sculpture(whole, box), Nearest(regions), rng.uniform(0.05, 0.6))])
 
 
 def _lump(rng: np.random.Generator, centre: Array) -> tuple[Distance, Array]:
-    """A ball, an edged or rounded brick, or a rod about a centre, and its half size (3,)."""
+    """Makes a ball, an edged or rounded brick, or a rod about a centre; returns its distance and half size (3,)."""
     kind = rng.uniform()
     if kind < 0.3:
         r = rng.uniform(0.011, 0.031)
@@ -60,11 +60,19 @@ def _shifted(distance: Distance, shift: Array) -> Distance:
     return lambda points: distance(points + shift)
 
 
-def spray_bottle(rng: np.random.Generator) -> Thing:
+def spray_bottle(rng: np.random.Generator) -> ObjectModel:
     """A flat or round bottle with a trigger head."""
     height, r = rng.uniform(0.13, 0.19), rng.uniform(0.026, 0.04)
-    outline = [(0, 0), (r * 0.95, 0), (r, 0.006), (r, 0.5 * height), (0.62 * r, 0.78 * height), (0.014, 0.9 * height),
-               (0.014, height), (0, height)]  # fmt: skip
+    outline = [
+        (0, 0),
+        (r * 0.95, 0),
+        (r, 0.006),
+        (r, 0.5 * height),
+        (0.62 * r, 0.78 * height),
+        (0.014, 0.9 * height),
+        (0.014, height),
+        (0, height),
+    ]
     ground, accent = vivid(rng), vivid(rng)
     label = print_label(rng, (2 * np.pi * r, 0.35 * height), muted(rng), accent, word(rng), 2)
     paint = Wrapped(label, 0.1 * height, 0.45 * height, plain(rng, ground))
@@ -83,14 +91,21 @@ def spray_bottle(rng: np.random.Generator) -> Thing:
 
     box = np.array([[-0.04, -0.02, height - 0.03], [reach + 0.012, 0.02, top + 0.018]])
     squash = (1.0, float(rng.uniform(0.65, 1.0)))
-    return Thing("random_spray", [
-        Part(Lathe(filleted(outline, 0.01), squash), paint, rng.uniform(0.2, 0.6)),
-        Part(Sculpture(head, box, 0.0018), plain(rng, vivid(rng) if rng.uniform() < 0.5 else muted(rng)), 0.3),
-    ])  # fmt: skip
+    return ObjectModel(
+        "random_spray",
+        [
+            Part(Lathe(filleted(outline, 0.01), squash), paint, rng.uniform(0.2, 0.6)),
+            Part(
+                Sculpture(head, box, 0.0018),
+                plain(rng, vivid(rng) if rng.uniform() < 0.5 else muted(rng)),
+                0.3,
+            ),
+        ],
+    )
 
 
-def headed_tool(rng: np.random.Generator) -> Thing:
-    """A handle with a head across its end: hammer, ladle, brush, spatula; the handle up."""
+def headed_tool(rng: np.random.Generator) -> ObjectModel:
+    """A handle with a head across its end, like a hammer, ladle, brush or spatula; the handle points up."""
     total, r = rng.uniform(0.16, 0.3), rng.uniform(0.007, 0.014)
     head, paint_of_head = _tool_head(rng)
 
@@ -103,13 +118,18 @@ def headed_tool(rng: np.random.Generator) -> Thing:
     stick = Banded((rng.uniform(0.3, 0.6) * total,), (metal, grip))
     box = np.array([[-0.06, -0.05, -0.025], [0.06, 0.05, total + 0.002]])
     paint = Nearest([(handle, stick), (head, paint_of_head)])
-    return Thing("random_headed_tool", [
-        Part(Sculpture(lambda p: np.minimum(handle(p), head(p)), box, 0.0019), paint, rng.uniform(0.1, 0.6)),
-    ])  # fmt: skip
+    return ObjectModel(
+        "random_headed_tool",
+        [
+            Part(
+                Sculpture(lambda p: np.minimum(handle(p), head(p)), box, 0.0019), paint, rng.uniform(0.1, 0.6)
+            )
+        ],
+    )
 
 
 def _tool_head(rng: np.random.Generator) -> tuple[Callable[[Array], Array], Paint]:
-    """About the origin, no more than 5 cm to any side."""
+    """Makes a head about the origin that reaches no more than 5 cm to any side."""
     kind = int(rng.integers(3))
     if kind == 0:
         half, r = rng.uniform(0.025, 0.045), rng.uniform(0.01, 0.018)
@@ -124,12 +144,13 @@ def _tool_head(rng: np.random.Generator) -> tuple[Callable[[Array], Array], Pain
     def bowl(p: Array) -> Array:
         off = (p - [0, 0.3 * r, 0.2 * r]) / [1.0, 0.55, 1.0]
         shell = np.abs(np.linalg.norm(off, axis=1) - r) * 0.55 - 0.0016
-        return np.maximum(shell, 0.9 * (p[:, 1] - 0.3 * r))
+        signed: Array = np.maximum(shell, 0.9 * (p[:, 1] - 0.3 * r))
+        return signed
 
     return bowl, plain(rng, (0.7, 0.7, 0.72), 0.05)
 
 
-def cup(rng: np.random.Generator) -> Thing:
+def cup(rng: np.random.Generator) -> ObjectModel:
     """A beaker, glass or paper cup: a cone without a handle, open or with a lid."""
     height, r, wall = rng.uniform(0.07, 0.15), rng.uniform(0.024, 0.036), 0.0025
     top = r * rng.uniform(1.05, 1.35)
@@ -141,23 +162,37 @@ def cup(rng: np.random.Generator) -> Thing:
     )
     parts = [Part(Lathe(filleted(outline, 0.002)), paint, rng.uniform(0.05, 0.6))]
     if rng.uniform() < 0.4:
-        lid = [(0, height - 0.002), (top + 0.002, height - 0.002), (top, height + 0.008), (0.8 * top, height + 0.012),
-               (0, height + 0.012)]  # fmt: skip
+        lid = [
+            (0, height - 0.002),
+            (top + 0.002, height - 0.002),
+            (top, height + 0.008),
+            (0.8 * top, height + 0.012),
+            (0, height + 0.012),
+        ]
         parts.append(Part(Lathe(filleted(lid, 0.002)), plain(rng, muted(rng)), 0.3))
-    return Thing("random_cup", parts)
+    return ObjectModel("random_cup", parts)
 
 
-def jar(rng: np.random.Generator) -> Thing:
+def jar(rng: np.random.Generator) -> ObjectModel:
     """A jar with a screw lid, or the lid alone."""
     r = rng.uniform(0.024, 0.042)
     lid_height = rng.uniform(0.012, 0.028)
     height = rng.uniform(0.05, 0.12)
-    lid = filleted([(0, height), (r * 0.97, height), (r, height + 0.002), (r * 0.96, height + lid_height),
-                    (0, height + lid_height)], 0.0025)  # fmt: skip
+    lid = filleted(
+        [
+            (0, height),
+            (r * 0.97, height),
+            (r, height + 0.002),
+            (r * 0.96, height + lid_height),
+            (0, height + lid_height),
+        ],
+        0.0025,
+    )
     body = [(0, 0), (r * 0.9, 0), (r, 0.008), (r, height * 0.85), (r * 0.85, height), (0, height)]
     label = print_label(rng, (2 * np.pi * r, 0.5 * height), vivid(rng), vivid(rng), word(rng), 2)
     paint = Wrapped(label, 0.2 * height, 0.72 * height, plain(rng, muted(rng)))
     lid_paint = plain(rng, vivid(rng))
-    return Thing("random_jar", [
-        Part(Lathe(filleted(body, 0.006)), paint, rng.uniform(0.3, 0.7)), Part(Lathe(lid), lid_paint, 0.4),
-    ])  # fmt: skip
+    return ObjectModel(
+        "random_jar",
+        [Part(Lathe(filleted(body, 0.006)), paint, rng.uniform(0.3, 0.7)), Part(Lathe(lid), lid_paint, 0.4)],
+    )

@@ -1,4 +1,4 @@
-"""The person: where the hand comes from, forearm, sleeve and torso."""
+"""The giver: the pose of hand and object, the forearm, the sleeve and the torso."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from ....core.geometry import SE3, WORLD_UP
 from .. import solids
-from ..objects.parts import Thing
+from ..objects.parts import ObjectModel
 from ..solids import Mesh, box_corners, marched
 from .grip import Grip
 from .hand import FOREARM_M, Hand
@@ -19,7 +19,7 @@ from .skin import Skin
 Array = npt.NDArray[np.float64]
 
 ELEVATION_RAD = np.radians([-40.0, 58.0])  # of the fingers' direction
-MAX_TILT_RAD = np.radians(60.0)  # of the object as it is held out; things that rest on a palm stay level
+MAX_TILT_RAD = np.radians(60.0)  # of the object as it is held out; an object that rests on a palm stays level
 LEVEL_RAD = np.radians(15.0)
 WRIST_BACK_RAD = np.radians(48.0)
 WRIST_ASIDE_RAD = np.radians(22.0)
@@ -30,7 +30,7 @@ HAND_HEIGHT_M = 0.045
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """Where everything is: world_from_object, world_from_hand, and the wrist's bend, rad."""
+    """The poses of object and hand, and how the wrist is bent, rad."""
 
     world_from_object: SE3
     world_from_hand: SE3
@@ -43,7 +43,7 @@ def hold_out(
     """Turns hand and object as someone would who reaches along `reach` (3,), a level direction.
 
     Args:
-        centre_world: (3,) m, where the object's middle goes (higher if it or the hand would touch the table).
+        centre_world: where the object's middle goes, (3,), m; higher if it or the hand would touch the table.
     """
     rotation = _object_rotation(grip, reach, rng)
     middle = object_bounds.mean(axis=0)
@@ -65,18 +65,18 @@ def hold_out(
 
 
 def _outline(grip: Grip, hand: Hand) -> Array:
-    """Points (P, 3) below which no skin lies by more than a finger's radius, in the hand's frame."""
+    """Returns points (P, 3) in the hand's frame; no skin lies lower than they do by more than a finger's radius."""
     bones = (hand.palm, hand.fingers(grip.posture), hand.thumb(grip.posture))
     return np.concatenate([np.concatenate([b.starts[0], b.ends[0]]) for b in bones])
 
 
 def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Array:
-    """world_from_object: tilted somehow, the fingers along the reach, neither straight up nor down."""
+    """Draws the rotation world_from_object: tilted, the fingers along the reach, neither straight up nor down."""
     fingers = grip.object_from_hand.rotation[:, 2]
     level = fingers * [1, 1, 0]
     heading = np.arctan2(reach[1], reach[0]) + rng.normal(0, 0.35)
     own = np.arctan2(level[1], level[0]) if np.linalg.norm(level) > 0.3 else rng.uniform(0, 2 * np.pi)
-    rotation = Rotation.from_rotvec(WORLD_UP * (heading - own)).as_matrix()
+    rotation: Array = Rotation.from_rotvec(WORLD_UP * (heading - own)).as_matrix()
     rests = grip.family == "cup"
     tilt = rng.uniform(0, LEVEL_RAD if rests else MAX_TILT_RAD) * rng.choice([0.4, 1.0])
     about = rng.uniform(0, 2 * np.pi)
@@ -94,11 +94,11 @@ def _object_rotation(grip: Grip, reach: Array, rng: np.random.Generator) -> Arra
     return rotation
 
 
-def arm_is_free(thing: Thing, skin: Skin, pose: Pose) -> bool:
-    """Whether forearm and sleeve pass the object by."""
+def arm_is_free(model: ObjectModel, skin: Skin, pose: Pose) -> bool:
+    """Returns whether forearm and sleeve stay clear of the object."""
     centres, radii = skin.forearm_spheres
     in_object = (pose.world_from_object.inverse() @ pose.world_from_hand).apply(centres)
-    return bool((thing.distance(in_object) - radii).min() > SLACK_M + 0.004)
+    return bool((model.distance(in_object) - radii).min() > SLACK_M + 0.004)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ class Clothes:
     phase: Array
 
     def folds(self, points: Array, frequencies: tuple[float, float, float]) -> Array:
-        """How far the cloth stands off at points (P, 3), m: three waves of so many rad/m."""
+        """Returns how far (P,), m, the cloth stands off at points (P, 3): three waves of some frequencies, rad/m."""
         waves = zip(frequencies, self.phase[:, :3], self.phase[:, 3], strict=True)
         return self.fold_m * np.asarray(
             sum(np.sin(points @ (f * along) + phase) for f, along, phase in waves)
@@ -119,7 +119,7 @@ class Clothes:
 
 
 def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes) -> Mesh:
-    """Sleeve from the bare forearm over the elbow to the shoulder, in the world."""
+    """Makes the sleeve, from the bare forearm over the elbow to the shoulder, in the world frame."""
     wrist = world_from_hand.translation
     elbow = world_from_hand.apply(skin.elbow)
     along = (elbow - wrist) / np.linalg.norm(elbow - wrist)
@@ -142,7 +142,7 @@ def sleeve_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes
 
 
 def torso_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes) -> Mesh:
-    """Shoulders and trunk behind the arm, in the world."""
+    """Makes shoulders and trunk behind the arm, in the world frame."""
     elbow = world_from_hand.apply(skin.elbow)
     shoulder, side = _shoulder(elbow, reach, skin)
     other = shoulder - 0.34 * side
@@ -162,13 +162,16 @@ def torso_mesh(skin: Skin, world_from_hand: SE3, reach: Array, clothes: Clothes)
 
 
 def _shoulder(elbow: Array, reach: Array, skin: Skin) -> tuple[Array, Array]:
-    """The shoulder, and the direction from the trunk out to it."""
+    """Returns the shoulder, and the direction from the trunk out to it."""
     side = np.cross(reach, WORLD_UP) * skin.hand.side
     return elbow - 0.29 * reach + 0.12 * WORLD_UP - 0.03 * side, side
 
 
 def random_clothes(rng: np.random.Generator) -> Clothes:
-    """Datasets and segmenters differ in where a hand ends: at the wrist, up the forearm, or up the sleeve."""
+    """Draws clothes, and where the label of the hand ends: at the wrist, up the forearm, or up the sleeve.
+
+    Datasets and segmenters differ in it.
+    """
     phase = np.column_stack([rng.normal(size=(3, 3)), rng.uniform(0, 2 * np.pi, 3)])
     phase[:, :3] /= np.linalg.norm(phase[:, :3], axis=1, keepdims=True)
     ends = ((-0.012, 0.012), (0.012, 0.07), (0.07, 0.2))[int(rng.choice(3, p=[0.45, 0.3, 0.25]))]

@@ -1,7 +1,7 @@
 """A human hand: its bones and how they move.
 
 The hand's frame: origin at the wrist, x towards the thumb of a right hand (away from it for a left one),
-y out of the back of the hand, z towards the fingertips. Lengths are of a hand 0.19 m long and scale with it.
+y out of the back of the hand, z towards the fingertips. Lengths are those of a hand of 0.19 m and scale with it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Bones:
     radii: Array
 
     def spheres(self, count: int = 4) -> tuple[Array, Array]:
-        """Spheres along each bone: centres (B, K, count, 3), radii (K, count)."""
+        """Returns spheres along each bone: centres (B, K, count, 3) and radii (K, count), m."""
         t = np.linspace(0.0, 1.0, count)[:, None]
         centres = self.starts[:, :, None] + t * (self.ends - self.starts)[:, :, None]
         return centres, self.radii[:, :1] + t[:, 0] * (self.radii[:, 1:] - self.radii[:, :1])
@@ -61,7 +61,7 @@ class Bones:
 
 @dataclass(frozen=True)
 class Hand:
-    """One person's hand. side: +1 right, -1 left; the rest are ratios to an average hand of this length."""
+    """The hand of one person; `side` is +1 for right and -1 for left, the rest are ratios to an average hand."""
 
     side: float = 1.0
     length_m: float = REFERENCE_LENGTH_M
@@ -76,13 +76,14 @@ class Hand:
         return self.length_m / REFERENCE_LENGTH_M
 
     def _at(self, points: Array) -> Array:
-        return points * self.scale * np.array([self.side * self.breadth, 1.0, 1.0])
+        scaled: Array = points * self.scale * np.array([self.side * self.breadth, 1.0, 1.0])
+        return scaled
 
     def _radii(self, radii: Array) -> Array:
         return np.stack([radii[..., :-1], radii[..., 1:]], axis=-1) * self.scale * self.finger_girth
 
     def fingers(self, posture: Posture) -> Bones:
-        """12 bones, index first, knuckle to tip."""
+        """Returns the 12 bones of the fingers, index finger first, from knuckle to tip."""
         bend = posture.flexion.cumsum(axis=2)
         along = np.stack([np.zeros_like(bend), -np.sin(bend), np.cos(bend)], axis=-1)
         spread = self.spread * SPREAD_RAD[None, :, None]
@@ -99,7 +100,7 @@ class Hand:
         )
 
     def thumb(self, posture: Posture) -> Bones:
-        """3 bones, from the wrist to the tip."""
+        """Returns the 3 bones of the thumb, from the wrist to the tip."""
         x = np.broadcast_to(THUMB_SIDEWAYS, posture.thumb.shape)
         along = np.stack([x, -np.sin(posture.thumb), np.cos(posture.thumb)], axis=-1)
         along /= np.linalg.norm(along, axis=-1, keepdims=True)
@@ -109,7 +110,7 @@ class Hand:
 
     @cached_property
     def palm(self) -> Bones:
-        """Metacarpals and the ball of the little finger, one hand of a batch (1, 5, 3)."""
+        """The metacarpals and the ball of the little finger, for a batch of one hand, (1, 5, 3)."""
         starts = KNUCKLES * [0.55, 1.0, 0.0] + [0.0, 0.0, 0.012]
         starts = np.concatenate([starts, [[-0.021, -0.009, 0.018]]])
         ends = np.concatenate([KNUCKLES, [[-0.031, -0.008, 0.062]]])
@@ -119,7 +120,7 @@ class Hand:
         return Bones(self._at(starts)[None], self._at(ends)[None], radii * self.scale * self.girth)
 
     def forearm(self, bend_rad: tuple[float, float]) -> Bones:
-        """Two parallel bones from the wrist, bent at it towards the back of the hand and towards the thumb."""
+        """Returns two parallel bones from the wrist, bent there towards the back of the hand and the thumb."""
         back, aside = bend_rad
         along = -np.array([np.sin(aside), np.sin(back), np.cos(back) * np.cos(aside)])
         along /= np.linalg.norm(along)
@@ -131,13 +132,13 @@ class Hand:
         return Bones(self._at(starts)[None], self._at(ends)[None], radii * self.scale * self.girth)
 
     def forearm_radius(self, from_wrist_m: float) -> float:
-        """Half the forearm's width."""
+        """Returns half the width of the forearm, m, at a distance from the wrist."""
         t = from_wrist_m / FOREARM_M
         return float((0.012 + 0.006 * t + 0.0178 + 0.0132 * t) * self.scale * self.girth)
 
 
 def random_hand(rng: np.random.Generator) -> Hand:
-    """Anyone's, from a child of ten to a tall adult."""
+    """Draws a hand, from that of a child of ten to that of a tall adult."""
     return Hand(
         side=1.0 if rng.uniform() < 0.6 else -1.0,
         length_m=float(np.clip(rng.normal(0.185, 0.013), 0.155, 0.215)),

@@ -1,4 +1,4 @@
-"""Skin over the bones of a hand and its forearm: a surface, its colours, and how it gives way."""
+"""Skin over the bones of a hand and its forearm: a surface, its colours, and how it yields."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Skin:
 
     @property
     def elbow(self) -> Array:
-        """(3,) m."""
-        return self._bones[3].ends[0].mean(axis=0)
+        """The middle of the elbow (3,), m."""
+        middle: Array = self._bones[3].ends[0].mean(axis=0)
+        return middle
 
     @property
     def forearm_spheres(self) -> tuple[Array, Array]:
@@ -45,14 +46,19 @@ class Skin:
         return centres[0, :, 2:].reshape(-1, 3), radii[:, 2:].ravel()
 
     def up_the_arm(self, points: Array) -> Array:
-        """How far (P,) points lie beyond the wrist towards the elbow, m; negative in the hand, whose fingers may
-        point at the elbow, too, when the wrist is bent."""
+        """Returns how far (P,), m, points lie beyond the wrist towards the elbow.
+
+        It is negative in the hand, also where the fingers of a bent wrist point at the elbow.
+        """
         wrist = np.array([0.0, 0.0, WRIST_Z_M])
         along = (self.elbow - wrist) / np.linalg.norm(self.elbow - wrist)
-        return np.minimum((points - wrist) @ along, WRIST_Z_M - points[:, 2] + 0.35 * np.abs(points[:, 2]))
+        beyond: Array = np.minimum(
+            (points - wrist) @ along, WRIST_Z_M - points[:, 2] + 0.35 * np.abs(points[:, 2])
+        )
+        return beyond
 
     def distance(self, points: Array) -> Array:
-        """Signed distance (P,), nearly: bones joined smoothly, m."""
+        """Returns nearly the signed distance (P,), m, to bones that are joined smoothly."""
         s = self.hand.scale
         palm, fingers, thumb, forearm = (_distances(points, bones) for bones in self._bones)
         base = _blended(palm, 0.014 * s)
@@ -63,7 +69,7 @@ class Skin:
         return smooth_min(together, _blended(thumb, 0.005 * s), 0.003 * s)
 
     def mesh(self, visible_forearm_m: float, spacing_m: float = 0.0024) -> Mesh:
-        """The skin, with as much forearm as a sleeve leaves bare."""
+        """Makes the skin, with as much forearm as a sleeve leaves bare."""
         points = [np.concatenate([b.starts[0], b.ends[0]]) for b in self._bones[:3]]
         wrist, elbow = self._bones[3].starts[0], self._bones[3].ends[0]
         cut = wrist + (elbow - wrist) * min(visible_forearm_m / FOREARM_M, 1.0)
@@ -73,7 +79,7 @@ class Skin:
         return marched(self.distance, box, spacing_m)
 
     def nails(self) -> list[tuple[Array, Array, Array, float]]:
-        """Of the five last bones: start, direction, outward direction of the nail, and tip radius."""
+        """Returns, for each of the five last bones, start, direction, outward direction of the nail, and tip radius."""
         _, fingers, thumb, _ = self._bones
         found = []
         for k in (2, 5, 8, 11):
@@ -90,7 +96,7 @@ class Skin:
         return found
 
     def creases(self) -> list[tuple[Array, Array, float]]:
-        """Of every finger joint: centre, direction of the bone beyond it, radius."""
+        """Returns for every finger joint its centre, the direction of the bone beyond it, and its radius."""
         _, fingers, thumb, _ = self._bones
         found = []
         for bones, joints in ((fingers, (1, 2, 4, 5, 7, 8, 10, 11)), (thumb, (1, 2))):
@@ -116,7 +122,7 @@ def _blended(distances: list[Array], width: float) -> Array:
 
 @dataclass(frozen=True)
 class Complexion:
-    """sRGB of the back of the hand, and how much lighter and redder the palm is."""
+    """The sRGB colour of the back of the hand, how much lighter the palm is, and the colour of the nails."""
 
     base: tuple[float, float, float]
     palm_lightening: float
@@ -124,7 +130,7 @@ class Complexion:
 
 
 def complexion(rng: np.random.Generator) -> Complexion:
-    """Any human skin, from very fair to very dark."""
+    """Draws the colour of a human skin, from very fair to very dark."""
     tones = np.array(
         [[0.93, 0.77, 0.68], [0.88, 0.69, 0.57], [0.78, 0.58, 0.45], [0.64, 0.45, 0.33], [0.47, 0.31, 0.22],
          [0.31, 0.2, 0.15]]
@@ -138,7 +144,7 @@ def complexion(rng: np.random.Generator) -> Complexion:
 
 
 def skin_colours(skin: Skin, mesh: Mesh, tone: Complexion, rng: np.random.Generator) -> Array:
-    """sRGB (P, 3) of the skin's vertices: lighter palm, redder joints and tips, nails, creases, mottling."""
+    """Paints the skin's vertices, sRGB (P, 3): lighter palm, redder joints and tips, nails, creases, mottling."""
     base = np.array(tone.base)
     colours = np.tile(base, (len(mesh.vertices), 1))
     palmar = np.clip(-mesh.normals[:, 1] * 1.2 - 0.1, 0, 1) * (mesh.vertices[:, 2] > 0)
@@ -172,7 +178,7 @@ def skin_colours(skin: Skin, mesh: Mesh, tone: Complexion, rng: np.random.Genera
 
 
 def pressed_out(vertices: Array, distance: solids.Distance, depth_m: float = 0.0005) -> Array:
-    """Skin vertices (P, 3) that would lie inside a solid, moved to just off its surface: flesh gives way."""
+    """Moves skin vertices (P, 3) that would lie inside a solid to just off its surface, as flesh yields."""
     moved = vertices.copy()
     for _ in range(3):
         d = distance(moved)
@@ -184,7 +190,8 @@ def pressed_out(vertices: Array, distance: solids.Distance, depth_m: float = 0.0
 
 
 def gradient(distance: solids.Distance, points: Array, step_m: float = 0.0005) -> Array:
-    """Unit gradient (P, 3) of a signed distance."""
+    """Returns the unit gradient (P, 3) of a signed distance at points (P, 3)."""
     shifts = step_m * np.eye(3)
     g = np.stack([distance(points + s) - distance(points - s) for s in shifts], axis=1)
-    return g / np.maximum(np.linalg.norm(g, axis=1, keepdims=True), 1e-12)
+    unit: Array = g / np.maximum(np.linalg.norm(g, axis=1, keepdims=True), 1e-12)
+    return unit

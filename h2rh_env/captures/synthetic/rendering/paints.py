@@ -98,7 +98,7 @@ class Banded:
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """Of several solids' distances, the nearest one's paint: for sculptures of several materials."""
+    """The paint of the nearest of several solids, given by their distances: for sculptures of several materials."""
 
     regions: Sequence[tuple[Callable[[Array], Array], Paint]]
 
@@ -123,7 +123,10 @@ class Speckled:
 
     def __call__(self, points: Array, normals: Array) -> Array:
         angle = np.arctan2(points[:, 1], points[:, 0]) / (2 * np.pi)
-        level = sample(self.noise[..., None], angle + points[:, 0] / self.period_m[0],
-                       (points[:, 2] / self.period_m[1]) % 1)  # fmt: skip
+        level = sample(
+            self.noise[..., None],
+            angle + points[:, 0] / self.period_m[0],
+            (points[:, 2] / self.period_m[1]) % 1,
+        )
         share = np.clip((level - self.threshold) * 1.5, 0, 1)
         return self.base(points, normals) * (1 - share) + np.array(self.colour) * share

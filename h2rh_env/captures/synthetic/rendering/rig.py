@@ -13,9 +13,15 @@ from ....core.geometry import SE3, look_at
 Array = npt.NDArray[np.float64]
 
 SERIALS = (
-    "836212060125", "839512060362", "840412060917", "841412060263",
-    "932122060857", "932122060861", "932122061900", "932122062010",
-)  # fmt: skip
+    "836212060125",
+    "839512060362",
+    "840412060917",
+    "841412060263",
+    "932122060857",
+    "932122060861",
+    "932122061900",
+    "932122062010",
+)
 POSITIONS_M = np.array([
     [0.63, -0.48, 0.50], [1.12, -0.15, 0.72], [1.40, 0.30, 0.48], [1.00, 0.68, 0.74],
     [0.20, 0.68, 0.71], [-0.06, 0.29, 0.47], [0.18, -0.16, 0.82], [0.61, 0.10, 1.09],
@@ -29,8 +35,9 @@ class RigCamera:
     """A camera, where it is, and how it errs.
 
     Attributes:
-        depth_scale: measured over true depth.
-        gain: (3,) of its colour channels.
+        name: the serial number.
+        depth_scale: the ratio of measured to true depth.
+        gain: (3,), the gains of its colour channels.
     """
 
     name: str
@@ -41,7 +48,7 @@ class RigCamera:
 
 
 def make_rig(rng: np.random.Generator, target_world: Array) -> list[RigCamera]:
-    """A jittered rig that looks at the workspace, and a little at the target (3,), m."""
+    """Makes a jittered rig that looks at the workspace, and a little at the target (3,), m."""
     cameras = []
     for serial, position in zip(SERIALS, POSITIONS_M, strict=True):
         eye = position + rng.normal(0, [0.04, 0.04, 0.03])
@@ -54,7 +61,7 @@ def make_rig(rng: np.random.Generator, target_world: Array) -> list[RigCamera]:
 
 
 def _intrinsics(serial: str) -> PinholeCamera:
-    """Each camera's own, whatever rig it is mounted in, about those that RealSense factories write."""
+    """Returns each camera's own intrinsics, the same in every rig, near those that RealSense factories write."""
     rng = np.random.default_rng(int(serial))
     focal = rng.normal(613, 3)
     return PinholeCamera(

@@ -22,7 +22,7 @@ CEILING_M = 2.4
 
 
 def make_room(rng: np.random.Generator) -> list[Body]:
-    """Table, floor and four walls."""
+    """Makes the table, the floor and four walls."""
     table = _sheet(np.array([*TABLE_M[0], 0.0]), [1, 0, 0], [0, 1, 0], TABLE_M[1] - TABLE_M[0], 0.02)
     low, size = np.array([*WALLS_M[0], FLOOR_M]), WALLS_M[1] - WALLS_M[0]
     high = low + np.array([*size, 0.0])
@@ -42,10 +42,12 @@ def make_room(rng: np.random.Generator) -> list[Body]:
 
 
 def make_lights(rng: np.random.Generator) -> Lights:
-    """A lamp or window of some warmth above, and the light of the room."""
+    """Draws a lamp or window of some warmth above, and the light of the room."""
     angle = rng.uniform(0, 2 * np.pi)
-    position = np.array([0.6, 0.3, 0.0]) + [*(rng.uniform(0.2, 1.2) * np.array([np.cos(angle), np.sin(angle)])),
-                                            rng.uniform(1.3, 2.1)]  # fmt: skip
+    position = np.array([0.6, 0.3, 0.0]) + [
+        *(rng.uniform(0.2, 1.2) * np.array([np.cos(angle), np.sin(angle)])),
+        rng.uniform(1.3, 2.1),
+    ]
     warmth, sky_warmth = rng.uniform(-0.1, 0.16), rng.uniform(-0.08, 0.06)
     colour = np.array([1 + warmth, 1.0, 1 - warmth])
     sky = np.array([1 + sky_warmth, 1.0, 1 - sky_warmth])
@@ -54,7 +56,7 @@ def make_lights(rng: np.random.Generator) -> Lights:
 
 
 def _sheet(corner: Array, along_u: list[int], along_v: list[int], size_m: Array, step_m: float) -> Mesh:
-    """A flat grid from a corner; its normal is u x v."""
+    """Makes a flat grid from a corner; its normal is u x v."""
     u_axis, v_axis = np.array(along_u, float), np.array(along_v, float)
     nu, nv = (int(np.ceil(side / step_m)) + 1 for side in size_m)
     grid = (
@@ -82,7 +84,8 @@ class _Grain:
     def __call__(self, points: Array, normals: Array) -> Array:
         column = (points[:, 0] * 300).astype(int) % 256
         row = (points[:, 1] * 300).astype(int) % 256
-        return np.clip(self._colour * (1 + self._image[row, column])[:, None], 0, 1)
+        srgb: Array = np.clip(self._colour * (1 + self._image[row, column])[:, None], 0, 1)
+        return srgb
 
 
 def _table_top(rng: np.random.Generator) -> _Grain:

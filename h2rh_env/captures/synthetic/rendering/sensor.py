@@ -1,4 +1,4 @@
-"""What a RealSense makes of a perfect picture: noise, gain and blur in colour; noise and holes in depth."""
+"""What a RealSense makes of a perfect image: noise, gain and blur in colour; noise and holes in depth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMEAR_SHARE = 0.5  # of the pixels at a step that come out between the two depth
 def expose(
     picture: Picture, exposure: Array, rig_camera: RigCamera, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """8-bit sRGB (H, W, 3); exposure: (3,), of the colour channels."""
+    """Returns the 8-bit sRGB image (H, W, 3); `exposure` (3,) holds the gains of the colour channels."""
     linear = picture.linear * (exposure * rig_camera.gain).astype(np.float32)
     linear = ndimage.gaussian_filter(linear, (0.45, 0.45, 0), truncate=2.5)
     shot = rng.standard_normal(linear.shape, np.float32)
@@ -30,11 +30,12 @@ def expose(
     srgb = np.where(
         shoulder < 0.0031308, 12.92 * shoulder, 1.055 * np.maximum(shoulder, 1e-6) ** (1 / 2.4) - 0.055
     )
-    return (np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = (np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return levels
 
 
 def measure_depth(picture: Picture, rig_camera: RigCamera, rng: np.random.Generator) -> Float:
-    """Depth (H, W), m, in whole millimetres, 0 where the sensor gives up."""
+    """Returns depth (H, W), m, in whole millimetres; 0 where the sensor gives up."""
     true = picture.depth_m
     noise = ndimage.gaussian_filter(rng.standard_normal(true.shape, np.float32), 1.5) * 5.3
     coarse = ndimage.gaussian_filter(rng.standard_normal(true.shape, np.float32)[::4, ::4], 3.0) * 10.6
@@ -53,7 +54,7 @@ def measure_depth(picture: Picture, rig_camera: RigCamera, rng: np.random.Genera
 
 
 def _occlusion_shadow(true: Float, focal_px: float) -> npt.NDArray[np.bool_]:
-    """Background that one of the two infrared eyes cannot see: left of nearer things."""
+    """Returns the background that one of the two infrared eyes cannot see: left of nearer surfaces."""
     disparity = focal_px * BASELINE_M / np.maximum(true, 0.1)
     shadow = np.zeros(true.shape, bool)
     for shift in range(1, 13):
@@ -64,18 +65,19 @@ def _occlusion_shadow(true: Float, focal_px: float) -> npt.NDArray[np.bool_]:
 
 
 def _holes(picture: Picture, step: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Blotches without depth: on shiny, dark and grazing surfaces, and along edges."""
+    """Draws blotches without depth: on shiny, dark and grazing surfaces, and along edges."""
     field = ndimage.gaussian_filter(rng.standard_normal(picture.depth_m.shape, np.float32), 2.5) * 8.9
     brightness = picture.linear.mean(axis=2)
     risk = -2.3 + 1.2 * (picture.gloss > 0.4) + 1.3 * (brightness < 0.02) + 2.5 * (picture.facing < 0.2)
     risk = risk + 1.6 * ndimage.binary_dilation(step, iterations=1)
-    return field < risk
+    holes: npt.NDArray[np.bool_] = field < risk
+    return holes
 
 
 def photograph(
     picture: Picture, exposure: Array, rig_camera: RigCamera, rng: np.random.Generator
 ) -> RgbdView:
-    """One view of a capture."""
+    """Takes one view of a capture."""
     return RgbdView(
         rig_camera.name,
         rig_camera.camera,

@@ -1,4 +1,4 @@
-"""Ray-cast pictures of meshes: baked soft shadows and sky light, paint, highlights, true depth and labels."""
+"""Ray-cast images of meshes: baked soft shadows and sky light, paint, highlights, true depth and labels."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Body:
     Attributes:
         colours: (P, 3) sRGB per vertex, or a paint in the frame of `part_from_world`.
         gloss: strength of highlights in [0, 1].
-        label: `core.labels.Label` of its pixels; fine: whether it deserves four rays a pixel.
-        casts_shadow: False for what surrounds everything.
+        label: the `core.labels.Label` of its pixels.
+        fine: whether it deserves four rays a pixel.
+        casts_shadow: whether it casts a shadow; False for what surrounds everything.
     """
 
     mesh: Mesh
@@ -51,7 +52,9 @@ class Lights:
     """One soft key light and a sky.
 
     Attributes:
-        key_position: (3,) m; key_size_m: side of its square; key_rgb, sky_rgb: (3,) linear.
+        key_position: (3,), m.
+        key_size_m: the side of its square.
+        key_rgb, sky_rgb: (3,), linear colours.
     """
 
     key_position: Array
@@ -62,7 +65,15 @@ class Lights:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """linear (H, W, 3), depth_m (H, W) true, labels (H, W), gloss (H, W) and facing (H, W), cosine to the ray."""
+    """What a perfect camera sees.
+
+    Attributes:
+        linear: (H, W, 3), linear colour.
+        depth_m: (H, W), true depth along z.
+        labels: (H, W), values of `core.labels.Label`.
+        gloss: (H, W), strength of highlights.
+        facing: (H, W), cosine between the surface normal and the ray.
+    """
 
     linear: Float
     depth_m: Float
@@ -72,7 +83,7 @@ class Picture:
 
 
 class Studio:
-    """Bodies under lights, ready to be pictured."""
+    """Bodies under lights, ready to be photographed."""
 
     def __init__(self, bodies: Sequence[Body], lights: Lights, rng: np.random.Generator) -> None:
         self.bodies, self.lights = bodies, lights
@@ -96,7 +107,7 @@ class Studio:
         self._fine = np.array([b.fine for b in bodies])
 
     def picture(self, camera: PinholeCamera, world_from_camera: SE3) -> Picture:
-        """What a perfect camera sees."""
+        """Takes the image that a perfect camera sees."""
         h, w = camera.height, camera.width
         columns, rows = np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5)
         pixels = np.stack([columns.ravel(), rows.ravel()], axis=1)
@@ -107,9 +118,12 @@ class Studio:
         four = [self._cast(camera, world_from_camera, pixels[refine] + offset)[0] for offset in SUBPIXELS]
         linear[refine] = np.mean(four, axis=0)
         return Picture(
-            linear.reshape(h, w, 3), depth.reshape(h, w), self._label[body_image],
-            self._gloss[body_image], facing.reshape(h, w),
-        )  # fmt: skip
+            linear.reshape(h, w, 3),
+            depth.reshape(h, w),
+            self._label[body_image],
+            self._gloss[body_image],
+            facing.reshape(h, w),
+        )
 
     def _cast(
         self, camera: PinholeCamera, world_from_camera: SE3, pixels: Array
@@ -140,9 +154,13 @@ class Studio:
         return linear, depth, body, np.abs(_dot(normal, view))
 
     def _albedo(
-        self, body: npt.NDArray[np.uint8], position: Float, normal: Float, corners: npt.NDArray[np.int32],
+        self,
+        body: npt.NDArray[np.uint8],
+        position: Float,
+        normal: Float,
+        corners: npt.NDArray[np.int32],
         weights: Float,
-    ) -> Float:  # fmt: skip
+    ) -> Float:
         srgb = np.zeros((len(body), 3), np.float32)
         for k in np.unique(body):
             on = np.flatnonzero(body == k)
@@ -157,7 +175,7 @@ class Studio:
     def _highlights(
         self, body: npt.NDArray[np.uint8], position: Float, normal: Float, view: Float, key: Float
     ) -> Float:
-        """Blinn-Phong of the key light, and the sky's reflection at grazing angles."""
+        """Adds highlights of the key light (Blinn-Phong), and the sky's reflection at grazing angles."""
         out = np.zeros_like(position)
         on = np.flatnonzero(self._gloss[body] > 0)
         gloss = self._gloss[body[on]]
@@ -174,17 +192,18 @@ class Studio:
 
 
 def _dot(a: Float, b: Float) -> Float:
-    """Row by row, (R, 3) with (R, 3) to (R,)."""
-    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    """Multiplies row by row: (R, 3) with (R, 3) to (R,)."""
+    products: Float = a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    return products
 
 
 def _length(vectors: Float) -> Float:
-    """(R, 3) to (R, 1)."""
+    """Returns the lengths (R, 1) of vectors (R, 3)."""
     return np.sqrt(_dot(vectors, vectors))[:, None]
 
 
 def _interpolated(values: Float, corners: npt.NDArray[np.int32], weights: Float) -> Float:
-    """Vertex values (P, C) at barycentric weights (R, 3) of corners (R, 3)."""
+    """Interpolates vertex values (P, C) at barycentric weights (R, 3) of corners (R, 3)."""
     out = values[corners[:, 0]] * weights[:, :1]
     out += values[corners[:, 1]] * weights[:, 1:2]
     out += values[corners[:, 2]] * weights[:, 2:]
@@ -201,7 +220,7 @@ def _embree(mesh: Mesh) -> Any:
 
 
 def _bake(scene: Any, mesh: Mesh, lights: Lights, rng: np.random.Generator) -> Float:
-    """Per vertex (P, 2): share of the sky it receives, and of the key light (with its cosine)."""
+    """Returns per vertex (P, 2) the share of the sky that it receives, and of the key light with its cosine."""
     start = (mesh.vertices + LIFT_M * mesh.normals).astype(np.float32)
     normals = mesh.normals.astype(np.float32)
     light = np.zeros((len(start), 2), np.float32)
@@ -223,11 +242,12 @@ def _bake(scene: Any, mesh: Mesh, lights: Lights, rng: np.random.Generator) -> F
 
 def _unblocked(scene: Any, origins: Float, directions: npt.NDArray[np.floating]) -> Float:
     rays = np.ascontiguousarray(directions, np.float32)
-    return (scene.run(origins, rays, query="OCCLUDED") != 0).astype(np.float32)
+    free: Float = (scene.run(origins, rays, query="OCCLUDED") != 0).astype(np.float32)
+    return free
 
 
 def _sphere(count: int) -> Array:
-    """Directions spread evenly (Fibonacci)."""
+    """Returns directions (count, 3) that are spread evenly, by a Fibonacci spiral."""
     k = np.arange(count) + 0.5
     z = 1 - 2 * k / count
     angle = np.pi * (1 + 5**0.5) * k

@@ -38,22 +38,22 @@ SMALL_PRINT = "NET WT   INGREDIENTS  water salt starch   KEEP DRY   best before 
 
 
 def word(rng: np.random.Generator) -> str:
-    """A brand that nobody owns."""
+    """Makes up a brand name that nobody owns."""
     return "".join(rng.choice(SYLLABLES, rng.integers(2, 4))).upper()
 
 
 def vivid(rng: np.random.Generator) -> Rgb:
-    """A saturated packaging colour."""
+    """Draws a saturated colour, as of packaging."""
     return colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.45, 0.88), rng.uniform(0.35, 0.85))
 
 
 def muted(rng: np.random.Generator) -> Rgb:
-    """A quiet colour, of walls, cloth and plastic."""
+    """Draws a quiet colour, as of walls, cloth and plastic."""
     return colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.02, 0.35), rng.uniform(0.25, 0.85))
 
 
 def contrasting(colour: Rgb) -> Rgb:
-    """White on dark, near black on light."""
+    """Returns a colour to write with: white on dark, near black on light."""
     dark = float(np.dot(colour, (0.3, 0.6, 0.1))) < 0.5
     return (0.97, 0.96, 0.93) if dark else (0.08, 0.07, 0.1)
 
@@ -66,7 +66,7 @@ def print_label(
     title: str,
     repeats: int = 1,
 ) -> Array:
-    """A printed label (H, W, 3), sRGB: ground, accent band or disc, title, stripes, small print, bar code.
+    """Draws a printed label (H, W, 3), sRGB: ground, accent band or disc, title, stripes, small print, bar code.
 
     Args:
         size_m: width and height of the printed area, m.
@@ -145,7 +145,7 @@ def _small_print(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Seque
 def _text(
     draw: ImageDraw.ImageDraw, text: str, centre: tuple[float, float], width: float, height: float, ink: Rgb
 ) -> None:
-    """Text as large as fits a box, centred."""
+    """Writes text as large as fits a box, centred."""
     size = max(6.0, height)
     font = ImageFont.load_default(size)
     length = max(draw.textlength(text, font=font), 1.0)
@@ -160,16 +160,17 @@ def _bytes(colour: Sequence[float]) -> tuple[int, int, int]:
 
 
 def noise_image(rng: np.random.Generator, shape: tuple[int, int], scales_px: Sequence[float]) -> Array:
-    """Smooth periodic noise (H, W), of zero mean and unit deviation: a sum over scales, coarse ones strongest."""
+    """Makes smooth periodic noise (H, W), zero mean and unit deviation: a sum over scales, coarse ones strongest."""
     total = np.zeros(shape)
     for scale in scales_px:
         layer = ndimage.gaussian_filter(rng.normal(size=shape), scale, mode="wrap")
         total += layer / max(float(layer.std()), 1e-9) * np.sqrt(scale)
-    return (total - total.mean()) / max(float(total.std()), 1e-9)
+    normalised: Array = (total - total.mean()) / max(float(total.std()), 1e-9)
+    return normalised
 
 
 def sample(image: Array, u: Array, v: Array) -> Array:
-    """Bilinear look-up of an image (H, W, 3) at u to the right and v downwards, in [0, 1], wrapping along u."""
+    """Interpolates an image (H, W, 3) bilinearly at u to the right and v downwards, in [0, 1], wrapping along u."""
     h, w = image.shape[:2]
     x, y = u * w - 0.5, np.clip(v * h - 0.5, 0, h - 1)
     x0, y0 = np.floor(x).astype(int), np.minimum(y.astype(int), max(h - 2, 0))
@@ -177,4 +178,5 @@ def sample(image: Array, u: Array, v: Array) -> Array:
     left, right, below = x0 % w, (x0 + 1) % w, np.minimum(y0 + 1, h - 1)
     top = image[y0, left] * (1 - fx) + image[y0, right] * fx
     bottom = image[below, left] * (1 - fx) + image[below, right] * fx
-    return top * (1 - fy) + bottom * fy
+    srgb: Array = top * (1 - fy) + bottom * fy
+    return srgb
