@@ -24,7 +24,7 @@ CREASE_COSINE = 0.8  # profile corners sharper than this keep their edge
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A triangle mesh: vertices (P, 3), m, outward unit normals (P, 3), faces (F, 3) counter-clockwise from outside."""
+    """A mesh: vertices (P, 3), m, outward unit normals (P, 3), faces (F, 3) counter-clockwise from outside."""
 
     vertices: Array
     normals: Array

@@ -79,7 +79,7 @@ class Skin:
         return marched(self.distance, box, spacing_m)
 
     def nails(self) -> list[tuple[Array, Array, Array, float]]:
-        """Returns, for each of the five last bones, start, direction, outward direction of the nail, and tip radius."""
+        """Returns, for each of the five last bones, start, direction, outward direction of the nail, tip radius."""
         _, fingers, thumb, _ = self._bones
         found = []
         for k in (2, 5, 8, 11):
