@@ -123,7 +123,9 @@ def _local_planes(depth: Float, mask: Mask, sigma_px: float = 2.0) -> tuple[npt.
     u, v = np.meshgrid(np.arange(float(depth.shape[1])), np.arange(float(depth.shape[0])))
 
     def mean(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        blurred: npt.NDArray[np.float64] = ndimage.gaussian_filter(image, sigma_px, mode="constant", truncate=3.0)
+        blurred: npt.NDArray[np.float64] = ndimage.gaussian_filter(
+            image, sigma_px, mode="constant", truncate=3.0
+        )
         return blurred
 
     weight = mean(sure.astype(np.float64))

@@ -101,7 +101,9 @@ def _without_islands(surface: Surface, labels: npt.NDArray[np.int64]) -> npt.NDA
     large = (area >= MIN_ISLAND_M2)[patch]
     if not large.any():
         return labels
-    nearest: npt.NDArray[np.int64] = labels[large][cKDTree(surface.vertices[large]).query(surface.vertices)[1]]
+    nearest: npt.NDArray[np.int64] = labels[large][
+        cKDTree(surface.vertices[large]).query(surface.vertices)[1]
+    ]
     return nearest
 
 

@@ -134,7 +134,9 @@ def _packed_rotation(wxyz: Float) -> Words:
     row = np.arange(len(unit))
     unit *= np.where(unit[row, largest] < 0, -1, 1)[:, None]
     others = unit[np.arange(4) != largest[:, None]].reshape(-1, 3)
-    words: Words = _joined(others * np.sqrt(0.5) + 0.5, (10, 10, 10)) | (largest.astype(np.uint32) << np.uint32(30))
+    words: Words = _joined(others * np.sqrt(0.5) + 0.5, (10, 10, 10)) | (
+        largest.astype(np.uint32) << np.uint32(30)
+    )
     return words
 
 
