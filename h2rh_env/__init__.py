@@ -4,7 +4,8 @@ Units are metres, radians and seconds. The frame of a scene is metric with z up;
 y down, z forward); quaternions are wxyz; a transform is `target_from_source`. Shapes: N Gaussians, P points,
 V views, H x W image, T steps, B batch.
 
-Importing this package registers `H2RHandover-v0`, and `H2RHandoverMoving-v0`, whose giver moves. The names that users
+Importing this package registers `H2RHandover-v0`, `H2RHandoverMoving-v0`, whose giver moves, and
+`H2RHandoverGrasp-v0`, whose episodes go on until the fingers close and contact has decided. The names that users
 need are attributes of the package, and a module is imported only when one of its names is used:
 
     import h2rh_env as h2rh
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register
 
-from .core.task import MAX_EPISODE_STEPS
+from .core.task import MAX_EPISODE_STEPS, MAX_GRASP_STEPS
 from .utils.moved import answer_old_names
 
 if TYPE_CHECKING:
@@ -187,11 +188,15 @@ def __dir__() -> list[str]:
 
 
 answer_old_names()
-for _id, _giver in (("H2RHandover-v0", "still"), ("H2RHandoverMoving-v0", "moving")):
+for _id, _steps, _arguments in (
+    ("H2RHandover-v0", MAX_EPISODE_STEPS, {"giver": "still"}),
+    ("H2RHandoverMoving-v0", MAX_EPISODE_STEPS, {"giver": "moving"}),
+    ("H2RHandoverGrasp-v0", MAX_GRASP_STEPS, {"task": "grasp"}),
+):
     register(
         id=_id,
         entry_point="h2rh_env.envs.handover:H2RHandoverEnv",
         vector_entry_point="h2rh_env.envs.handover_vector:H2RHandoverVectorEnv",
-        max_episode_steps=MAX_EPISODE_STEPS,
-        kwargs={"giver": _giver},
+        max_episode_steps=_steps,
+        kwargs=_arguments,
     )

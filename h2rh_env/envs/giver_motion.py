@@ -81,18 +81,18 @@ class MovingGiver:
                     f"{self.max_speed_mps} m/s and {self.max_turn_radps} rad/s"
                 )
 
-    def draw(self, rng: np.random.Generator) -> GiverMotion:
-        """A motion for one episode."""
+    def draw(self, rng: np.random.Generator, steps: int = MAX_EPISODE_STEPS) -> GiverMotion:
+        """A motion for one episode of so many steps; a longer one begins as a shorter one does."""
         if self._motions:
             return self._motions[int(rng.integers(len(self._motions)))]
-        return GiverMotion(_sway(rng, self.max_speed_mps), _sway(rng, self.max_turn_radps))
+        return GiverMotion(_sway(rng, self.max_speed_mps, steps), _sway(rng, self.max_turn_radps, steps))
 
     @cached_property
     def _motions(self) -> list[GiverMotion]:
         return [_relative(poses) for poses in self.recorded]
 
 
-def _sway(rng: np.random.Generator, max_rate: float, steps: int = MAX_EPISODE_STEPS) -> Array:
+def _sway(rng: np.random.Generator, max_rate: float, steps: int) -> Array:
     """(steps + 1, 3): a sum of waves whose rates add up to at most `max_rate` a second, zero at first."""
     shares = rng.dirichlet(np.ones(WAVES)) * max_rate * rng.uniform(0.5, 1)
     rates = shares[:, None] * uniform_directions(rng, WAVES)

@@ -9,12 +9,15 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from ..contact.conditions import ContactConditions
 from ..core.action import decode_action
 from ..core.camera import HAND_EYE_CAMERA, PinholeCamera
 from ..core.episode import EpisodeRecord
 from ..core.geometry import SE3
+from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
 from ..core.policy import Observation
 from ..core.spaces import action_space, observation_space
+from ..core.task import Task
 from ..scenes.handover_scene import HandoverScene
 from .arguments import refuse_unknown_keywords
 from .giver_motion import MovingGiver
@@ -58,6 +61,18 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     hand), else 0. With `reward="shaped"`, for reinforcement learning, besides the change of a potential that is
     highest at the pre-grasp pose, less a cost of coming too near (`h2rh_env.envs.reward.ShapedReward`).
 
+    ## On to the grasp: `H2RHandoverGrasp-v0`
+    Observations and actions are the same; an episode has 60 steps and goes on through the final approach. A score of
+    0.7 or more closes the fingers where they are, and contact decides the rest (`h2rh_env.contact`): they close, the
+    giver lets go, the gripper retreats and is shaken. The reward is 1 when the object was *handed over* as
+    `h2rh_env.envs.handover_metrics` defines it, else 0; the shaped reward's potential is then highest at the grasp.
+    Nearer than 0.1 m to the object is allowed on the final approach alone (`h2rh_env.core.final_approach`).
+    At that end info has `touched_hand` and `pushed_m` besides. A giver who moves does so until the fingers close.
+
+    ## The gripper in view
+    With `show_gripper=True` the open fingers are drawn where `gripper_from_camera` puts them, before or behind hand
+    and object as they are nearer or farther. They are in `rgb` and `depth`, and belong to neither mask.
+
     ## Initial pose
     A scene is drawn, then an initial pose: 0.7 m from the grasp, hand and camera on different sides of the object,
     looking at the object up to 20 degrees off about both image axes (Eqs. 3-6).
@@ -83,6 +98,10 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     | `rasteriser` | `str` | `"auto"` | "auto", "numba", "gsplat" or "reference" |
     | `reward` | `str` or `ShapedReward` | `"sparse"` | "sparse", "shaped" or a `ShapedReward` |
     | `giver` | `str` or `MovingGiver` | `"still"` | "still", "moving" or a `MovingGiver`, see below |
+    | `task` | `str` | `"reach"` | "reach", or "grasp" as in `H2RHandoverGrasp-v0` |
+    | `conditions` | `ContactConditions` | the benchmark's | what contact draws from the seed; of "grasp" alone |
+    | `gripper` | `GripperGeometry` | Robotiq 2F-85 | what closes, and what `show_gripper` draws |
+    | `show_gripper` | `bool` | `False` | draws the open fingers into the view |
     | `render_mode` | `str` | `None` | "rgb_array" gives the camera's image, for `RecordVideo` |
 
     A giver who moves carries hand and object together along a smooth path, at most 0.1 m/s
@@ -121,6 +140,10 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         rasteriser: str = "auto",
         reward: str | Reward = "sparse",
         giver: str | MovingGiver = "still",
+        task: Task = "reach",
+        conditions: ContactConditions | None = None,
+        gripper: GripperGeometry | None = None,
+        show_gripper: bool = False,
         render_mode: str | None = None,
         **unknown: Never,
     ) -> None:
@@ -133,8 +156,11 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         refuse_unknown_keywords(unknown, H2RHandoverEnv.__init__)
         if render_mode not in {None, *self.metadata["render_modes"]}:
             raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
-        observer = Observer(camera, rasteriser, depth, background)
-        self._simulator = Simulator(scenes, observer, gripper_from_camera, reward, giver)
+        drawn = (gripper or ROBOTIQ_2F85) if show_gripper else None
+        observer = Observer(camera, rasteriser, depth, background, drawn)
+        self._simulator = Simulator(
+            scenes, observer, gripper_from_camera, reward, giver, task, conditions, gripper
+        )
         self.render_mode = render_mode
         self.observation_space = observation_space(camera, depth)  # type: ignore[assignment]
         self.action_space = action_space()  # type: ignore[assignment]

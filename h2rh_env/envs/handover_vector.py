@@ -13,13 +13,15 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from ..contact.conditions import ContactConditions
 from ..core.action import decode_actions
 from ..core.camera import HAND_EYE_CAMERA, PinholeCamera
 from ..core.errors import StateError
 from ..core.geometry import SE3
+from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
 from ..core.policy import Observation
 from ..core.spaces import action_space, observation_space
-from ..core.task import MAX_EPISODE_STEPS
+from ..core.task import EPISODE_STEPS, Task
 from .arguments import refuse_unknown_keywords
 from .giver_motion import MovingGiver
 from .observer import Observer
@@ -53,7 +55,7 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
     def __init__(
         self,
         num_envs: int = 1,
-        max_episode_steps: int = MAX_EPISODE_STEPS,
+        max_episode_steps: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         scenes: Scenes | None = None,
         camera: PinholeCamera = HAND_EYE_CAMERA,
@@ -64,6 +66,10 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         rasteriser: str = "auto",
         reward: str | Reward = "sparse",
         giver: str | MovingGiver = "still",
+        task: Task = "reach",
+        conditions: ContactConditions | None = None,
+        gripper: GripperGeometry | None = None,
+        show_gripper: bool = False,
         render_mode: str | None = None,
         **unknown: Never,
     ) -> None:
@@ -71,7 +77,7 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
 
         Args:
             num_envs: how many.
-            max_episode_steps: after which an episode is truncated.
+            max_episode_steps: after which an episode is truncated; 30 by default, 60 of the task "grasp".
             autoreset_mode: "NextStep" (an ended episode's next step begins the next one, its action is ignored),
                 "SameStep" (the ending step does, and info holds `final_obs` and `final_info`) or "Disabled".
 
@@ -84,10 +90,13 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
             raise ValueError(f"num_envs is {num_envs}; at least 1 is needed")
         if render_mode not in {None, *self.metadata["render_modes"]}:
             raise ValueError(f"render_mode is {render_mode!r}; this environment knows None and 'rgb_array'")
-        observer = Observer(camera, rasteriser, depth, background)
-        self._simulator = Simulator(scenes, observer, gripper_from_camera, reward, giver)
+        drawn = (gripper or ROBOTIQ_2F85) if show_gripper else None
+        observer = Observer(camera, rasteriser, depth, background, drawn)
+        self._simulator = Simulator(
+            scenes, observer, gripper_from_camera, reward, giver, task, conditions, gripper
+        )
         self.num_envs, self.render_mode = num_envs, render_mode
-        self.max_episode_steps = max_episode_steps
+        self.max_episode_steps = EPISODE_STEPS[task] if max_episode_steps is None else max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.single_observation_space = observation_space(camera, depth)

@@ -203,6 +203,12 @@ class Summary:
 ANGLES = {"< 30°": (0.0, 30.0), "30-60°": (30.0, 60.0), "> 60°": (60.0, math.inf)}  # degrees, as tables say
 
 
+def is_in(angle_rad: float, name: str) -> bool:
+    """Whether an angle between initial pose and approach is in the range of `ANGLES` with this name."""
+    low, high = ANGLES[name]
+    return low <= math.degrees(angle_rad) < high
+
+
 def summarise(scores: Sequence[EpisodeScore], scenes: Sequence[Hashable] | None = None) -> Summary:
     """Figures over `scores`; those declared without a grasp count as such.
 
@@ -229,10 +235,8 @@ def summarise(scores: Sequence[EpisodeScore], scenes: Sequence[Hashable] | None 
         graspable=rate("graspable", [(s, c) for s, c in labelled if s.graspable is not None]),
         without_grasp=sum(s.declared and s.graspable is None for s in scores),
         by_angle={
-            name: rate(
-                "success", [(s, c) for s, c in labelled if low <= math.degrees(s.initial_angle_rad) < high]
-            )
-            for name, (low, high) in ANGLES.items()
+            name: rate("success", [(s, c) for s, c in labelled if is_in(s.initial_angle_rad, name)])
+            for name in ANGLES
         },
         distance_mean_m=float(np.mean(distances)) if distances else float("nan"),
         distance_std_m=float(np.std(distances)) if distances else float("nan"),

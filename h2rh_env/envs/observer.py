@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from ..core.camera import PinholeCamera
 from ..core.geometry import SE3
+from ..core.gripper import GripperGeometry
 from ..core.policy import Observation
-from ..rendering.base import ObservationBatch, ObservationRasteriser
-from ..rendering.masks import masks_from_labels, observe, rgb_to_uint8
+from ..rendering.base import ObservationBatch, ObservationRasteriser, RenderedView
+from ..rendering.gripper import GripperImage, draw_gripper
+from ..rendering.masks import MASK_ALPHA_MIN, masks_from_labels, observe, rgb_to_uint8
 from ..rendering.select import make_rasteriser
 from ..scenes.gaussians import GaussianScene
 
@@ -22,6 +24,7 @@ class View(NamedTuple):
 
     gaussians: GaussianScene
     scene_from_camera: SE3
+    gripper_from_camera: SE3
 
 
 class Observer:
@@ -30,6 +33,7 @@ class Observer:
     Attributes:
         camera: the camera of every episode. depth: whether depth is part of an observation.
         background: uint8 (H, W, 3), what stands behind hand and object; None is black.
+        gripper: whose open fingers are drawn into the view; None draws none.
     """
 
     def __init__(
@@ -38,12 +42,14 @@ class Observer:
         rasteriser: str = "auto",
         depth: bool = False,
         background: npt.NDArray[np.uint8] | None = None,
+        gripper: GripperGeometry | None = None,
     ) -> None:
         if background is not None and np.shape(background) != (camera.height, camera.width, 3):
             raise ValueError(
                 f"background has shape {np.shape(background)}; expected {(camera.height, camera.width, 3)}"
             )
-        self.camera, self.depth, self.background = camera, depth, background
+        self.camera, self.depth, self.background, self.gripper = camera, depth, background, gripper
+        self._gripper_images: dict[bytes, GripperImage] = {}
         self._backend = rasteriser
         self.rasteriser = make_rasteriser(rasteriser)
 
@@ -57,7 +63,11 @@ class Observer:
         """Returns what the cameras see, in one batch: each array as in `observation_space`, after (B,)."""
         scenes, poses = [view.gaussians for view in views], [view.scene_from_camera for view in views]
         if self._needs_all_channels:
-            return self._observe_all_channels(scenes, poses)
+            rendered = self.rasteriser.render_batch(scenes, self.camera, poses)
+            seen = [
+                self._seen(one, view.gripper_from_camera) for one, view in zip(rendered, views, strict=True)
+            ]
+            return {name: np.stack([one[name] for one in seen]) for name in seen[0]}
         rgb, masks = observe(self.rasteriser, scenes, self.camera, poses)
         return {"rgb": rgb, "masks": masks}
 
@@ -70,21 +80,32 @@ class Observer:
 
     @property
     def _needs_all_channels(self) -> bool:
-        return self.background is not None or self.depth
+        return self.background is not None or self.depth or self.gripper is not None
 
-    def _observe_all_channels(self, scenes: Sequence[GaussianScene], poses: Sequence[SE3]) -> Observation:
-        views = self.rasteriser.render_batch(scenes, self.camera, poses)
-        observation: Observation = {
-            "rgb": np.stack([rgb_to_uint8(view) for view in views]),
-            "masks": np.stack([masks_from_labels(view) for view in views]),
-        }
+    def _seen(self, view: RenderedView, gripper_from_camera: SE3) -> Observation:
+        """One observation, from all channels of a view."""
+        rgb, masks = rgb_to_uint8(view), masks_from_labels(view)
         if self.background is not None:
-            behind = [view.rgb * 255 + (1 - view.alpha[..., None]) * self.background for view in views]
-            observation["rgb"] = np.clip(np.stack(behind) + 0.5, 0, 255).astype(np.uint8)
-        if self.depth:
-            depth = [np.where(view.alpha >= 0.5, view.expected_depth, 0)[..., None] for view in views]
-            observation["depth"] = np.stack(depth).astype(np.float32)
-        return observation
+            behind = view.rgb * 255 + (1 - view.alpha[..., None]) * self.background
+            rgb = np.clip(behind + 0.5, 0, 255).astype(np.uint8)
+        depth = np.where(view.alpha >= MASK_ALPHA_MIN, view.expected_depth, 0).astype(np.float32)
+        if self.gripper is not None:
+            image = self._gripper_image(gripper_from_camera)
+            alpha = image.in_front_of(np.where(depth > 0, depth, np.float32(np.inf)))
+            front = (alpha > 0)[..., None] * image.rgb * 255
+            rgb = np.clip(front + (1 - alpha[..., None]) * rgb + 0.5, 0, 255).astype(np.uint8)
+            masks[alpha >= MASK_ALPHA_MIN] = 0
+            depth = np.where(alpha >= MASK_ALPHA_MIN, image.depth, depth)
+        return {"rgb": rgb, "masks": masks} | ({"depth": depth[..., None]} if self.depth else {})
+
+    def _gripper_image(self, gripper_from_camera: SE3) -> GripperImage:
+        """Drawn once for each hand-eye offset."""
+        assert self.gripper is not None
+        key = gripper_from_camera.matrix.tobytes()
+        if key not in self._gripper_images:
+            drawn = draw_gripper(self.camera, gripper_from_camera, self.gripper)
+            self._gripper_images = {key: drawn}  # an environment has one offset at a time
+        return self._gripper_images[key]
 
 
 class ObservedTogether:
@@ -110,7 +131,7 @@ class ObservedTogether:
         """Hands over one view. A place that none is given for shows what was seen before."""
         self._views[place] = view
         if self._batch is not None:
-            self._batch.draw(place, *view)
+            self._batch.draw(place, view.gaussians, view.scene_from_camera)
 
     def finish(self) -> Observation:
         """Waits for all images; each array as in `observation_space`, after (B,)."""

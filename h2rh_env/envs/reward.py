@@ -6,22 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.final_approach import final_approach_begin
 from ..core.geometry import SE3, rotation_angle
 from ..core.gripper import half_turned
-from ..core.task import CLEARANCE_M
+from ..core.task import CLEARANCE_M, Task
 from ..scenes.handover_scene import HandoverScene
 
 
 @dataclass(frozen=True)
 class SparseReward:
-    """1 for a success as `h2rh_env.envs.metrics` defines it, else 0."""
+    """1 for a success, else 0.
+
+    `h2rh_env.envs.metrics` defines a success of reaching, `h2rh_env.envs.handover_metrics` one of grasping.
+    """
 
     def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:
         """Of a step from one pose `scene_from_gripper` to another, `clearance_m` from hand and object."""
         return 0.0
 
     def declared(self, scene: HandoverScene, at: SE3, success: bool) -> float:
-        """Of declaring the pre-grasp pose at a pose `scene_from_gripper`."""
+        """Of declaring the pre-grasp pose, or closing the fingers, at a pose `scene_from_gripper`."""
         return float(success)
 
 
@@ -66,18 +70,48 @@ class ShapedReward:
         return float(np.exp(-distance / self.length_m - angle / self.angle_rad))
 
 
+@dataclass(frozen=True)
+class ShapedGraspReward(ShapedReward):
+    """`ShapedReward` of an episode that goes on until the fingers close: the potential is highest at the grasp.
+
+    Phi falls with the distance to the grasp and, once more, with the distance from the line that leads straight to
+    it, so that the way to a high potential is round the object, not through it. What is too near is the hand, and the
+    object only off the final approach to the grasp (`core.final_approach`).
+    """
+
+    def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:
+        """See `SparseReward.moved`."""
+        grasp = scene.grasp.scene_from_grasp
+        if final_approach_begin([after.matrix, grasp.matrix]) == 0:
+            clearance_m = float(scene.hand_clearance.distance(after.translation))
+        return super().moved(scene, before, after, clearance_m)
+
+    def potential(self, scene: HandoverScene, scene_from_gripper: SE3) -> float:
+        """Phi in [0, 1]: 1 at the grasp with either half turn of the gripper."""
+        grasp = scene.grasp.scene_from_grasp
+        offset = (scene_from_gripper.translation - grasp.translation) @ grasp.rotation
+        distance = float(np.linalg.norm(offset) + np.linalg.norm(offset[:2]))
+        turned = scene_from_gripper.rotation.T
+        angle = min(rotation_angle(turned @ goal.rotation) for goal in (grasp, half_turned(grasp)))
+        return float(np.exp(-distance / self.length_m - angle / self.angle_rad))
+
+
 Reward = SparseReward | ShapedReward
-REWARDS: dict[str, type[SparseReward] | type[ShapedReward]] = {"sparse": SparseReward, "shaped": ShapedReward}
+REWARDS: dict[Task, dict[str, type[SparseReward] | type[ShapedReward]]] = {
+    "reach": {"sparse": SparseReward, "shaped": ShapedReward},
+    "grasp": {"sparse": SparseReward, "shaped": ShapedGraspReward},
+}
 
 
-def make_reward(reward: str | Reward) -> Reward:
-    """A reward by name, or the one given.
+def make_reward(reward: str | Reward, task: Task = "reach") -> Reward:
+    """A task's reward by name, or the one given.
 
     Raises:
         ValueError: an unknown name.
     """
     if not isinstance(reward, str):
         return reward
-    if reward not in REWARDS:
-        raise ValueError(f"reward is {reward!r}; known are {', '.join(REWARDS)}")
-    return REWARDS[reward]()
+    known = REWARDS[task]
+    if reward not in known:
+        raise ValueError(f"reward is {reward!r}; known are {', '.join(known)}")
+    return known[reward]()

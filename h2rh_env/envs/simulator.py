@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
 from ..core.errors import SceneError, StateError
 from ..core.geometry import SE3
+from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
 from ..core.policy import Observation
-from ..core.task import GRASP_SCORE_THRESHOLD
+from ..core.task import EPISODE_STEPS, GRASP_SCORE_THRESHOLD, Task
 from ..scenes.handover_scene import HandoverScene, load_scenes
 from .arguments import refuse_unknown_options
 from .giver_motion import MovingGiver
+from .handover_metrics import score_handover
 from .initial_poses import sample_initial_poses
 from .metrics import score
 from .observer import Observer
@@ -38,7 +41,11 @@ class Simulator:
         gripper_from_camera: SE3 | None = None,
         reward: str | Reward = "sparse",
         giver: str | MovingGiver = "still",
+        task: Task = "reach",
+        conditions: ContactConditions | None = None,
+        gripper: GripperGeometry | None = None,
     ) -> None:
+        _check_task(task, conditions, gripper, observer)
         if isinstance(giver, str) and giver not in GIVERS:
             raise ValueError(f"giver is {giver!r}; expected {', '.join(GIVERS)} or a MovingGiver")
         self.scenes = (
@@ -46,7 +53,9 @@ class Simulator:
         )
         self.observer = observer
         self.gripper_from_camera = gripper_from_camera or SE3.identity()
-        self._reward = make_reward(reward)
+        self.task: Task = task
+        self._conditions, self._gripper = conditions or BENCHMARK_CONDITIONS, gripper or ROBOTIQ_2F85
+        self._reward = make_reward(reward, task)
         self._giver = GIVERS[giver] if isinstance(giver, str) else giver
 
     def begin(self, rng: np.random.Generator, options: Mapping[str, Any] | None = None) -> EpisodeState:
@@ -68,9 +77,15 @@ class Simulator:
             scene_from_camera = sample_initial_poses(self.scenes[index], rng, 1)[0] @ self.gripper_from_camera
         else:
             scene_from_camera = SE3.from_matrix(start.matrix if isinstance(start, SE3) else start)
-        giver = self._giver.draw(rng) if self._giver else None
+        giver = self._giver.draw(rng, EPISODE_STEPS[self.task]) if self._giver else None
+        contact_seed = int(rng.integers(2**31)) if self.task == "grasp" else None
         return EpisodeState(
-            self.scenes[index], index, scene_from_camera, self.gripper_from_camera.inverse(), giver
+            self.scenes[index],
+            index,
+            scene_from_camera,
+            self.gripper_from_camera.inverse(),
+            giver,
+            contact_seed,
         )
 
     def act(
@@ -89,9 +104,24 @@ class Simulator:
         if not state.declared:
             before, after = state.path[-2:]
             return self._reward.moved(state.scene, before, after, info["clearance_m"]), info
+        verdict = self._handover(state) if self.task == "grasp" else self._reached(state)
+        return self._reward.declared(state.scene, state.path[-1], verdict["is_success"]), info | verdict
+
+    def _reached(self, state: EpisodeState) -> dict[str, Any]:
         outcome = score(state.record(), state.scene, with_graspable=False)
-        info |= {"is_success": outcome.success, "first_failure": outcome.first_failure}
-        return self._reward.declared(state.scene, state.path[-1], outcome.success), info
+        return {"is_success": outcome.success, "first_failure": outcome.first_failure}
+
+    def _handover(self, state: EpisodeState) -> dict[str, Any]:
+        """What contact says about closing the fingers where they are; the giver holds still from then on."""
+        assert state.contact_seed is not None
+        path = np.stack([pose.matrix for pose in state.path])
+        outcome = score_handover(path, True, state.scene, state.contact_seed, self._conditions, self._gripper)
+        return {
+            "is_success": outcome.handed_over,
+            "first_failure": outcome.first_failure,
+            "touched_hand": outcome.touched_hand,
+            "pushed_m": outcome.pushed_m,
+        }
 
     def info(self, state: EpisodeState) -> dict[str, Any]:
         """What is told of an episode as it stands, in arrays of its own."""
@@ -144,6 +174,17 @@ class Simulator:
             f"{scene.name} ({scene.content_hash[:12]})" if shared[scene.name] > 1 else scene.name
             for scene in self.scenes
         )
+
+
+def _check_task(
+    task: str, conditions: ContactConditions | None, gripper: GripperGeometry | None, observer: Observer
+) -> None:
+    if task not in EPISODE_STEPS:
+        raise ValueError(f"task is {task!r}; known are {', '.join(EPISODE_STEPS)}")
+    if task == "reach" and conditions is not None:
+        raise ValueError("conditions are those of contact, which task='grasp' alone has")
+    if task == "reach" and gripper is not None and observer.gripper is None:
+        raise ValueError("gripper is neither drawn (show_gripper=True) nor simulated (task='grasp')")
 
 
 def rng_to_json(rng: np.random.Generator) -> dict[str, Any]:

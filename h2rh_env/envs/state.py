@@ -27,6 +27,7 @@ class EpisodeState:
         scene_index: the scene's place among those that the environment holds.
         camera_from_gripper: the hand-eye offset's inverse.
         giver: how hand and object are carried; None if they stand still.
+        contact_seed: of what contact will draw when the fingers close; None where they never do.
         path: `scene_from_gripper` of every pose so far. actions: those taken, (7,) each.
         masks: (H, W, 2) uint8, as last seen; of this state alone, never handed out.
     """
@@ -36,6 +37,7 @@ class EpisodeState:
     scene_from_camera: SE3
     camera_from_gripper: SE3
     giver: GiverMotion | None = None
+    contact_seed: int | None = None
     path: list[SE3] = field(default_factory=list)
     actions: list[npt.NDArray[np.float32]] = field(default_factory=list)
     declared: bool = False
@@ -52,7 +54,7 @@ class EpisodeState:
     @property
     def view(self) -> View:
         """What the camera is to see."""
-        return View(self.scene.gaussians, self.scene_from_camera)
+        return View(self.scene.gaussians, self.scene_from_camera, self.camera_from_gripper.inverse())
 
     @property
     def world_from_scene(self) -> SE3:
@@ -108,6 +110,7 @@ class EpisodeState:
             "path": [pose.matrix.tolist() for pose in self.path],
             "actions": [action.tolist() for action in self.actions],
             "declared": self.declared,
+            "contact_seed": self.contact_seed,
             "giver": giver
             and {"offsets": giver.offsets_world.tolist(), "rotvecs": giver.rotvecs_world.tolist()},
         }
@@ -141,6 +144,7 @@ class EpisodeState:
                 path=[SE3.from_matrix(pose) for pose in value["path"]],
                 actions=[*_rows(value["actions"], 7).astype(np.float32)],
                 declared=bool(value["declared"]),
+                contact_seed=None if value["contact_seed"] is None else int(value["contact_seed"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"the state is malformed ({error!r}); take one from get_state()") from None
