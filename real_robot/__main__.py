@@ -71,16 +71,16 @@ class Rehearse:
     policy: str = "learned"
     """Name of a policy, checkpoint folder, or module:Class."""
     seed: int = 0
-    """Of the start pose and the policy."""
+    """Seed of the initial pose and of the policy."""
     config: Path | None = None
     """JSON file of limits and thresholds; see real_robot/config.py."""
     logs: Path = Path("robot_trials")
     """Folder for the log."""
     devices: Literal["simulated", "emulator"] = "simulated"
-    """simulated: in this process, faster than real time. emulator: the real drivers and clients against an emulated
-    controller, gripper and camera, in real time."""
+    """The devices: simulated runs in this process, faster than real time; emulator runs the real drivers and clients
+    against an emulated controller, gripper and camera, in real time."""
     segmenter: str = "labels"
-    """Of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
+    """The segmenter of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
     host: str = "127.0.0.2"
     """Loopback address of the emulator."""
     video: Path | None = None
@@ -97,7 +97,7 @@ class Check:
     calibration: Path = Path("hand_eye.json")
     """The hand-eye calibration."""
     segmenter: str = "network"
-    """network, the built-in one, or module:Class."""
+    """The segmenter: network (the built-in one), or module:Class."""
     config: Path | None = None
     """JSON file of addresses, limits and thresholds."""
 
@@ -107,7 +107,7 @@ class Run:
     """One trial on the real robot; without --arm a dry run, which looks and decides but moves nothing."""
 
     segmenter: str = "network"
-    """network, the built-in one, or module:Class."""
+    """The segmenter: network (the built-in one), or module:Class."""
     policy: str = "learned"
     """Name of a policy, checkpoint folder, or module:Class."""
     calibration: Path = Path("hand_eye.json")
@@ -151,13 +151,13 @@ class Table2:
     objects: tuple[str, ...] = tuple(PAPER["learned"])
     """Objects by name."""
     givers: int = GIVERS
-    """Of each object; the first that an arm can take are used."""
+    """Number of givers of each object; the first whose object an arm can reach are used."""
     devices: Literal["simulated", "emulator"] = "simulated"
-    """emulator runs in real time."""
+    """The devices: simulated in this process, or an emulator, which runs in real time."""
     segmenter: str = "labels"
-    """Of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
+    """The segmenter of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
     seed: int = 0
-    """Of starts and policies."""
+    """Seed of the initial poses and of the policies."""
     config: Path | None = None
     """JSON file of limits and thresholds; {"align_grasp": false} advances straight, as the paper's does."""
     logs: Path = Path("robot_trials/table2")

@@ -247,6 +247,29 @@ def test_every_command_of_the_package_is_on_the_page_of_commands():
             )
 
 
+def described_options(text: str) -> dict[str, str]:
+    """Each option and argument of a help text with what is said about it."""
+    entries: list[list[str]] = []
+    for line in text.splitlines():
+        begins = re.match(r"^  (-\S.*?|[A-Z]+)(?:\s{2,}(\S.*))?$", line)
+        if begins:
+            entries.append([begins[1], begins[2] or ""])
+        elif entries and re.match(r"^ {10}", line):
+            entries[-1][1] += f" {line.strip()}"
+    default = re.compile(r" ?\((default|required|repeatable|optional)\b.*\)$")
+    return {name: default.sub("", said).strip() for name, said in entries if re.search("[A-Za-z]", name)}
+
+
+@pytest.mark.parametrize("command", HELP.findall((ROOT / "docs" / "commands.md").read_text()))
+def test_what_is_said_about_an_option_stands_alone(command):
+    options = described_options(help_of(shlex.split(command)))
+    assert options.pop("-h, --help")
+    assert options
+    for name, said in options.items():
+        assert re.match("[A-Z].*[.]$", said), f"{name}: {said}"
+        assert not re.match("Of |Likewise|The same|See ", said), f"{name}: {said}"
+
+
 def test_help_is_what_the_command_prints():
     printed = help_of(["-m", "h2rh_env.captures.check"])
     assert printed.startswith("usage: python -m h2rh_env.captures.check ")

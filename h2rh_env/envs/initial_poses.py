@@ -155,14 +155,14 @@ def _jitter_rotations(angles_rad: Array) -> Array:
 
 @dataclass(frozen=True)
 class InitialPoseConfig:
-    """Whose starts to count."""
+    """Options of the command."""
 
     scenes: Annotated[Path | None, tyro.conf.Positional] = None
     """A scene folder, or a folder of scene folders; the shipped ones by default."""
     initial_poses: int = STARTS
     """Initial poses in each scene."""
     seed: int = 0
-    """Of the starts."""
+    """Seed of the initial poses."""
 
     def __post_init__(self) -> None:
         if self.initial_poses < 1:

@@ -40,10 +40,11 @@ class ShapedReward:
     as long as the learner discounts by the same `gamma`. The safety term does change ranks, on purpose.
 
     Attributes:
-        gamma: the learner's discount.
-        shaping: weight of the potential.
-        unsafe: cost of a step that ends in the hand or the object; half of it 0.05 m away.
-        length_m, angle_rad: Phi falls to 1/e over this distance, and over this angle.
+        gamma: The discount of the learner.
+        shaping: The weight of the potential.
+        unsafe: The cost of a step that ends in the hand or the object; a step that ends 0.05 m away costs half of it.
+        length_m: The distance from the pre-grasp pose, m, over which the potential falls to 1/e.
+        angle_rad: The angle from the pre-grasp pose, rad, over which the potential falls to 1/e.
     """
 
     gamma: float = 0.99

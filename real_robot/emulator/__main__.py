@@ -23,9 +23,9 @@ class Emulate:
     host: str = "127.0.0.2"
     """Loopback address to serve; 127.0.0.1 skips the client's remote-control check."""
     model: Literal["ur5", "ur5e"] = "ur5"
-    """ur5: CB3, 125 Hz; ur5e: e-Series, 500 Hz."""
+    """The model of the arm: ur5 (CB3, 125 Hz) or ur5e (e-Series, 500 Hz)."""
     rate_hz: float | None = None
-    """Another rate, Hz: 500 does not hold on two cores."""
+    """Another rate of the controller, Hz. Two cores are too few for 500 Hz."""
     version: str = ""
     """Another software version, such as 3.14.3."""
     until_stdin_ends: bool = False

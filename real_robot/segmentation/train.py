@@ -49,7 +49,7 @@ class Train:
     pictures: Path = Path("segmenter_pictures")
     """Folder of the pictures."""
     seed: int = 0
-    """Of the staged handovers and the training."""
+    """Seed of the staged handovers and of the training."""
     captures: Path | None = None
     """Folder of labelled captures, searched for everything that can be loaded, to measure on."""
     initial: Path | None = None
