@@ -75,7 +75,7 @@ class CollectConfig:
 
 
 def demonstrate(
-    scene: HandoverScene, labeller: Labeller, scene_from_start: SE3, rng: np.random.Generator,
+    scene: HandoverScene, labeller: Labeller, scene_from_initial_camera: SE3, rng: np.random.Generator,
     hold: int = 3, noise: float = 0.0,
 ) -> list[SE3] | None:  # fmt: skip
     """Rolls the expert out from an initial pose to the pre-grasp pose, with noise, and jitters about it in the end.
@@ -85,7 +85,7 @@ def demonstrate(
         trajectory is rejected whole.
     """
     spread = rng.uniform(0, noise)
-    poses = [scene_from_start]
+    poses = [scene_from_initial_camera]
     while True:
         camera_from_next_camera, at_pregrasp = decode_action(labeller.expert.action_at(scene, poses[-1]))
         if at_pregrasp:
@@ -149,9 +149,9 @@ def collect_few(tasks: Sequence[Task]) -> list[tuple[bytes, int] | None]:
 def _collect_one(task: Task) -> tuple[bytes, int] | None:
     scene = _load(task.scene)
     rng = np.random.default_rng(task.seed)
-    (scene_from_start,) = sample_initial_poses(scene, rng, 1)
+    (scene_from_initial_camera,) = sample_initial_poses(scene, rng, 1)
     labeller = Labeller()
-    poses = demonstrate(scene, labeller, scene_from_start, rng, task.hold, task.noise)
+    poses = demonstrate(scene, labeller, scene_from_initial_camera, rng, task.hold, task.noise)
     if poses is None:
         return None
     actions, goals = zip(*(labeller(scene, pose) for pose in poses), strict=True)
@@ -174,9 +174,9 @@ def collect(settings: CollectConfig) -> DemonstrationWriter:
     """Collects what is still missing in `settings.out`, with a progress bar."""
     folders = scene_folders(settings.scenes)
     tasks = [
-        Task(folder, episode_seed(settings.seed, scene_index, start), settings.hold, settings.noise)
+        Task(folder, episode_seed(settings.seed, scene_index, number), settings.hold, settings.noise)
         for scene_index, folder in enumerate(folders)
-        for start in range(settings.initial_poses)
+        for number in range(settings.initial_poses)
     ]
     provenance = {
         "version": __version__,

@@ -63,15 +63,15 @@ class FigureConfig:
 
 
 def draw(
-    scene: HandoverScene, starts: int = STARTS, seed: int = 0,
+    scene: HandoverScene, initial_poses: int = STARTS, seed: int = 0,
     azimuth_deg: float | None = None, elevation_deg: float = 22.0,
 ) -> Figure:  # fmt: skip
     """Draws the scene, its grasp and the expert's paths to the pre-grasp pose.
 
     Raises:
-        SceneError: the scene admits hardly any start.
+        SceneError: the scene admits hardly any initial pose.
     """
-    poses, _ = StartSampler(scene).sample(np.random.default_rng(seed), starts)
+    poses, _ = StartSampler(scene).sample(np.random.default_rng(seed), initial_poses)
     paths = [ThreePhaseExpert().rollout(scene, pose).poses for pose in poses]
     figure = Figure(figsize=(9, 8), dpi=160, facecolor="white")
     axes: Axes3D = figure.add_axes((0.0, 0.0, 1.0, 1.0), projection="3d", computed_zorder=False)
@@ -86,7 +86,7 @@ def draw(
     azimuth = _best_azimuth(scene, poses) if azimuth_deg is None else azimuth_deg
     _frame_view(axes, np.concatenate([_positions(paths), scene.object_points, scene.hand_points]))
     axes.view_init(elevation_deg, azimuth)
-    _draw_key(figure, scene, starts)
+    _draw_key(figure, scene, initial_poses)
     return figure
 
 
@@ -126,11 +126,11 @@ def _draw_frame(axes: Axes3D, scene_from_frame: SE3, length_m: float, width: flo
     axes.add_collection3d(Line3DCollection(segments, colors=AXES, linewidths=width, zorder=5))
 
 
-def _best_azimuth(scene: HandoverScene, starts: list[SE3]) -> float:
+def _best_azimuth(scene: HandoverScene, initial_poses: list[SE3]) -> float:
     """Beside the approach, on the side of most initial poses, so that paths neither hide the hand nor end on."""
     approach = scene.grasp.scene_from_grasp.rotation[:2, 2]
     side = np.array([-approach[1], approach[0]])
-    offsets = np.array([pose.translation for pose in starts])[:, :2] - scene.object_centre[:2]
+    offsets = np.array([pose.translation for pose in initial_poses])[:, :2] - scene.object_centre[:2]
     if (offsets @ side).mean() < 0:
         side = -side
     looked_from = side - 0.35 * approach
@@ -163,16 +163,16 @@ def _frame_view(axes: Axes3D, points: Array) -> None:
     axes.add_collection3d(Line3DCollection(grid, colors=FAINT, linewidths=0.5, alpha=0.5, zorder=0))
 
 
-def _draw_key(figure: Figure, scene: HandoverScene, starts: int) -> None:
+def _draw_key(figure: Figure, scene: HandoverScene, initial_poses: int) -> None:
     figure.text(0.05, 0.94, scene.name.replace("_", " "), fontsize=17, color=INK, weight="bold", va="top")
     figure.text(
-        0.05, 0.905, f"{starts} initial poses 0.7 m about the grasp, the expert's paths to the pre-grasp pose",
+        0.05, 0.905, f"{initial_poses} initial poses 0.7 m about the grasp, the expert's paths to the pre-grasp pose",
         fontsize=10.5, color=INK, va="top",
     )  # fmt: skip
     bar = figure.add_axes((0.05, 0.055, 0.22, 0.013))
     bar.imshow(np.linspace(0, 1, 256)[None], cmap=PATH, aspect="auto")
     bar.set_axis_off()
-    figure.text(0.05, 0.035, "start", fontsize=9.5, color=INK, va="center")
+    figure.text(0.05, 0.035, "initial pose", fontsize=9.5, color=INK, va="center")
     figure.text(0.27, 0.035, "pre-grasp", fontsize=9.5, color=INK, va="center", ha="right")
 
 

@@ -50,7 +50,7 @@ class DemonstrationStatistics:
     Attributes:
         frames: (E,) of each. steps: (E,) until the pre-grasp pose, Cls = 1, is reached first.
         length_m: (E,) of the camera's path there; turn_rad: (E,) by which it turned on the path, rad.
-        distance_m: (E,) of the start from the pre-grasp position.
+        distance_m: (E,) of the initial pose from the pre-grasp position.
         clearance_m: (E,) least distance to hand or object.
         object_share, hand_share: (E,) mean part of the image that the masks cover.
         positives: frames with Cls = 1. dropped: trajectories rejected while collecting.
@@ -146,7 +146,7 @@ def table(found: DemonstrationStatistics) -> Table:
     rows = {
         "frames": (found.frames, "{:.0f}"),
         "steps to the pre-grasp pose": (found.steps, "{:.0f}"),
-        "start to pre-grasp, m": (found.distance_m, "{:.2f}"),
+        "initial to pre-grasp, m": (found.distance_m, "{:.2f}"),
         "path, m": (found.length_m, "{:.2f}"),
         "turn, deg": (np.degrees(found.turn_rad), "{:.0f}"),
         "least clearance, m": (found.clearance_m, "{:.3f}"),

@@ -1,4 +1,4 @@
-"""Episodes in the browser: one of a report step by step, and another policy's from the same start beside it."""
+"""Shows episodes of a report in the browser step by step, and beside one the episode of another policy."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class EpisodePanel:
                 self._choice.value = self._name(index)
             if self._view.label != episode.scene:
                 self._view.show(episode.scene)
-            others = [e.record.policy for e in self._episodes if _same_start(e, episode) and e is not episode]
+            others = [
+                e.record.policy for e in self._episodes if _same_beginning(e, episode) and e is not episode
+            ]
             kept = self._other.value
             self._other.options = [NOBODY, *others]
             self._other.value = kept if kept in others else NOBODY
@@ -88,7 +90,9 @@ class EpisodePanel:
 
     def _pair(self) -> list[Episode]:
         shown = self._episodes[self._shown]
-        other = [e for e in self._episodes if e.record.policy == self._other.value and _same_start(e, shown)]
+        other = [
+            e for e in self._episodes if e.record.policy == self._other.value and _same_beginning(e, shown)
+        ]
         return [shown, *other[:1]]
 
     def _draw(self) -> None:
@@ -145,7 +149,7 @@ class EpisodePanel:
                 self._pictures[k].label = f"{episode.record.policy}, step {step} of {len(frames) - 1}"
 
 
-def _same_start(one: Episode, other: Episode) -> bool:
+def _same_beginning(one: Episode, other: Episode) -> bool:
     return (
         one.scene == other.scene and one.record.seed == other.record.seed and one.condition == other.condition
     )

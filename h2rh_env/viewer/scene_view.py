@@ -1,4 +1,4 @@
-"""A scene in the browser: its splat, points, grasps and starts, and a camera to move about in it."""
+"""A scene in the browser: its splat, points, grasps and initial poses, and a camera to move about in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..report.pictures import outlined
 from ..scenes.handover_scene import HandoverScene
 from .shapes import base_colours, by_score, covariances, field_of_view, gripper_lines, placed
 
-LAYERS = {"splat": True, "points": False, "chosen grasp": True, "candidates": False, "starts": False}
+LAYERS = {"splat": True, "points": False, "chosen grasp": True, "candidates": False, "initial poses": False}
 FIELD = field_of_view(HAND_EYE_CAMERA)
 STARTS, MOST_CANDIDATES = 16, 200
 OBJECT, HAND, GRASP, EYE = (0, 158, 115), (230, 159, 0), (40, 40, 40), (86, 180, 233)
@@ -41,7 +41,7 @@ class SceneView:
             "points": self._draw_points,
             "chosen grasp": self._draw_chosen_grasp,
             "candidates": self._draw_candidates,
-            "starts": self._draw_starts,
+            "initial poses": self._draw_initial_poses,
         }
         with server.gui.add_folder("scene"):
             self._choice: Any = server.gui.add_dropdown("name", list(self._scenes), initial_value=first)
@@ -49,7 +49,7 @@ class SceneView:
             self._layers = {name: server.gui.add_checkbox(name, shown) for name, shown in LAYERS.items()}
         with server.gui.add_folder("hand-eye camera"):
             picture = np.zeros((HAND_EYE_CAMERA.height, HAND_EYE_CAMERA.width, 3), np.uint8)
-            self._picture = server.gui.add_image(picture, label="drag the camera, or click a start")
+            self._picture = server.gui.add_image(picture, label="drag the camera, or click an initial pose")
         self._choice.on_update(lambda _: self.show(self._choice.value))
         for name, box in self._layers.items():
             box.on_update(partial(self._toggle, name))
@@ -141,13 +141,13 @@ class SceneView:
             for i, (band, (red, green, blue)) in enumerate(zip(best, colours, strict=True))
         ]
 
-    def _draw_starts(self) -> list[Any]:
+    def _draw_initial_poses(self) -> list[Any]:
         handles = []
-        for i, start in enumerate(sample_initial_poses(self.scene, np.random.default_rng(0), STARTS)):
+        for i, pose in enumerate(sample_initial_poses(self.scene, np.random.default_rng(0), STARTS)):
             frustum = self._server.scene.add_camera_frustum(
-                f"/starts/{i}", **FIELD, scale=0.03, thickness=0.0012, color=EYE, **placed(start)
+                f"/initial_poses/{i}", **FIELD, scale=0.03, thickness=0.0012, color=EYE, **placed(pose)
             )
-            frustum.on_click(partial(self._place_camera, start))
+            frustum.on_click(partial(self._place_camera, pose))
             handles.append(frustum)
         return handles
 

@@ -85,7 +85,7 @@ def test_layers_come_when_asked_for_and_an_episode_is_stepped_through(folders, p
             box: Any = view._layers[layer]
             box.value = True
             view._toggle(layer)
-        assert {"/points/object", "/points/hand", "/candidates/0", "/starts/0"} <= tree(server)
+        assert {"/points/object", "/points/hand", "/candidates/0", "/initial_poses/0"} <= tree(server)
 
         panel = EpisodePanel(server, view, H2RHandoverEnv(scenes), episodes, lock)
         panel.show(2)
