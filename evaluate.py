@@ -55,20 +55,22 @@ class EvaluateConfig:
     seed: int = 0
     """Seed of the initial poses."""
     target: Literal["simulation", "emulator"] = "simulation"
-    """simulation: episodes in the environment. emulator: the paper's Table II, trials in real time through the robot
-    stack of real_robot/ against an emulated arm, gripper and camera; writes table2.md, table2.json and their logs."""
+    """With simulation, episodes run in the environment. With emulator, the paper's Table II is made: trials in real
+    time through the robot stack of real_robot/ against an emulated arm, gripper and camera; this writes table2.md,
+    table2.json and the trials' logs."""
     segmenter: str = "labels"
     """With --target emulator, of its camera's images: labels (the truth), network (the built-in one), or
     module:Class."""
     givers: int = 4
     """With --target emulator: givers of each object (Sec. IV-A: 4)."""
     rasteriser: str = "auto"
-    """auto, numba, gsplat or reference."""
+    """This renders: auto, numba, gsplat or reference."""
     out: Path = Path("results/latest")
     """Folder for the report."""
     suite: Literal["scenes", "table1", "unseen", "robust"] = "scenes"
-    """scenes: those of --scenes. table1: the paper's objects among them. unseen: invented objects that no training
-    saw. robust: each perturbation at growing strength."""
+    """The suite scenes has all scenes of --scenes; table1 has the paper's objects among them, with the paper's split
+    into seen and unseen; unseen has synthetic objects that no training saw; robust puts every perturbation between
+    the scenes and the policies, at growing strength."""
     seeds: int = 1
     """So many sets of starts, of --seed and the numbers after it."""
     workers: int | None = None
