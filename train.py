@@ -35,6 +35,7 @@ from policies.training.curves import draw_curves, log_epoch
 from policies.training.dagger import SceneRollouts, fit_with_bar, one_round
 from policies.training.dataset import Frames, held_out_scenes, load_frames, split_by_scene
 from policies.training.distributed import joined
+from policies.training.validation import Validation
 
 VALIDATION_STARTS = 5
 RECORD = "training.json"
@@ -125,7 +126,10 @@ class Run:
         self.training = SceneRollouts([scene for scene in scenes if scene.name not in held_out])
         self.validation = SceneRollouts([scene for scene in scenes if scene.name in held_out])
         self.before: list[dict[str, float]] = []
-        self.success = self._earlier_success()
+        self.validations = self._earlier_validations()
+        if not len(self.validation):
+            reason = "no scene is held out" if scenes else "there are no --scenes"
+            bar.console.print(f"{reason}: nothing is validated by acting, and the last weights are kept")
 
     def train(self, frames: Frames, validation: Frames) -> None:
         out, fit = self.settings.out, self.settings.fit
@@ -142,28 +146,40 @@ class Run:
             self.before += history
 
     def _after_epoch(self, history: list[dict[str, float]]) -> None:
-        """Judges the averaged weights by acting with them, and keeps them if none were better."""
-        epochs = len(self.before) + len(history)
-        rate = (
-            self.validation.success(self.network, VALIDATION_STARTS, self.bar)
-            if len(self.validation)
-            else 0.0
-        )
-        if rate >= max((earlier for _, earlier in self.success), default=0.0):
-            save_checkpoint(self.settings.out, self.settings.policy, self.network, self._provenance(epochs))
-        self.success = [entry for entry in self.success if entry[0] < epochs] + [(epochs, rate)]
-        whole = self.before + history
-        record = {"history": whole, "success": self.success, **self._provenance(epochs)}
-        files.write_json(self.settings.out / RECORD, record)
-        log_epoch(self.settings.out / "tensorboard", epochs, {**history[-1], "validation_success": rate})
-        draw_curves(self.settings.out / "curves.png", whole, self.success if len(self.validation) else ())
+        """Judges the averaged weights by acting with them in held-out scenes, and keeps them if none were better.
 
-    def _earlier_success(self) -> list[tuple[int, float]]:
-        """Returns epochs and success of an interrupted run of the same settings, if there was one."""
+        Where no scene is held out, the last weights are kept.
+        """
+        epochs = len(self.before) + len(history)
+        self.validations = [earlier for earlier in self.validations if earlier.epochs < epochs]
+        validation = self.validation.validate(self.network, epochs, VALIDATION_STARTS, self.bar)
+        if validation is None or not any(earlier.better_than(validation) for earlier in self.validations):
+            save_checkpoint(self.settings.out, self.settings.policy, self.network, self._provenance(epochs))
+        logged = dict(history[-1])
+        if validation is not None:
+            self.validations.append(validation)
+            logged |= {
+                f"validation_{name}": value for name, value in asdict(validation).items() if name != "epochs"
+            }
+        whole = self.before + history
+        judged = [asdict(each) for each in self.validations]
+        files.write_json(
+            self.settings.out / RECORD,
+            {"history": whole, "validations": judged or None, **self._provenance(epochs)},
+        )
+        log_epoch(self.settings.out / "tensorboard", epochs, logged)
+        draw_curves(
+            self.settings.out / "curves.png",
+            whole,
+            [(each.epochs, each.success) for each in self.validations],
+        )
+
+    def _earlier_validations(self) -> list[Validation]:
+        """Returns what an interrupted run of the same settings found, if there was one."""
         try:
             record = json.loads((self.settings.out / RECORD).read_text())
             same = record["settings"] == self._settings()
-            return [(int(epochs), float(rate)) for epochs, rate in record["success"]] if same else []
+            return [Validation.from_json(values) for values in record["validations"] or ()] if same else []
         except (OSError, ValueError, KeyError, TypeError):
             return []
 

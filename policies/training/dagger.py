@@ -24,6 +24,7 @@ from . import distributed as processes
 from .behaviour_cloning import FitConfig, History, fit
 from .dataset import Frames, concatenate, read_frames, save_frames
 from .rollouts import Images, Label, Observe, roll_out
+from .validation import Validation
 
 VALIDATION_SEED = 1_000_003  # apart from the seeds of rounds
 
@@ -39,30 +40,39 @@ class SceneRollouts:
         """The number of scenes."""
         return len(self._scenes)
 
-    def success(self, network: HandoverNetwork, poses_per_scene: int, bar: Progress) -> float:
-        """Rate of successes, as `h2rh_env.envs.metrics` defines them; NaN without scenes."""
+    def validate(
+        self, network: HandoverNetwork, epochs: int, poses_per_scene: int, bar: Progress
+    ) -> Validation | None:
+        """Lets the network act, and judges it; None without scenes.
+
+        Args:
+            epochs: how many passes over the frames there were.
+        """
+        if not self._scenes:
+            return None
         task = bar.add_task("validation rollouts", total=len(self) * poses_per_scene, note="")
-        scores, _ = roll_out(
+        outcomes, _ = roll_out(
             network,
             self._initial_poses(poses_per_scene, VALIDATION_SEED),
             self._observer(network),
             progress=lambda n: bar.advance(task, n),
         )
-        summary = summarise(scores)
-        bar.update(task, note=f"success {summary.success}, failures {summary.failures}")
-        return summary.success.value
+        validation = Validation.of(epochs, outcomes)
+        bar.update(task, note=str(validation))
+        return validation
 
     def label(
         self, network: HandoverNetwork, label: Label, poses_per_scene: int, seed: int, bar: Progress
     ) -> Frames:
         """Lets the network act, and returns the frames it visits with the expert's labels."""
         task = bar.add_task("acting and labelling", total=len(self) * poses_per_scene, note="")
-        scores, frames = roll_out(
+        outcomes, frames = roll_out(
             network, self._initial_poses(poses_per_scene, seed), self._observer(network), label,
             lambda n: bar.advance(task, n),
         )  # fmt: skip
         assert frames is not None
-        bar.update(task, note=f"success {summarise(scores).success}, {len(frames)} frames")
+        success = summarise([each.score for each in outcomes]).success
+        bar.update(task, note=f"success {success}, {len(frames)} frames")
         return frames
 
     def _initial_poses(self, count: int, seed: int) -> list[tuple[HandoverScene, SE3, int]]:

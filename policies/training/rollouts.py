@@ -14,12 +14,13 @@ from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.spaces import action_space
 from h2rh_env.core.task import CLEARANCE_M, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
-from h2rh_env.envs.metrics import EpisodeScore, score
+from h2rh_env.envs.metrics import score
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..networks.base import HandoverNetwork
 from ..tracking.tracker import Tracker
 from .dataset import Frames, concatenate
+from .validation import Outcome, outcome_of
 
 Images = npt.NDArray[np.uint8]
 Observe = Callable[[Sequence[HandoverScene], Sequence[SE3]], tuple[Images, Images]]
@@ -49,7 +50,7 @@ def roll_out(
     label: Label | None = None,
     progress: Callable[[int], None] = lambda episodes: None,
     together: int = 128,
-) -> tuple[list[EpisodeScore], Frames | None]:
+) -> tuple[list[Outcome], Frames | None]:
     """Runs an episode of at most 30 steps from each initial pose.
 
     Args:
@@ -62,9 +63,9 @@ def roll_out(
         together: episodes rendered in one batch.
 
     Returns:
-        A score for each initial pose, and the labelled frames (None without `label`).
+        An outcome for each initial pose, and the labelled frames (None without `label`).
     """
-    scores: list[EpisodeScore] = []
+    outcomes: list[Outcome] = []
     parts: list[Frames] = []
     for first in range(0, len(initial_poses), together):
         episodes = [
@@ -72,9 +73,9 @@ def roll_out(
             for scene, pose, seed in initial_poses[first : first + together]
         ]
         parts += _run(network, episodes, observe, label)
-        scores += [score(_record(episode), episode.scene) for episode in episodes]
+        outcomes += [_outcome(episode) for episode in episodes]
         progress(len(episodes))
-    return scores, concatenate(parts) if label else None
+    return outcomes, concatenate(parts) if label else None
 
 
 @torch.inference_mode()
@@ -132,9 +133,10 @@ def _goes_on(episode: _Episode, labelled: bool) -> bool:
     return not near and (episode.held < HELD_FRAMES or not episode.declared)
 
 
-def _record(episode: _Episode) -> EpisodeRecord:
+def _outcome(episode: _Episode) -> Outcome:
     assert episode.end_mask is not None
-    return EpisodeRecord(
+    record = EpisodeRecord(
         episode.scene.name, episode.scene.scene_hash, "", episode.seed, np.stack(episode.path),
         np.array(episode.actions), episode.declared, episode.end_mask,
     )  # fmt: skip
+    return outcome_of(score(record, episode.scene), episode.scene, record.end_scene_from_gripper)

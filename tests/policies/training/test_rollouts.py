@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from h2rh_env.core.action import encode_action
-from h2rh_env.core.geometry import SE3
+from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
+from h2rh_env.core.gripper import half_turned
 from h2rh_env.core.task import CLEARANCE_M, MAX_EPISODE_STEPS
 from h2rh_env.scenes.handover_scene import HandoverScene
 from policies.config import PolicyConfig
@@ -40,16 +41,25 @@ def observe(brightness: dict[str, int]):
 
 def test_an_episode_that_is_never_declared_takes_all_steps(tiny_scene: HandoverScene) -> None:
     start = tiny_scene.grasp.pregrasp()
-    scores, frames = roll_out(Scripted(), [(tiny_scene, start, 0)], observe({"tiny": 0}))
+    outcomes, frames = roll_out(Scripted(), [(tiny_scene, start, 0)], observe({"tiny": 0}))
     assert frames is None
-    assert (scores[0].declared, scores[0].steps) == (False, MAX_EPISODE_STEPS)
-    assert scores[0].first_failure == "not declared"
+    assert (outcomes[0].score.declared, outcomes[0].score.steps) == (False, MAX_EPISODE_STEPS)
+    assert outcomes[0].score.first_failure == "not declared"
 
 
 def test_declaring_at_the_pregrasp_pose_at_once_succeeds(tiny_scene: HandoverScene) -> None:
     start = tiny_scene.grasp.pregrasp()
-    scores, _ = roll_out(Scripted(0.01), [(tiny_scene, start, 0)] * 3, observe({"tiny": 200}), together=2)
-    assert [(score.success, score.steps) for score in scores] == [(True, 0)] * 3
+    outcomes, _ = roll_out(Scripted(0.01), [(tiny_scene, start, 0)] * 3, observe({"tiny": 200}), together=2)
+    assert [(each.score.success, each.score.steps) for each in outcomes] == [(True, 0)] * 3
+
+
+def test_the_goal_s_error_is_that_of_the_end_pose(tiny_scene: HandoverScene) -> None:
+    goal = tiny_scene.grasp.pregrasp()
+    aside = goal @ SE3(rotation_from_euler_xyz([0, 0, 0.1]), np.array([0.03, 0.0, 0.04]))
+    poses = [(tiny_scene, pose, 0) for pose in (goal, half_turned(goal), aside)]
+    outcomes, _ = roll_out(Scripted(), poses, observe({"tiny": 200}))
+    errors = [(each.goal_error_m, each.goal_error_rad) for each in outcomes]
+    np.testing.assert_allclose(errors, [(0, 0), (0, 0), (0.05, 0.1)], atol=1e-6)
 
 
 @pytest.mark.parametrize(("brightness", "frames_wanted"), [(0, MAX_EPISODE_STEPS + 1), (200, HELD_FRAMES)])
@@ -78,7 +88,7 @@ def test_labelling_ends_where_the_clearance_is_broken(tiny_scene: HandoverScene)
         return np.zeros(7, np.float32), SE3.identity()
 
     start = tiny_scene.grasp.pregrasp()
-    scores, _ = roll_out(Scripted(0.05), [(tiny_scene, start, 0)], observe({"tiny": 0}), label)
-    assert scores[0].first_failure == "not declared"
+    outcomes, _ = roll_out(Scripted(0.05), [(tiny_scene, start, 0)], observe({"tiny": 0}), label)
+    assert outcomes[0].score.first_failure == "not declared"
     assert len(positions) < MAX_EPISODE_STEPS
     assert (tiny_scene.clearance.distance(positions) > CLEARANCE_M).all()
