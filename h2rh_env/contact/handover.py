@@ -134,7 +134,6 @@ class _Run:
         settings, simulation = self._settings, self._simulation
         pressed_s = 0.0
         for _ in range(round(settings.closing_time_s / settings.time_step_s)):
-            self._opening_m -= 2 * simulation.gripper.finger_speed_mps * settings.time_step_s
             self._step("close", pose)
             simulation.note_push()
             presses = simulation.pad_forces_n().min() >= settings.press_force_n
@@ -164,6 +163,8 @@ class _Run:
 
     def _step(self, phase: Phase, pose: SE3) -> None:
         simulation = self._simulation
+        if phase != "approach":  # the fingers go on closing until their force is all that they have
+            self._opening_m -= 2 * simulation.gripper.finger_speed_mps * self._settings.time_step_s
         simulation.step(pose, self._opening_m)
         if self._record and simulation.time_s * FRAMES_PER_S >= len(self._frames):
             self._frames.append(HandoverFrame(

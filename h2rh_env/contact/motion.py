@@ -62,7 +62,7 @@ def _nearest_m(points_gripper: Array, boxes: Array) -> float:
 
 
 def along(path: Sequence[SE3], speed_mps: float, time_step_s: float) -> Iterator[SE3]:
-    """Setpoints at every time step along a path, at an even speed of whichever of origin and fingertips is faster."""
+    """Setpoints at every time step along a path, neither origin nor fingertips faster than the speed."""
     for start, end in pairwise(path):
         steps = max(1, int(np.ceil(_travel_m(start, end) / (speed_mps * time_step_s))))
         shares = np.arange(1, steps + 1) / steps
@@ -91,6 +91,6 @@ def shake(pose: SE3, amplitude_m: float, duration_s: float, time_step_s: float) 
 
 
 def _travel_m(start: SE3, end: SE3) -> float:
-    """The longer of the ways of origin and fingertips."""
+    """What neither origin nor fingertips travel farther than: the origin's way and the arc that the tips turn."""
     origin = float(np.linalg.norm(end.translation - start.translation))
-    return max(origin, float(np.linalg.norm(end.apply(TIP) - start.apply(TIP))))
+    return origin + FINGERTIP_DEPTH_M * rotation_angle(start.rotation.T @ end.rotation)

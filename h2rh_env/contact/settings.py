@@ -25,7 +25,7 @@ class PhysicsSettings:
     """Of the arm's setpoint control, N/m: 100 N move it by 2.5 mm."""
     arm_stiffness_nmprad: float = 1000.0
     """The same about each axis, N m/rad."""
-    finger_stiffness_npm: float = 2e4
+    finger_stiffness_npm: float = 1e4
     """Of each finger's setpoint control up to the grip force, N/m."""
     giver_stiffness_npm: float = 1000.0
     """Of the giver's soft hold, N/m: 10 N move the object by 10 mm."""

@@ -26,7 +26,6 @@ class GripperGeometry:
         palm_size_m: (x, y, z) of the palm's box, which ends where the fingers begin.
         grip_force_n: with which each pad presses when closed, N.
         finger_speed_mps: of one finger while closing, m/s.
-        mass_kg: of the whole gripper.
     """
 
     name: str
@@ -37,7 +36,6 @@ class GripperGeometry:
     palm_size_m: tuple[float, float, float]
     grip_force_n: float = 60.0
     finger_speed_mps: float = 0.05
-    mass_kg: float = 0.9
 
     @property
     def palm_depth_m(self) -> float:
@@ -59,7 +57,7 @@ class GripperGeometry:
 # Robotiq 2F-85, datasheet dimensions rounded up to whole millimetres; its force is set between 20 and 235 N.
 ROBOTIQ_2F85 = GripperGeometry("robotiq-2f85", 0.085, 0.014, 0.022, 0.045, (0.149, 0.075, 0.100))
 # Franka Emika Panda hand, which holds with 70 N for as long as one likes.
-PANDA = GripperGeometry("panda", 0.080, 0.012, 0.022, 0.046, (0.204, 0.064, 0.066), mass_kg=0.73)
+PANDA = GripperGeometry("panda", 0.080, 0.012, 0.022, 0.046, (0.204, 0.064, 0.066))
 
 
 def half_turned(world_from_grasp: SE3) -> SE3:
