@@ -6,14 +6,16 @@
     python evaluate.py --reproduce results/mine/report.json
     python evaluate.py --target emulator --policy learned --out results/table2
 
-A policy is a name (expert, learned, ibvs-mask), a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip, or
-module:Class. docs/benchmark.md defines suites and figures.
+A policy is a name (expert, learned, ibvs-mask, zeros, blind, random), a checkpoint folder, a .onnx file, a
+Stable-Baselines3 .zip, or module:Class. docs/benchmark.md defines suites and figures; the headline is *handed over*,
+judged by contact.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,15 +25,19 @@ from rich.console import Console
 
 from h2rh_env import report
 from h2rh_env.benchmark.evaluation import evaluate
+from h2rh_env.benchmark.judge import HandoverConfig
 from h2rh_env.benchmark.rollout import Episode
 from h2rh_env.benchmark.suites import UNSEEN_OBJECTS, Suite, make_suite
+from h2rh_env.contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
 from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.policy import Policy
+from h2rh_env.envs.drive_on import FinalApproach
 from h2rh_env.envs.handover import H2RHandoverEnv
+from h2rh_env.envs.handover_metrics import can_be_handed_over
 from h2rh_env.perturbations.conditions import STRENGTHS
 from h2rh_env.rendering.cpu.threads import cores
 from h2rh_env.report.records import read_report
-from h2rh_env.report.save import as_json, differences
+from h2rh_env.report.save import as_json, as_json_value, differences
 from h2rh_env.utils import cli
 from h2rh_env.utils.files import sha256_of
 from h2rh_env.utils.parallel import Cluster
@@ -46,45 +52,52 @@ class EvaluateConfig:
     """What to evaluate, and where to write the report."""
 
     policy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Policy to evaluate; repeat for several. Default: expert, learned and ibvs-mask (robust: the last two)."""
+    """This policy is evaluated; the option may be repeated. By default these are expert, learned, ibvs-mask, zeros
+    and blind, and for the suite robust learned and ibvs-mask."""
     scenes: Path | None = None
-    """A scene folder, or a folder of scene folders. Default: the scenes that ship with the package; for the suite
-    unseen, scenes/unseen, where they are built if they are not there."""
+    """The scenes are read from this scene folder, or from the folders in it. By default they are those that ship with
+    the package; for the suite unseen, those in scenes/unseen, which are built if they are not there."""
     initial_poses: int = 10
-    """Initial poses in each scene; every policy gets the same (Sec. IV-A: 10)."""
+    """Every policy begins at this many initial poses in each scene, and at the same ones (Sec. IV-A: 10)."""
     seed: int = 0
-    """Seed of the initial poses."""
+    """The initial poses and the conditions of contact are drawn from this seed."""
     target: Literal["simulation", "emulator"] = "simulation"
     """With simulation, episodes run in the environment. With emulator, the paper's Table II is made: trials in real
     time through the robot stack of real_robot/ against an emulated arm, gripper and camera; this writes table2.md,
     table2.json and the trials' logs."""
     segmenter: str = "labels"
-    """With --target emulator, of its camera's images: labels (the truth), network (the built-in one), or
-    module:Class."""
+    """With --target emulator, this segments the camera's images: labels is the truth, network the built-in network,
+    and module:Class a segmenter of your own."""
     givers: int = 4
-    """With --target emulator: givers of each object (Sec. IV-A: 4)."""
+    """With --target emulator, each object is held out by this many givers (Sec. IV-A: 4)."""
     rasteriser: str = "auto"
     """This renders: auto, numba, gsplat or reference."""
     out: Path = Path("results/latest")
-    """Folder for the report."""
+    """The report is written to this folder."""
     suite: Literal["scenes", "table1", "unseen", "robust"] = "scenes"
     """The suite scenes has all scenes of --scenes; table1 has the paper's objects among them, with the paper's split
     into seen and unseen; unseen has synthetic objects that no training saw; robust puts every perturbation between
     the scenes and the policies, at growing strength."""
     seeds: int = 1
-    """So many sets of starts, of --seed and the numbers after it."""
+    """The evaluation is done for this many sets of initial poses, drawn from --seed and the numbers after it."""
     workers: int | None = None
-    """Number of processes; by default one for each core. The figures do not depend on it."""
+    """The episodes run in this many processes, by default one for each core. The figures do not depend on it."""
     cluster: Cluster | None = None
-    """Processes of this machine, or a Ray cluster (RAY_ADDRESS) with so many tasks at a time."""
+    """The processes run on this machine (processes), or on a Ray cluster (ray), whose address is in RAY_ADDRESS and
+    which is given --workers tasks at a time."""
     objects: int = UNSEEN_OBJECTS
-    """Objects of the suite unseen."""
+    """The suite unseen has this many objects."""
     giver: Literal["still", "moving"] = "still"
-    """Whether the giver holds still, or carries the object along a smooth way."""
+    """The giver holds still, or carries hand and object along a smooth path."""
     strengths: tuple[float, ...] = STRENGTHS
-    """Strengths in (0, 1] of the perturbations of the suite robust."""
+    """The perturbations of the suite robust have these strengths, each above 0 and at most 1."""
+    final_approach: FinalApproach = "fixed"
+    """A policy that declares the pre-grasp pose is driven straight on: by 0.3 m (fixed, the paper's s), or by a
+    length that a robot could measure in its depth image between the fingers (measured)."""
+    contact: ContactConditions = BENCHMARK_CONDITIONS
+    """These conditions of contact are drawn for each episode from its seed."""
     reproduce: Path | None = None
-    """A report.json: evaluate again as it says, and tell whether every figure is the same."""
+    """The evaluation of this report.json is done again, and it is told whether every figure is the same."""
 
     def __post_init__(self) -> None:
         for name in ("initial_poses", "seeds", "workers", "objects", "givers"):
@@ -93,14 +106,27 @@ class EvaluateConfig:
                 raise HandoverError(f"--{name.replace('_', '-')} is {value}; at least 1 is needed")
         if self.seed < 0:
             raise HandoverError(f"--seed is {self.seed}; it must be at least 0")
-        if self.target == "simulation" and (self.segmenter, self.givers) != ("labels", 4):
-            raise HandoverError("--segmenter and --givers are read with --target emulator alone")
-        if self.target == "emulator" and self.suite != "scenes":
-            raise HandoverError(f"--suite {self.suite} is of --target simulation; Table II runs on --scenes")
         if not self.strengths or not all(0 < s <= 1 for s in self.strengths):
             raise HandoverError(f"--strengths are {self.strengths}; each must be above 0 and at most 1")
+        if self.reproduce is not None:
+            self._refuse_all_but(
+                {"reproduce", *HOW}, "with --reproduce, which reads the settings of the report"
+            )
+        elif self.target == "emulator":
+            self._refuse_all_but(READ_BY_EMULATOR, "with --target emulator")
+        else:
+            cli.refuse_ignored(self, ("segmenter", "givers"), "without --target emulator")
+            if self.suite != "unseen":
+                cli.refuse_ignored(self, ("objects",), "without --suite unseen")
+            if self.suite != "robust":
+                cli.refuse_ignored(self, ("strengths",), "without --suite robust")
+
+    def _refuse_all_but(self, read: Collection[str], reason: str) -> None:
+        cli.refuse_ignored(self, [f.name for f in fields(self) if f.name not in read], reason)
 
 
+HOW = ("workers", "cluster")  # where the processes run; changes no figure
+READ_BY_EMULATOR = ("target", "policy", "scenes", "seed", "segmenter", "givers", "out")
 DEFAULT_POLICIES = ("expert", "learned", "ibvs-mask", "zeros", "blind")
 IMAGE_POLICIES = ("learned", "ibvs-mask")  # perturbed images are nothing to the expert
 
@@ -124,6 +150,19 @@ def main(config: EvaluateConfig) -> None:
             console.print(report.terminal_table(title, header, body))
     written = ", ".join(sorted(path.name for path in config.out.iterdir()))
     console.print(f"written to {config.out}: {written}")
+
+
+def _contact_notes(config: EvaluateConfig, suite: Suite) -> Iterator[str]:
+    """Under what conditions handovers were judged, and which scenes were not."""
+    c = config.contact
+    yield (
+        f"contact: friction {c.friction[0]:g}-{c.friction[1]:g}, mass x {c.mass_factor[0]:g}-{c.mass_factor[1]:g}, "
+        f"arrival noise {1e3 * c.arrival_noise_m:g} mm and {math.degrees(c.arrival_noise_rad):.2g} degrees (rms), "
+        f"final approach {config.final_approach}"
+    )
+    left_out = [scene.name for scene in suite.scenes if not can_be_handed_over(scene)]
+    if left_out:
+        yield f"{len(left_out)} scenes are left out of handed over, since no safe grasp fits: {', '.join(left_out)}"
 
 
 def _run_table2(config: EvaluateConfig) -> None:
@@ -166,6 +205,7 @@ def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[
             policies, suite.scenes, config.initial_poses, config.seed, _env_options(config),
             lambda: progress.advance(task), seeds=config.seeds, conditions=suite.conditions,
             workers=workers, cluster=config.cluster, make_policy=make_policy,
+            handover=HandoverConfig(config.final_approach, config.contact),
         )  # fmt: skip
     hashes = {name: _content_hash(name, policy) for name, policy in policies.items()}
     return suite, episodes, _settings(replace(config, policy=tuple(names)), hashes)
@@ -179,11 +219,8 @@ def _content_hash(name: str, policy: Policy) -> str:
 
 def _settings(config: EvaluateConfig, hashes: Mapping[str, str]) -> dict[str, Any]:
     """What decides the figures; `--reproduce` reads it back."""
-    plain = {
-        key: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(config).items()
-        if key not in {"out", "workers", "cluster", "reproduce", "target", "segmenter", "givers"}
-    }
+    left_out = {"out", "workers", "cluster", "reproduce", "target", "segmenter", "givers"}
+    plain = {key: as_json_value(value) for key, value in asdict(config).items() if key not in left_out}
     return plain | {"policy_hashes": dict(hashes)}
 
 
@@ -197,6 +234,10 @@ def _reproduce(path: Path, workers: int | None) -> int:
         )
     settings["policy"] = tuple(settings["policy"])
     settings["strengths"] = tuple(settings.get("strengths", STRENGTHS))
+    contact: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in settings["contact"].items()
+    }
+    settings["contact"] = ContactConditions(**contact)
     settings["scenes"] = Path(settings["scenes"]) if settings.get("scenes") else None
     _, episodes, again = _run(EvaluateConfig(**settings, workers=workers))
     found = differences(saved, as_json(episodes, again))

@@ -136,9 +136,20 @@ def test_numbers_that_make_no_sense_are_refused(option, value):
     assert option in refusal("evaluate.py", option, value)
 
 
-def test_what_another_target_would_read_is_refused():
-    assert "--target emulator" in refusal("evaluate.py", "--segmenter", "network")
-    assert "--target simulation" in refusal("evaluate.py", "--target", "emulator", "--suite", "table1")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--segmenter", "network"], "--segmenter has no effect without --target emulator"),
+        (["--target", "emulator", "--suite", "table1"], "--suite has no effect with --target emulator"),
+        (["--target", "emulator", "--starts", "3"], "--initial-poses has no effect with --target emulator"),
+        (["--target", "emulator", "--giver", "moving"], "--giver has no effect with --target emulator"),
+        (["--objects", "3"], "--objects has no effect without --suite unseen"),
+        (["--strengths", "0.5"], "--strengths has no effect without --suite robust"),
+        (["--reproduce", "r.json", "--seed", "3"], "--seed has no effect with --reproduce"),
+    ],
+)
+def test_an_evaluation_refuses_what_it_would_ignore(arguments, reason):
+    assert reason in refusal("evaluate.py", *arguments)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from ..core.policy import Policy
 from ..perturbations.conditions import AS_RENDERED, Condition
 from ..scenes.handover_scene import HandoverScene
 from ..utils.parallel import Cluster, map_tasks
+from .judge import HandoverConfig
 from .labels import scene_labels
 from .rollout import Episode, episode_seed
 from .stage import MakePolicy, SceneTasks, Stage, Task, run_tasks
+
+BENCHMARK_HANDOVER = HandoverConfig()
 
 
 def evaluate(
@@ -23,6 +26,7 @@ def evaluate(
     env_options: Mapping[str, Any] | None = None,
     progress: Callable[[], None] = lambda: None,
     *,
+    handover: HandoverConfig | None = BENCHMARK_HANDOVER,
     seeds: int = 1,
     conditions: Sequence[Condition] = (AS_RENDERED,),
     workers: int = 1,
@@ -37,6 +41,7 @@ def evaluate(
     Args:
         env_options: arguments of `H2RHandoverEnv` besides the scenes.
         progress: called after each episode.
+        handover: how handovers are judged by contact; None leaves that out, which is faster.
         seeds: so many sets of initial poses, of `seed` and the numbers after it.
         workers: processes; never more are started than there are scenes times seeds.
         cluster: where the processes run, see `map_tasks`.
@@ -58,11 +63,12 @@ def evaluate(
         sent = tuple(policies) if make_policy else policies
         runs = groupby(tasks, key=lambda task: (task.seed, task.scene_index))
         groups = [
-            SceneTasks(list(run), scenes[index], sent, make_policy, env_options) for (_, index), run in runs
+            SceneTasks(list(run), scenes[index], sent, make_policy, env_options, handover)
+            for (_, index), run in runs
         ]
         rolled = chain.from_iterable(map_tasks(run_tasks, groups, workers, cluster))
     else:
-        rolled = map(Stage(policies, dict(enumerate(scenes)), env_options).run, tasks)
+        rolled = map(Stage(policies, dict(enumerate(scenes)), env_options, handover).run, tasks)
     for episode in rolled:
         episodes[episode.record.policy].append(episode)
         progress()

@@ -15,6 +15,7 @@ from ..core.geometry import SE3
 from ..core.policy import Observation, Policy, PrivilegedPolicy, tell_camera
 from ..core.task import MAX_EPISODE_STEPS
 from ..envs.handover import H2RHandoverEnv
+from ..envs.handover_metrics import HandoverScore
 from ..envs.metrics import EpisodeScore
 from ..perturbations.conditions import AS_RENDERED, Condition, Corruption
 from ..scenes.handover_scene import HandoverScene
@@ -28,6 +29,7 @@ class Episode:
     Attributes:
         scene: label of the scene, unique among the scenes of an evaluation (see `scene_labels`).
         seed: of the evaluation; record.seed is the initial pose's own.
+        handover: the verdict by contact; None where the object cannot be held safely, or nobody asked.
     """
 
     record: EpisodeRecord
@@ -35,6 +37,7 @@ class Episode:
     scene: str
     seed: int = 0
     condition: Condition = AS_RENDERED
+    handover: HandoverScore | None = None
 
 
 def episode_seed(seed: int, scene_index: int, start_index: int) -> int:

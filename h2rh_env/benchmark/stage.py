@@ -14,6 +14,7 @@ from ..envs.handover import H2RHandoverEnv
 from ..envs.metrics import score
 from ..perturbations.conditions import Condition
 from ..scenes.handover_scene import HandoverScene
+from .judge import HandoverConfig, Judge
 from .rollout import Episode, run_episode
 
 MakePolicy = Callable[[str], Policy]
@@ -44,10 +45,12 @@ class Stage:
         policies: Mapping[str, Policy],
         scenes: Mapping[int, HandoverScene],
         env_options: Mapping[str, Any] | None,
+        handover: HandoverConfig | None,
     ) -> None:
-        """Args: scenes: by their place among the scenes of the evaluation."""
+        """Args: scenes: by their place among the scenes of the evaluation. handover: None judges no contact."""
         self._policies, self._scenes = policies, scenes
         self._env = H2RHandoverEnv(list(scenes.values()), **(env_options or {}))
+        self._judge = Judge(handover, env_options or {}) if handover else None
         _act_on_one_core()
 
     def run(self, task: Task) -> Episode:
@@ -57,7 +60,8 @@ class Stage:
             record = run_episode(self._env, policy, task.policy, scene, task.start_seed, task.condition)
         except ActionError as error:
             raise ActionError(f"policy {task.policy!r}: {error}") from None
-        return Episode(record, score(record, scene), task.scene, task.seed, task.condition)
+        verdict = self._judge(record, scene, task.condition) if self._judge else None
+        return Episode(record, score(record, scene), task.scene, task.seed, task.condition, verdict)
 
 
 def _act_on_one_core() -> None:
@@ -79,6 +83,7 @@ class SceneTasks:
     policies: Mapping[str, Policy] | tuple[str, ...]
     make_policy: MakePolicy | None
     env_options: Mapping[str, Any] | None
+    handover: HandoverConfig | None
 
 
 def run_tasks(group: SceneTasks) -> list[Episode]:
@@ -88,7 +93,7 @@ def run_tasks(group: SceneTasks) -> list[Episode]:
         policies = group.policies
     else:
         policies = _made(group.make_policy, tuple(group.policies))
-    stage = Stage(policies, {group.tasks[0].scene_index: group.scene}, group.env_options)
+    stage = Stage(policies, {group.tasks[0].scene_index: group.scene}, group.env_options, group.handover)
     return [stage.run(task) for task in group.tasks]
 
 

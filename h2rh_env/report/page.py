@@ -16,21 +16,32 @@ from ..benchmark.rollout import Episode
 from ..perturbations.conditions import AS_RENDERED
 from ..utils import files
 from . import plots
-from .pictures import Film, strip, verdict
-from .tables import Episodes, Rows, summaries, under
+from .handover_tables import Rows
+from .pictures import Film, strip
+from .tables import UNDER_PERTURBATIONS, summaries, under
+from .verdicts import Episodes, headline, headline_name, verdict
 
 STYLE = Path(__file__).parents[1] / "assets" / "report.css"
 MAX_VIDEO_BYTES = 12_000_000
 MOST_ROWS = 16  # of scenes that are plotted one by one
 HEAD = '<meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">'
-UNDER_PERTURBATIONS = "success under perturbations of growing strength"
-EXCHANGED = "p: the share of random exchanges of the two policies, scene by scene, that differ as much."
-FURTHER = {  # titles of tables, and what to know of them
-    "Table I": "The paper's figures stand beside ours. Its columns are of its own scenes and starts.",
+NOTES = {  # of tables that get a section of their own, by how their titles end or what they are
+    "Table I": "The paper's figures stand beside ours. Its columns are of its own scenes and initial poses; seen and "
+    "unseen are the paper's split.",
+    "two by two": "p: the share of random exchanges of the two policies, scene by scene, that differ as much.",
+    "by seed": "Each seed draws its own initial poses; mean and standard deviation over seeds.",
     UNDER_PERTURBATIONS: "Shaded: 95 % intervals, scenes resampled. The dashed line is 90 %.",
-    "the same initial poses, two by two": EXCHANGED,
-    "success by seed": "Each seed draws its own starts; mean and standard deviation over seeds.",
 }
+HANDED_OVER_NOTE = (
+    "Closed in time, never within 0.1 m of the hand, nor of the object before the final approach; the hand was not "
+    "touched, the object not pushed by more than 20 mm, and held after release, retreat and shake. Out of the "
+    "episodes whose object the gripper can hold safely. Whiskers: 95 %, scenes resampled."
+)
+REACHED_NOTE = (
+    "The paper's figures of the pre-grasp pose; they saturate and are kept to compare with Table I. Success: "
+    "declared within 30 steps, in the band, centred and safe, together."
+)
+ONCE_NOTE = "Each episode counts once: as a success, or under the first rule it broke."
 DISTANCE_NOTE = (
     "A dot is an episode; the large ones are means, with one standard deviation. The band is what is wanted."
 )
@@ -52,21 +63,14 @@ def write_page(
     """
     plain = under(episodes)
     by_object = "Table I" in found
-    parts = [
-        _header(report, plain),
-        _cards(plain),
-        _section("Success", "Declared within 30 steps, in the band, centred and safe, together. "
-                 "Whiskers: 95 %, scenes resampled.",
-                 _figure(plots.success_bars({p: s.success for p, s in summaries(plain).items()})),
-                 _table(found["rates"])),
-        _section("What failed first", "Each episode counts once: as a success, or under the first rule it broke.",
-                 _figure(plots.failure_bars(plain))),
-        _distance_section(plain, found, by_object),
-    ]  # fmt: skip
-    for title, note in FURTHER.items():
-        if title in found:
-            plot = [_figure(plots.curves(episodes))] if title == UNDER_PERTURBATIONS else []
-            parts.append(_section(title[0].upper() + title[1:], note, *plot, _table(found[title])))
+    parts = [_header(report, plain), _cards(plain), *_headline_sections(plain, found)]
+    parts.append(_paper_section(plain, found))
+    parts.append(_distance_section(plain, found, by_object))
+    for title, rows in found.items():
+        note = next((text for end, text in NOTES.items() if title.endswith(end)), None)
+        if note is not None:
+            plot = [_figure(plots.curves(episodes))] if title.endswith(UNDER_PERTURBATIONS) else []
+            parts.append(_section(_capitalised(title), note, *plot, _table(rows)))
     parts += [
         _films(episodes, failures, folder),
         _video(folder / "episodes.mp4"),
@@ -83,7 +87,7 @@ def _header(report: Mapping[str, Any], plain: Episodes) -> str:
     starts = len({(e.scene, e.record.seed) for e in runs})
     seeds = sorted({e.seed for e in runs})
     suite = settings.get("suite")
-    line = (f"{len(report['scenes'])} scenes, {starts} starts, {len(plain)} policies, "
+    line = (f"{len(report['scenes'])} scenes, {starts} initial poses, {len(plain)} policies, "
             f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")  # fmt: skip
     moving = ", moving giver" if settings.get("giver") == "moving" else ""
     title = "Human-to-robot handover" + (f": {suite}{moving}" if suite else "")
@@ -92,14 +96,48 @@ def _header(report: Mapping[str, Any], plain: Episodes) -> str:
 
 def _cards(plain: Episodes) -> str:
     cards = []
+    by_contact, name = headline_name(plain) == "handed over", headline_name(plain)
     for i, (policy, s) in enumerate(summaries(plain).items()):
-        low, high = s.success.interval
-        share = f"{100 * s.success.value:.0f}<small> %</small>" if s.success.total else "–"
+        rate = headline(plain[policy], by_contact)
+        low, high = rate.interval
+        share = f"{100 * rate.value:.0f}<small> %</small>" if rate.total else "–"
         times = f"{1e3 * s.seconds_per_step:.1f} ms a step"
-        detail = f"{s.success} succeed, {100 * low:.0f} to {100 * high:.0f} %<br>{times}"
+        detail = f"{rate} {name}, {100 * low:.0f} to {100 * high:.0f} %<br>safe {s.safe}, {times}"
         cards.append(f'<div class=card style="--c:{plots.colour(i)}">{escape(policy)}<b>{share}</b>'
                      f"<span>{detail}</span></div>")  # fmt: skip
     return f"<div class=cards>{''.join(cards)}</div>"
+
+
+def _headline_sections(plain: Episodes, found: Mapping[str, Rows]) -> list[str]:
+    """What was handed over, and what failed first; nothing where contact was not asked."""
+    if "handed over" not in found:
+        return []
+    rates = {policy: headline(run, by_contact=True) for policy, run in plain.items()}
+    angles = "handed over by the angle between initial pose and approach"
+    return [
+        _section("Handed over", HANDED_OVER_NOTE, _figure(plots.rate_bars(rates, "Handed over by policy")),
+                 _table(found["handed over"]), _titled(angles, found)),
+        _section("What failed first", ONCE_NOTE, _figure(plots.failure_bars(plain, by_contact=True)),
+                 _table(found["first failures of the handover"])),
+    ]  # fmt: skip
+
+
+def _paper_section(plain: Episodes, found: Mapping[str, Rows]) -> str:
+    rates = {policy: s.success for policy, s in summaries(plain).items()}
+    further = ("safety, declared or not", "success by the angle between initial pose and approach")
+    return _section(
+        "The pre-grasp pose", REACHED_NOTE, _figure(plots.rate_bars(rates, "Success by policy")),
+        _table(found["the paper's figures"]), _figure(plots.failure_bars(plain, by_contact=False)),
+        *(_titled(title, found) for title in further),
+    )  # fmt: skip
+
+
+def _titled(title: str, found: Mapping[str, Rows]) -> str:
+    return f"<h3>{escape(_capitalised(title))}</h3>{_table(found[title])}"
+
+
+def _capitalised(title: str) -> str:
+    return title[0].upper() + title[1:]
 
 
 def _distance_section(plain: Episodes, found: Mapping[str, Rows], by_object: bool) -> str:
@@ -107,7 +145,8 @@ def _distance_section(plain: Episodes, found: Mapping[str, Rows], by_object: boo
     many = len({e.scene for run in plain.values() for e in run}) > MOST_ROWS
     shown = _pooled(plain) if many else plain
     bodies.insert(0, _figure(plots.distances(shown, by_object)))
-    if by_scene := found.get("success and distance by scene"):
+    by_scene = next((rows for title, rows in found.items() if title.endswith("distance by scene")), None)
+    if by_scene:
         table = _table(by_scene)
         bodies.append(f"<details><summary>All scenes</summary>{table}</details>" if many else table)
     return _section("Distance at the declared pose", DISTANCE_NOTE, *bodies)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..benchmark.rollout import Episode, replay
 from ..core.policy import Observation
 from ..envs.handover import H2RHandoverEnv
+from .verdicts import succeeded, verdict
 
 Picture = npt.NDArray[np.uint8]
 SHEET_COLUMNS = 7
@@ -76,12 +77,8 @@ def caption(episode: Episode) -> str:
     return f"{r.policy}  on  {episode.scene}:  {verdict(episode)},  {s.distance_m:.2f} m,  {s.steps} steps"
 
 
-def verdict(episode: Episode) -> str:
-    return episode.score.first_failure or "success"
-
-
 def _verdict_colour(episode: Episode) -> tuple[int, int, int]:
-    return (120, 230, 120) if episode.score.success else (250, 130, 110)
+    return (120, 230, 120) if succeeded(episode) else (250, 130, 110)
 
 
 def write_video(path: Path, films: Sequence[Film], fps: int = 8, hold: int = 6) -> None:

@@ -9,11 +9,11 @@ from html import escape
 from ..benchmark.paper import TABLE_I
 from ..core.proportions import Rate
 from ..core.task import DISTANCE_BAND_M
-from ..envs.metrics import FAILURES
 from ..perturbations.conditions import AS_RENDERED, Condition
-from .tables import Episodes, by_scene, success_under, summaries
+from .tables import by_scene, headline_under, summaries
+from .verdicts import Episodes, counted, headline_name, kind_of, kinds
 
-WIDTH, LEFT, RIGHT = 880, 170, 110
+WIDTH, LEFT, RIGHT = 880, 170, 150  # the longest label beside a bar is "100 %  1000/1000"
 COLOURS = 8  # of policies, in the page's style
 
 
@@ -29,48 +29,52 @@ def legend(names: Sequence[str], colours: Sequence[str]) -> str:
     ) + "</div>"  # fmt: skip
 
 
-def success_bars(rates: Mapping[str, Rate]) -> str:
+def rate_bars(rates: Mapping[str, Rate], title: str) -> str:
     """A bar per policy with its 95 % interval."""
     row, top = 40, 8
     height = top + row * len(rates) + 28
     parts = [_percent_axis(top, height - 24)]
     for i, (name, rate) in enumerate(rates.items()):
         y = top + row * i + row / 2
-        low, high = (_across(v) for v in rate.interval)
         parts.append(_text(LEFT - 12, y, _short(name), "end"))
         parts.append(_rect(LEFT, y - 11, _across(rate.value) - LEFT, 22, colour(i), 3))
-        parts.append(_line(low, y, high, y, "var(--ink)", 1.6))
-        parts += [_line(x, y - 5, x, y + 5, "var(--ink)", 1.6) for x in (low, high)]
+        if rate.total:
+            low, high = (_across(v) for v in rate.interval)
+            parts.append(_line(low, y, high, y, "var(--ink)", 1.6))
+            parts += [_line(x, y - 5, x, y + 5, "var(--ink)", 1.6) for x in (low, high)]
         label = f"{100 * rate.value:.0f} %  {rate}" if rate.total else "no episode"
         parts.append(_text(WIDTH - RIGHT + 14, y, label, "start", "value"))
-    return _svg(height, parts, "Success by policy with 95 % intervals")
+    return _svg(height, parts, f"{title} with 95 % intervals")
 
 
-def failure_bars(episodes: Episodes) -> str:
+def failure_bars(episodes: Episodes, by_contact: bool) -> str:
     """Of each policy's episodes: successes and what failed first, as parts of one bar."""
     row, top = 40, 8
-    kinds = ("success", *FAILURES)
+    names = kinds(by_contact)
     height = top + row * len(episodes) + 28
     parts = [_percent_axis(top, height - 24)]
-    for i, (name, s) in enumerate(summaries(episodes).items()):
+    for i, (policy, run) in enumerate(episodes.items()):
         y = top + row * i + row / 2
-        parts.append(_text(LEFT - 12, y, _short(name), "end"))
+        parts.append(_text(LEFT - 12, y, _short(policy), "end"))
+        found = [kind_of(e, by_contact) for e in counted(run, by_contact)]
         left = 0
-        for kind, count in zip(kinds, (s.success.count, *s.failures.values()), strict=True):
+        for kind in names:
+            count = found.count(kind)
             if not count:
                 continue
-            x0, x1 = _across(left / s.episodes), _across((left + count) / s.episodes)
+            x0, x1 = _across(left / len(found)), _across((left + count) / len(found))
             parts.append(
                 _rect(x0, y - 12, max(x1 - x0 - 1.5, 1), 24, failure_colour(kind), 2, f"{kind}: {count}")
             )
             if x1 - x0 > 24:
                 parts.append(_text((x0 + x1) / 2, y, str(count), "middle", "inside"))
             left += count
-    return legend(kinds, [failure_colour(k) for k in kinds]) + _svg(height, parts, "First failures by policy")
+    return legend(names, [failure_colour(k) for k in names]) + _svg(height, parts, "First failures by policy")
 
 
 def failure_colour(kind: str) -> str:
-    return f"var(--f{('success', *FAILURES).index(kind)})"
+    """CSS colour of what an episode came to."""
+    return next(f"var(--f{names.index(kind)})" for names in map(kinds, (True, False)) if kind in names)
 
 
 def distances(episodes: Episodes, by_object: bool) -> str:
@@ -123,18 +127,19 @@ def _whisker(
 
 
 def curves(episodes: Episodes) -> str:
-    """Success against strength, one panel per perturbation, with bands of 95 % intervals."""
+    """The headline against strength, one panel per perturbation, with bands of 95 % intervals."""
     conditions = list(dict.fromkeys(e.condition for run in episodes.values() for e in run))
+    by_contact = headline_name(episodes) == "handed over"
     panels = []
     for name in dict.fromkeys(c.perturbation for c in conditions if c.perturbation):
         strengths = sorted(c.strength for c in conditions if c.perturbation == name)
         panels.append(f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption>"
-                      f"{_panel(episodes, name, strengths)}</figure>")  # fmt: skip
+                      f"{_panel(episodes, name, strengths, by_contact)}</figure>")  # fmt: skip
     key = legend([_short(p) for p in episodes], [colour(k) for k in range(len(episodes))])
     return key + '<div class="panels">' + "".join(panels) + "</div>"
 
 
-def _panel(episodes: Episodes, name: str, strengths: Sequence[float]) -> str:
+def _panel(episodes: Episodes, name: str, strengths: Sequence[float], by_contact: bool) -> str:
     width, height, left, top, bottom = 270, 190, 34, 8, 30
 
     def x(strength: float) -> float:
@@ -152,7 +157,7 @@ def _panel(episodes: Episodes, name: str, strengths: Sequence[float]) -> str:
     parts += [_text(x(v), height - 16, f"{v:g}", "middle", "tick") for v in (0, *strengths)]
     for k, run in enumerate(episodes.values()):
         places = [(0.0, AS_RENDERED), *((s, Condition(name, s)) for s in strengths)]
-        rates = [(x(s), success_under(run, condition)) for s, condition in places]
+        rates = [(x(s), headline_under(run, condition, by_contact)) for s, condition in places]
         rates = [(at, rate) for at, rate in rates if rate.total]
         upper = [f"{at:.1f},{y(rate.interval[1]):.1f}" for at, rate in rates]
         lower = [f"{at:.1f},{y(rate.interval[0]):.1f}" for at, rate in reversed(rates)]

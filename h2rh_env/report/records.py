@@ -16,6 +16,7 @@ from ..benchmark.rollout import Episode
 from ..core.episode import EpisodeRecord
 from ..core.errors import HandoverError
 from ..core.task import MAX_EPISODE_STEPS
+from ..envs.handover_metrics import HandoverScore
 from ..envs.metrics import EpisodeScore
 from ..perturbations.conditions import Condition
 from ..utils import files
@@ -108,5 +109,12 @@ def _episodes(entries: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> l
         figures: dict[str, Any] = {name: entry[name] for name in score_fields}
         figures |= {name: np.inf for name in UNBOUNDED if entry[name] is None}
         condition = Condition(entry["perturbation"], entry["strength"])
-        found.append(Episode(record, EpisodeScore(**figures), entry["scene"], entry["seed"], condition))
+        score, handover = EpisodeScore(**figures), _handover(entry["handover"])
+        found.append(Episode(record, score, entry["scene"], entry["seed"], condition, handover))
     return found
+
+
+def _handover(entry: dict[str, Any] | None) -> HandoverScore | None:
+    if entry is None:
+        return None
+    return HandoverScore(**{f.name: entry[f.name] for f in fields(HandoverScore)})

@@ -17,14 +17,17 @@ from PIL import Image
 from ..benchmark.rollout import Episode
 from ..core.proportions import Comparison, Rate
 from ..envs.handover import H2RHandoverEnv
+from ..envs.handover_metrics import HandoverSummary
 from ..envs.metrics import Summary
 from ..utils import files
+from .handover_tables import handover_summaries
 from .page import write_page
 from .pictures import Film, film, sheet, write_video
 from .records import FORMAT, write_records
-from .tables import Episodes, markdown_table, pairs, summaries, tables, under
+from .tables import markdown_table, pairs, summaries, tables, under
+from .verdicts import Episodes, succeeded, verdict
 
-PACKAGES = ("gymnasium", "numba", "numpy", "scipy", "torch", "onnxruntime")
+PACKAGES = ("gymnasium", "numba", "numpy", "scipy", "torch", "onnxruntime", "mujoco")
 TIMES = ("seconds_per_step",)  # what differs from run to run
 MOST_FILMS, MOST_FAILURES = 24, 12
 
@@ -70,11 +73,17 @@ def as_json(episodes: Episodes, settings: Mapping[str, Any]) -> dict[str, Any]:
         | {name: found for name in PACKAGES if (found := _version(name))},
         "scenes": {e.scene: e.record.scene_hash for e in runs},
         "summary": {policy: _summary_json(s) for policy, s in summaries(plain).items()},
+        "handovers": {policy: _summary_json(s) for policy, s in handover_summaries(plain).items()},
         "pairs": [
             _pair_json(a, b, c) for (a, b), c in pairs(plain).items()
         ],
         "episodes": [_episode_json(e) for e in runs],
     })  # fmt: skip
+
+
+def _handover_json(e: Episode) -> dict[str, Any] | None:
+    """None where the object cannot be held safely, or contact was not asked."""
+    return asdict(e.handover) | {"handed_over": e.handover.handed_over} if e.handover else None
 
 
 def _pair_json(first: str, second: str, found: Comparison) -> dict[str, Any]:
@@ -96,7 +105,7 @@ def _episode_json(e: Episode) -> dict[str, Any]:
             "strength": e.condition.strength,
         }
         | asdict(e.score)
-        | {"safe": e.score.safe, "success": e.score.success}
+        | {"safe": e.score.safe, "success": e.score.success, "handover": _handover_json(e)}
         | {
             "scene_from_start": e.record.scene_from_gripper[0].tolist(),
             "scene_from_end": e.record.scene_from_gripper[-1].tolist(),
@@ -107,7 +116,9 @@ def _episode_json(e: Episode) -> dict[str, Any]:
 def differences(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
     """What two reports disagree about, but for times: hashes, then every figure of every episode."""
     return [
-        *_differing("", *({k: r[k] for k in ("scenes", "summary", "pairs")} for r in (saved, fresh))),
+        *_differing(
+            "", *({k: r[k] for k in ("scenes", "summary", "handovers", "pairs")} for r in (saved, fresh))
+        ),
         *_differing("policy hashes", *(r["settings"].get("policy_hashes") for r in (saved, fresh))),
         *_differing("episodes", saved["episodes"], fresh["episodes"]),
     ]
@@ -131,16 +142,37 @@ def _short(value: Any) -> str:
     return str(value)
 
 
+def as_json_value(value: Any) -> Any:
+    """A setting in JSON's types: paths as text, tuples as lists, dataclasses as they are nested."""
+    if isinstance(value, dict):
+        return {key: as_json_value(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json_value(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
 def command(settings: Mapping[str, Any]) -> str:
     """The command line that makes the report again; settings that are null or lists of null stand for defaults."""
     words = ["python", "evaluate.py"]
-    for key, value in settings.items():
-        if key in {"policy_hashes", "checkpoint"} or value is None:
-            continue
-        flag = "--" + key.replace("_", "-")
-        for item in value if isinstance(value, list) and key == "policy" else [value]:
+    for flag, value in _flags(settings):
+        for item in value if isinstance(value, list) and flag == "--policy" else [value]:
             words += [flag, *(map(str, item) if isinstance(item, list) else [str(item)])]
     return shlex.join(words)
+
+
+def _flags(settings: Mapping[str, Any], prefix: str = "--") -> Iterator[tuple[str, Any]]:
+    """Options as they are typed; an option that the suite does not read is left out, since it would be refused."""
+    unread = {"policy_hashes", "checkpoint"}
+    unread |= {"objects"} if settings.get("suite") != "unseen" else set()
+    unread |= {"strengths"} if settings.get("suite") != "robust" else set()
+    for key, value in settings.items():
+        if key in unread or value is None:
+            continue
+        flag = prefix + key.replace("_", "-")
+        if isinstance(value, dict):
+            yield from _flags(value, f"{flag}.")
+        else:
+            yield flag, value
 
 
 def _first_starts(episodes: Episodes) -> list[Episode]:
@@ -158,8 +190,8 @@ def _failures(episodes: Episodes) -> list[Episode]:
     for run in episodes.values():
         kinds: dict[str, list[Episode]] = {}
         for e in run:
-            if not e.score.success:
-                kinds.setdefault(f"{e.score.first_failure} {e.condition.perturbation}", []).append(e)
+            if not succeeded(e):
+                kinds.setdefault(f"{verdict(e)} {e.condition.perturbation}", []).append(e)
         queues.append(_in_turn(list(kinds.values())))
     return _in_turn(queues)[:MOST_FAILURES]
 
@@ -176,7 +208,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def _summary_json(summary: Summary) -> dict[str, Any]:
+def _summary_json(summary: Summary | HandoverSummary) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in vars(summary).items():
         if isinstance(value, Rate):

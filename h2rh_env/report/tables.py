@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 from rich.table import Table
@@ -13,10 +13,17 @@ from ..benchmark.rollout import Episode
 from ..core.proportions import Comparison, Rate, compare, mean_and_spread
 from ..envs.metrics import ANGLES, FAILURES, UNSAFE, Summary, summarise
 from ..perturbations.conditions import AS_RENDERED, Condition
+from .handover_tables import (
+    POLICY,
+    Rows,
+    handover_angle_rows,
+    handover_failure_rows,
+    handover_rows,
+    with_interval,
+)
+from .verdicts import Episodes, counted, headline, headline_name, judged_by_contact, succeeded
 
-Rows = tuple[list[str], list[list[str]]]  # header and body, as text
-Episodes = Mapping[str, Sequence[Episode]]
-INTERVAL = "95 %, scenes resampled"
+UNDER_PERTURBATIONS = "under perturbations of growing strength"
 
 
 def under(episodes: Episodes, condition: Condition = AS_RENDERED) -> dict[str, list[Episode]]:
@@ -39,13 +46,7 @@ def rows(episodes: Episodes) -> Rows:
     for policy, s in summaries(episodes).items():
         rates = (s.declared, s.safe, s.centred, s.in_band, s.graspable)
         body.append([policy, with_interval(s.success), *map(str, rates)])
-    return ["policy", f"success ({INTERVAL})", "declared", "safe", "centred", "in band", "graspable"], body
-
-
-def with_interval(rate: Rate) -> str:
-    """Count, total and the interval in percent."""
-    low, high = rate.interval
-    return f"{rate} ({100 * low:.0f}-{100 * high:.0f})" if rate.total else "-"
+    return [POLICY, "success (95 %)", "declared", "safe", "centred", "in band", "graspable"], body
 
 
 def safety_rows(episodes: Episodes) -> Rows:
@@ -53,13 +54,13 @@ def safety_rows(episodes: Episodes) -> Rows:
     body = []
     for policy, s in summaries(episodes).items():
         body.append([policy, with_interval(s.safe), str(s.undeclared_safe), *map(str, s.unsafe.values())])
-    return ["policy", f"safe ({INTERVAL})", "of these undeclared", *UNSAFE], body
+    return [POLICY, "safe (95 %)", "of these undeclared", *UNSAFE], body
 
 
 def angle_rows(episodes: Episodes) -> Rows:
     """Success by the angle between initial pose and approach, one row per policy."""
     body = [[policy, *map(with_interval, s.by_angle.values())] for policy, s in summaries(episodes).items()]
-    return ["policy", *(f"{name} ({INTERVAL})" for name in ANGLES)], body
+    return [POLICY, *(f"{name} (95 %)" for name in ANGLES)], body
 
 
 def measure_rows(episodes: Episodes) -> Rows:
@@ -77,14 +78,21 @@ def failure_rows(episodes: Episodes) -> Rows:
 
 
 def scene_rows(episodes: Episodes) -> Rows:
-    """Success by scene, one row per scene and one column per policy, with the distance of declared poses."""
+    """The headline by scene, one row per scene and one column per policy, with the distance of declared poses."""
+    by_contact = _by_contact(episodes)
     body = []
     for scene, by_policy in by_scene(episodes).items():
         cells = [scene]
-        for s in summaries(by_policy).values():
-            cells.append(f"{s.success}  {s.distance_mean_m:.2f} m" if s.declared.count else f"{s.success}")
+        for policy, s in summaries(by_policy).items():
+            rate = headline(by_policy[policy], by_contact)
+            share = str(rate) if rate.total else "left out"
+            cells.append(f"{share}  {s.distance_mean_m:.2f} m" if s.declared.count else share)
         body.append(cells)
     return ["scene", *episodes], body
+
+
+def _by_contact(episodes: Episodes) -> bool:
+    return judged_by_contact(e for run in episodes.values() for e in run)
 
 
 def by_scene(episodes: Episodes) -> dict[str, dict[str, list[Episode]]]:
@@ -97,22 +105,24 @@ def by_scene(episodes: Episodes) -> dict[str, dict[str, list[Episode]]]:
 
 
 def pairs(episodes: Episodes) -> dict[tuple[str, str], Comparison]:
-    """Every two policies on the same initial poses."""
-    succeeded = {policy: [e.score.success for e in run] for policy, run in episodes.items()}
+    """Every two policies on the same initial poses, by the headline."""
+    listed = {policy: counted(run, _by_contact(episodes)) for policy, run in episodes.items()}
     return {
-        (a, b): compare(succeeded[a], succeeded[b], [e.scene for e in episodes[a]])
+        (a, b): compare(
+            [succeeded(e) for e in listed[a]], [succeeded(e) for e in listed[b]], [e.scene for e in listed[a]]
+        )
         for a, b in combinations(episodes, 2)
     }
 
 
 def pair_rows(episodes: Episodes) -> Rows:
-    """Every two policies on the same initial poses: who succeeded where the other did not."""
+    """Every two policies on the same initial poses: who succeeded, by the headline, where the other did not."""
     body = []
     for (a, b), c in pairs(episodes).items():
         counts = map(str, (c.both, c.first_only, c.second_only, c.neither))
         body.append([f"{a} : {b}", *counts, difference_text(c), p_text(c.p_value)])
     counted = ["both", "first only", "second only", "neither"]
-    return ["first : second", *counted, f"difference ({INTERVAL})", "p (scenes exchanged)"], body
+    return ["first : second", *counted, "difference (95 %, scenes resampled)", "p (scenes exchanged)"], body
 
 
 def difference_text(found: Comparison) -> str:
@@ -129,14 +139,15 @@ def p_text(p_value: float) -> str:
 
 
 def seed_rows(episodes: Episodes) -> Rows:
-    """Success by seed, with mean and standard deviation over the seeds."""
+    """The headline by seed, with mean and standard deviation over the seeds."""
+    by_contact = _by_contact(episodes)
     seeds = list(dict.fromkeys(e.seed for run in episodes.values() for e in run))
     body = []
     for policy, run in episodes.items():
-        rates = [summary([e for e in run if e.seed == seed]).success for seed in seeds]
+        rates = [headline([e for e in run if e.seed == seed], by_contact) for seed in seeds]
         mean, spread = mean_and_spread([100 * rate.value for rate in rates])
         body.append([policy, f"{mean:.1f} ± {spread:.1f}", *map(str, rates)])
-    return ["policy", "success (%)", *(f"seed {seed}" for seed in seeds)], body
+    return ["policy", f"{headline_name(episodes)} (%)", *(f"seed {seed}" for seed in seeds)], body
 
 
 def paper_rows(episodes: Episodes) -> Rows:
@@ -144,61 +155,78 @@ def paper_rows(episodes: Episodes) -> Rows:
     body = []
     for name, by_policy in by_scene(episodes).items():
         seen, mean, deviation, safe, centred = TABLE_I[name]
-        told = name if seen else f"{name} (not in the paper's training)"
-        body.append([told, "paper", f"{mean:.2f} ± {deviation:.2f}", f"{safe}/10", f"{centred}/10", "-"])
-        body += [[told, policy, *_paper_cells(s)] for policy, s in summaries(by_policy).items()]
+        split = "seen" if seen else "unseen"
+        paper = [f"{mean:.2f} ± {deviation:.2f}", f"{safe}/10", f"{centred}/10", "-", "-"]
+        body.append([name, split, "paper", *paper])
+        body += [[name, split, policy, *_paper_cells(run)] for policy, run in by_policy.items()]
     totals = [f"{sum(row[k] for row in TABLE_I.values())}/{10 * len(TABLE_I)}" for k in (3, 4)]
-    body.append(["all of the paper's", "paper", "-", *totals, "-"])
-    body += [["all here", policy, *_paper_cells(s)] for policy, s in summaries(episodes).items()]
-    return ["object", "who", "distance (m)", "safe", "centred", "success"], body
+    body.append(["all of the paper's", "-", "paper", "-", *totals, "-", "-"])
+    for split in ("seen", "unseen"):
+        for policy, run in episodes.items():
+            mine = [e for e in run if TABLE_I[e.scene][0] == (split == "seen")]
+            if mine:
+                body.append([f"all {split} here", split, policy, *_paper_cells(mine)])
+    body += [["all here", "-", policy, *_paper_cells(run)] for policy, run in episodes.items()]
+    return ["object", "split", "who", "distance (m)", "safe", "centred", "success", "handed over"], body
 
 
-def _paper_cells(s: Summary) -> list[str]:
-    return [_distance(s), str(s.safe), str(s.centred), str(s.success)]
+def _paper_cells(run: Sequence[Episode]) -> list[str]:
+    s = summary(run)
+    handed_over = headline(run, by_contact=True)
+    shares = [str(s.safe), str(s.centred), str(s.success)]
+    return [_distance(s), *shares, str(handed_over) if handed_over.total else "-"]
 
 
 def condition_rows(episodes: Episodes) -> Rows:
-    """Success under each perturbation, one row for each policy, one column per strength."""
+    """The headline under each perturbation, one row for each policy, one column per strength."""
     conditions = list(
         dict.fromkeys(e.condition for run in episodes.values() for e in run if e.condition.perturbation)
     )
     strengths = sorted({c.strength for c in conditions})
+    by_contact = _by_contact(episodes)
     body = []
     for name in dict.fromkeys(c.perturbation for c in conditions):
         for policy, run in episodes.items():
             places = (AS_RENDERED, *(Condition(name, s) for s in strengths))
-            body.append([name, policy, *(str(success_under(run, place)) for place in places)])
+            body.append([name, policy, *(str(headline_under(run, place, by_contact)) for place in places)])
     return ["perturbation", "policy", "none", *(f"{s:g}" for s in strengths)], body
 
 
-def success_under(run: Sequence[Episode], condition: Condition) -> Rate:
-    return summary([e for e in run if e.condition == condition]).success
+def headline_under(run: Sequence[Episode], condition: Condition, by_contact: bool) -> Rate:
+    """The headline of a policy's episodes under one condition."""
+    return headline([e for e in run if e.condition == condition], by_contact)
 
 
 def tables(episodes: Episodes, by_object: bool = False) -> dict[str, Rows]:
-    """What is printed and written, by title.
+    """What is printed and written, by title: the headline first, then the paper's figures.
 
     Args:
         by_object: scenes are the objects of Table I, to be set beside the paper's figures.
     """
     plain = under(episodes)
-    found = {
-        "rates": rows(plain),
+    found: dict[str, Rows] = {}
+    name = headline_name(plain)
+    if _by_contact(plain):
+        found["handed over"] = handover_rows(plain)
+        found["first failures of the handover"] = handover_failure_rows(plain)
+        found["handed over by the angle between initial pose and approach"] = handover_angle_rows(plain)
+    found |= {
         "safety, declared or not": safety_rows(plain),
+        "the paper's figures": rows(plain),
         "success by the angle between initial pose and approach": angle_rows(plain),
         "at the declared pose": measure_rows(plain),
-        "first failures": failure_rows(plain),
+        "first failures before the pre-grasp pose": failure_rows(plain),
     }
     if by_object:
         found["Table I"] = paper_rows(plain)
     else:
-        found["success and distance by scene"] = scene_rows(plain)
+        found[f"{name} and distance by scene"] = scene_rows(plain)
     if len(episodes) > 1:
-        found["the same initial poses, two by two"] = pair_rows(plain)
+        found[f"{name} from the same initial poses, two by two"] = pair_rows(plain)
     if len({e.seed for run in plain.values() for e in run}) > 1:
-        found["success by seed"] = seed_rows(plain)
+        found[f"{name} by seed"] = seed_rows(plain)
     if any(e.condition != AS_RENDERED for run in episodes.values() for e in run):
-        found["success under perturbations of growing strength"] = condition_rows(episodes)
+        found[f"{name} {UNDER_PERTURBATIONS}"] = condition_rows(episodes)
     return found
 
 

@@ -22,6 +22,7 @@ from ..core.errors import HandoverError, MissingPackageError, install_line
 from ..envs.handover import H2RHandoverEnv
 from ..rendering.select import make_rasteriser
 from ..report.records import read_episodes, read_report
+from ..report.verdicts import succeeded
 from ..scenes.handover_scene import HandoverScene, load_scenes
 from ..utils import cli
 
@@ -70,7 +71,7 @@ def serve(config: ViewerConfig) -> viser.ViserServer:
     lock = RLock()
     view = SceneView(server, scenes, make_rasteriser(), lock)
     if episodes:
-        first_failure = next((i for i, e in enumerate(episodes) if not e.score.success), 0)
+        first_failure = next((i for i, e in enumerate(episodes) if not succeeded(e)), 0)
         panel = EpisodePanel(server, view, H2RHandoverEnv(scenes, giver=giver), episodes, lock)
         panel.show(first_failure if config.episode is None else config.episode)
     return server

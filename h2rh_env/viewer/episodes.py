@@ -13,7 +13,8 @@ from ..core.camera import HAND_EYE_CAMERA
 from ..core.geometry import SE3
 from ..envs.handover import H2RHandoverEnv
 from ..perturbations.conditions import AS_RENDERED
-from ..report.pictures import Picture, film, verdict
+from ..report.pictures import Picture, film
+from ..report.verdicts import succeeded, verdict
 from .scene_view import SceneView
 from .shapes import POLICY_COLOURS, field_of_view, placed, segments_between
 
@@ -73,7 +74,7 @@ class EpisodePanel:
             self._draw()
 
     def _names(self) -> list[str]:
-        wanted = [i for i, e in enumerate(self._episodes) if not (self._failures.value and e.score.success)]
+        wanted = [i for i, e in enumerate(self._episodes) if not (self._failures.value and succeeded(e))]
         return [self._name(i) for i in wanted] or [self._name(0)]
 
     def _name(self, index: int) -> str:

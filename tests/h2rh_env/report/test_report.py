@@ -16,9 +16,11 @@ from h2rh_env.core.task import MAX_EPISODE_STEPS
 from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.perturbations.conditions import AS_RENDERED, Condition
 from h2rh_env.report.pictures import film, sheet
+from h2rh_env.report.plots import RIGHT
 from h2rh_env.report.records import read_episodes, read_report
 from h2rh_env.report.save import as_json, command, differences
 
+CHARACTER_PX = 8  # at 13 px, half bold, at most
 NOUGHT = np.zeros(7, np.float32)
 
 
@@ -72,8 +74,31 @@ def test_what_was_saved_is_read_back(folder, episodes):
     for kept, read in zip((e for run in episodes.values() for e in run), read_episodes(folder), strict=True):
         assert (read.seed, read.condition) == (kept.seed, kept.condition)
         assert read.score == kept.score
+        assert read.handover == kept.handover
         for name in ("scene_from_gripper", "actions", "end_object_mask", "step_seconds"):
             np.testing.assert_array_equal(getattr(read.record, name), getattr(kept.record, name))
+
+
+def test_the_headline_is_what_was_handed_over(folder, episodes):
+    first = (folder / "report.md").read_text().split("###")[1]
+    assert first.startswith(" Handed over\n")
+    assert "policy (95 %: scenes resampled)" in first
+    saved = json.loads((folder / "report.json").read_text())
+    assert saved["handovers"]["<b>stands</b>"]["failures"]["not closed in time"] == 6
+    assert saved["episodes"][0]["handover"]["first_failure"] == episodes["declares"][0].handover.first_failure
+
+
+def test_without_contact_the_headline_is_the_papers_success(tiny_scene):
+    run = evaluate({"declares": Acts([0, 0, 0, 0, 0, 0, 1])}, [tiny_scene], 1, 0, handover=None)
+    titles = list(report.tables(run))
+    assert "handed over" not in titles
+    assert "success and distance by scene" in titles
+
+
+def test_the_labels_beside_the_bars_are_whole(folder):
+    page = (folder / "report.html").read_text()
+    longest = max(len(text) for text in re.findall(r'class="value">([^<]*)<', page))
+    assert longest * CHARACTER_PX < RIGHT - 14
 
 
 def test_a_report_of_an_older_format_is_refused_in_one_sentence(folder, tmp_path):
@@ -141,11 +166,19 @@ def test_the_markdown_has_the_tables(folder):
 def test_table_one_stands_beside_the_papers(tiny_scene):
     scene = replace(tiny_scene, name="banana")
     run = evaluate({"declares": Acts([0, 0, 0, 0, 0, 0, 1])}, [scene], 2, 0)
-    header, (papers, ours, papers_all, ours_all) = report.tables(run, by_object=True)["Table I"]
-    assert papers == ["banana", "paper", "0.35 ± 0.01", "9/10", "10/10", "-"]
-    assert (ours[:2], len(ours)) == (["banana", "declares"], len(header))
-    assert papers_all[3:5] == ["105/110", "106/110"]
-    assert ours[2:] == ours_all[2:]
+    header, (papers, ours, papers_all, ours_seen, ours_all) = report.tables(run, by_object=True)["Table I"]
+    assert papers == ["banana", "seen", "paper", "0.35 ± 0.01", "9/10", "10/10", "-", "-"]
+    assert (ours[:3], len(ours)) == (["banana", "seen", "declares"], len(header))
+    assert papers_all[4:6] == ["105/110", "106/110"]
+    assert ours[3:] == ours_seen[3:] == ours_all[3:]
+
+
+def test_table_one_says_which_objects_the_papers_training_had_not_seen(tiny_scene):
+    scenes = [replace(tiny_scene, name=name) for name in ("banana", "cracker_box", "master_chef_can")]
+    run = evaluate({"declares": Acts([0, 0, 0, 0, 0, 0, 1])}, scenes, 1, 0, handover=None)
+    _, body = report.tables(run, by_object=True)["Table I"]
+    unseen = {row[0] for row in body if row[1] == "unseen"}
+    assert unseen == {"cracker_box", "master_chef_can", "all unseen here"}
 
 
 def test_the_papers_table_has_the_totals_of_its_text():
@@ -155,13 +188,17 @@ def test_the_papers_table_has_the_totals_of_its_text():
 
 
 def test_the_command_says_what_the_settings_are():
-    line = command(
-        {
-            "policy": ["a", "b c"],
-            "scenes": None,
-            "initial_poses": 3,
-            "strengths": [0.5, 1.0],
-            "policy_hashes": {},
-        }
+    settings = {
+        "policy": ["a", "b c"],
+        "scenes": None,
+        "seeds": 3,
+        "suite": "robust",
+        "objects": 50,
+        "strengths": [0.5, 1.0],
+        "contact": {"friction": [0.3, 0.7]},
+        "policy_hashes": {},
+    }
+    assert command(settings) == (
+        "python evaluate.py --policy a --policy 'b c' --seeds 3 --suite robust --strengths 0.5 1.0 "
+        "--contact.friction 0.3 0.7"
     )
-    assert line == "python evaluate.py --policy a --policy 'b c' --initial-poses 3 --strengths 0.5 1.0"
