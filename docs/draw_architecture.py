@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -92,7 +91,7 @@ def main() -> None:
         for place in PLACES[package]:
             _draw_place(axes, package, place)
     _draw_data(axes)
-    FigureCanvasAgg(figure).print_png(OUT)
+    figure.savefig(OUT)
     print(OUT)
 
 

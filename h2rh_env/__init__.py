@@ -24,7 +24,8 @@ from .core.task import MAX_EPISODE_STEPS, MAX_GRASP_STEPS
 from .utils.moved import answer_old_names
 
 if TYPE_CHECKING:
-    from .benchmark.evaluation import Episode, evaluate
+    from .benchmark.evaluation import evaluate
+    from .benchmark.rollout import Episode
     from .build import build_scene
     from .captures.base import HandoverCapture, RgbdView
     from .captures.folder import write_folder
@@ -137,7 +138,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 _NAMES = {
-    "benchmark.evaluation": "Episode evaluate",
+    "benchmark.evaluation": "evaluate",
+    "benchmark.rollout": "Episode",
     "build": "build_scene",
     "captures.base": "HandoverCapture RgbdView",
     "captures.folder": "write_folder",

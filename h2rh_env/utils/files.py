@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all; texts read if not too large; hashes of content."""
+"""Files: folders and files that are written whole or not at all, texts that are not too large, hashes."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill beside `path`; it is moved there whole at the end, or deleted after an error."""
+    """Gives a folder beside `path` to fill; it is moved to `path` at the end, or deleted after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -48,10 +48,11 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_text(path: Path, most_bytes: int) -> str:
-    """The text of a stranger's file, UTF-8.
+    """Returns the text of a file that may come from a stranger, in UTF-8.
 
     Raises:
-        OSError: it cannot be read. ValueError: it is larger than `most_bytes`, or not UTF-8.
+        OSError: The file cannot be read.
+        ValueError: The file is larger than `most_bytes`, or not UTF-8.
     """
     size = path.stat().st_size
     if size > most_bytes:
@@ -60,7 +61,7 @@ def read_text(path: Path, most_bytes: int) -> str:
 
 
 def sha256_of(*paths: Path) -> str:
-    """The SHA-256 of the named files' names and contents, order of arguments irrelevant."""
+    """Returns the SHA-256 of names and contents of the files; the order of the arguments does not matter."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.name.encode() + b"\0")

@@ -1,7 +1,7 @@
 """Maps a function over many items: in this process, in several, or on the machines of a Ray cluster.
 
-Results come in the order of the items, so they are the same wherever and by however many workers they were made. A
-worker that dies (out of memory, killed, its machine gone) costs time only: what it was at is done again.
+Results come in the order of the items, so that they are the same wherever and by how many workers they were computed.
+A worker that dies (out of memory, killed, its machine gone) only costs time: its item is done again.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ def map_tasks(
     workers: int = 1,
     cluster: Cluster | None = None,
 ) -> Iterator[Result]:
-    """`function` of each item, in order.
+    """Yields the result of `function` for each item, in the order of the items.
 
     Args:
-        function: of a module's top level; its result must depend on the item alone. What it raises is raised here.
-        workers: processes, each with one thread. On a Ray cluster, how many tasks it is given at a time.
+        function: A function of a module's top level, whose result depends on the item alone. What it raises is raised
+            here.
+        items: The arguments, one for each call.
+        workers: The number of processes, each with one thread. A Ray cluster is given this number of tasks at a time.
         cluster: None is this process for one worker, else "processes" of this machine. "ray" is the cluster that
-            RAY_ADDRESS names, or one of this machine's if it names none; the package must be installed on all
-            machines, and paths in items must mean the same there.
+            RAY_ADDRESS names, or one on this machine if it names none; the package must be installed on all machines,
+            and paths in items must mean the same there.
 
     Raises:
         MissingPackageError: Ray is not installed.
-        HandoverError: an unknown cluster, or an item whose workers die again and again.
+        HandoverError: The cluster is unknown, or the workers of an item die again and again.
     """
     if cluster not in {None, "processes", "ray"}:
         raise HandoverError(f"cluster is {cluster!r}; expected 'processes' or 'ray'")

@@ -12,13 +12,15 @@ from ..core.errors import HandoverError
 
 
 def load_plugin(target: str, kind: str, error: type[HandoverError]) -> Callable[..., Any]:
-    """The class or function that "module:name" names; modules are looked for in the working directory too.
+    """Returns the class or function that "module:name" names; modules are also looked for in the working directory.
 
     Args:
-        kind: what it should be, for the message. error: what is raised.
+        target: The name as the user typed it.
+        kind: What the user names, for the message.
+        error: The class of the error to raise.
 
     Raises:
-        HandoverError: of the class `error`: no such module, or nothing of that name in it.
+        HandoverError: There is no such module, or it has nothing of that name; an error of the class `error`.
     """
     module_name, _, attribute = target.partition(":")
     here = os.getcwd()
@@ -34,17 +36,21 @@ def load_plugin(target: str, kind: str, error: type[HandoverError]) -> Callable[
             sys.path.remove(here)
     if not hasattr(module, attribute):
         raise error(f"module {module_name!r} has no {attribute!r}; it was named in {kind} {target!r}")
-    return getattr(module, attribute)
+    found: Callable[..., Any] = getattr(module, attribute)
+    return found
 
 
 def make_plugin(target: str, kind: str, methods: dict[str, str], error: type[HandoverError]) -> Any:
-    """What calling the plugin without arguments gives.
+    """Calls the plugin without arguments and returns what it makes.
 
     Args:
-        methods: that it must have, and how each is called.
+        target: The name as the user typed it.
+        kind: What the user names, for the message.
+        methods: The methods that the result must have, and how each is called.
+        error: The class of the error to raise.
 
     Raises:
-        HandoverError: of the class `error`: it cannot be made so, or lacks a method.
+        HandoverError: The plugin cannot be called so, or its result lacks a method; an error of the class `error`.
     """
     factory = load_plugin(target, kind, error)
     try:

@@ -1,4 +1,4 @@
-"""VideoWriter: frames into an H.264 MP4, one at a time."""
+"""VideoWriter: writes frames to an H.264 MP4 file, one at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ class VideoWriter:
     def __init__(
         self, path: Path, width: int, height: int, fps: int, coding: Sequence[str] = ("-crf", "18")
     ) -> None:
-        """Args: width, height: px, even. coding: further arguments of ffmpeg, such as the quality."""
+        """Opens the file.
+
+        Args:
+            path: The MP4 file to write; its folder is made.
+            width: The width of the frames, px, an even number.
+            height: The height of the frames, px, an even number.
+            fps: Frames per second.
+            coding: Further arguments of ffmpeg, such as the quality.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = imageio_ffmpeg.write_frames(
             str(path), (width, height), fps=fps, codec="libx264", quality=None, macro_block_size=2,
@@ -28,7 +36,7 @@ class VideoWriter:
         return self
 
     def add(self, frame: npt.ArrayLike) -> None:
-        """A frame (H, W, 3) uint8."""
+        """Adds a frame (H, W, 3) uint8."""
         self._writer.send(np.ascontiguousarray(frame, np.uint8))
 
     def __exit__(self, *error: object) -> None:
