@@ -22,6 +22,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from h2rh_env.contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
 from h2rh_env.contact.handover import final_approach, simulate_handover
 from h2rh_env.contact.outcome import ContactFailure, HandoverOutcome
 from h2rh_env.core.errors import HandoverError
@@ -52,6 +53,8 @@ class ContactBenchmark:
     """Handovers in each scene."""
     seed: int = 0
     """The first of them."""
+    friction: tuple[float, float] = BENCHMARK_CONDITIONS.friction
+    """Interval that the pads' friction is drawn from; the benchmark's by default."""
     workers: int = 2
     """Processes, one thread each."""
     gripper: Literal["2f85", "panda"] = "2f85"
@@ -88,9 +91,10 @@ def judge_scene(job: tuple[Path, ContactBenchmark]) -> SceneOutcomes:
     folder, config = job
     scene = HandoverScene.load(folder)
     path = final_approach(scene.grasp.pregrasp(), STANDOFF_M)
+    conditions = ContactConditions(friction=config.friction)
     began = time.process_time()
     outcomes = tuple(
-        simulate_handover(scene, path, seed, gripper=GRIPPERS[config.gripper])
+        simulate_handover(scene, path, seed, conditions, GRIPPERS[config.gripper])
         for seed in range(config.seed, config.seed + config.seeds)
     )
     cpu_s = time.process_time() - began
