@@ -142,6 +142,7 @@ def _inputs(network: HandoverNetwork, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def main(config: ExportConfig) -> None:
+    """Exports, and prints how large the file is and how well it agrees."""
     difference = export_onnx(config.checkpoint, config.out)
     size = config.out.stat().st_size / 1e6
     print(f"{config.out}: {size:.1f} MB, answers within {difference:.1g} of the checkpoint's")

@@ -15,9 +15,9 @@ from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from h2rh_env.core.motion_limits import MAX_STEP_ROTATION_RAD, MAX_STEP_TRANSLATION_M
 from h2rh_env.core.policy import Observation
 
-TURN_GAIN = 0.6  # of the angle to the centroid, per step
-FORWARD_GAIN_M = 0.12  # per step and per unit of 1 - sqrt(area / wanted area)
-WANTED_AREA = 0.027  # of the image; best of 0.008, 0.012, 0.018, 0.027 and 0.04 on 29 training scenes
+TURN_GAIN = 0.6  # share of the angle to the centroid that a step turns
+FORWARD_GAIN_M = 0.12  # length of a step per unit of 1 - sqrt(area / wanted area)
+WANTED_AREA = 0.027  # part of the image; best of 0.008, 0.012, 0.018, 0.027 and 0.04 on 29 training scenes
 CENTRED_RAD = 0.05
 
 
@@ -25,7 +25,11 @@ class IbvsMask:
     """Turns towards the object, moves forward, and declares at a ratio of areas; holds still while it sees none."""
 
     def __init__(self, camera: PinholeCamera = HAND_EYE_CAMERA, wanted_area: float = WANTED_AREA) -> None:
-        """Args: wanted_area: part of the default camera's image, in [0, 1], that the object fills at the end."""
+        """Makes a policy for a camera.
+
+        Args:
+            wanted_area: part of the default camera's image, in [0, 1], that the object fills at the end.
+        """
         self._wanted_area = wanted_area
         self.use_camera(camera)
 
@@ -40,6 +44,7 @@ class IbvsMask:
         )  # how many of the default camera's
 
     def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The next action (7,)."""
         mask = observation["masks"][..., 0] > 0
         if not mask.any():
             return encode_action(SE3.identity(), 0.0)

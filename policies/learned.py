@@ -20,7 +20,11 @@ class HandoverPolicy(ImagePolicy):
     """Acts by one forward pass of a network for each frame."""
 
     def __init__(self, network: HandoverNetwork, content_hash: str = "") -> None:
-        """Args: content_hash: SHA-256 of the checkpoint's files, for reports."""
+        """Makes a policy of a network.
+
+        Args:
+            content_hash: SHA-256 of the checkpoint's files, for reports.
+        """
         self._network: HandoverNetwork = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(network.config, content_hash)
 

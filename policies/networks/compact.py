@@ -99,9 +99,9 @@ class CompactNetwork(HandoverNetwork):
         rotation = rotation_from_columns(raw[:, 3:] / 2)
         position = raw[:, :3] * self._offset_m - self._contact_depth_m * rotation[:, :, 2]
         virtual_from_goal = torch.cat([rotation, position[:, :, None]], dim=2)
-        camera_from_goal = looking_along(self.sight(geometry)) @ virtual_from_goal
-        # All of it is about the object's middle, which lies on its line of sight at the measured distance.
         numbers = CropGeometry.unpack(geometry)
+        camera_from_goal = looking_along(self._sight(self._place(numbers))) @ virtual_from_goal
+        # All of it is about the object's middle, which lies on its line of sight at the measured distance.
         middle = self._object_sight(numbers) * self._distance_m(numbers)
         return camera_from_goal + functional.pad(middle[:, :, None], (3, 0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 Value = TypeVar("Value")
@@ -67,30 +67,36 @@ class CropGeometry(Generic[Value]):
 PLACE = 2  # the first numbers, x and y, tell where in the image the crop lies
 
 
+def _layout(kind: type[Any]) -> tuple[tuple[str, type[Any] | None, int], ...]:
+    """Name of each field, the dataclass it holds if it is no number, and the sign that a mirror gives it."""
+    hints = get_type_hints(kind, include_extras=True)
+    parts = [get_origin(hint) if is_dataclass(get_origin(hint)) else None for hint in hints.values()]
+    signs = [FLIPS if FLIPS in get_args(hint) else 1 for hint in hints.values()]
+    return tuple(zip(hints, parts, signs, strict=True))
+
+
 def _values(numbers: Any) -> Iterator[Any]:
-    for each in fields(numbers):
-        value = getattr(numbers, each.name)
-        if is_dataclass(value):
-            yield from _values(value)
-        else:
+    for name, part, _ in LAYOUTS[type(numbers).__name__]:
+        value = getattr(numbers, name)
+        if part is None:
             yield value
+        else:
+            yield from _values(value)
 
 
 def _made(kind: type[Any], values: Iterator[Any]) -> Any:
-    hints = get_type_hints(kind)
-    return kind(**{
-        each.name: _made(get_origin(hints[each.name]), values)
-        if is_dataclass(get_origin(hints[each.name])) else next(values)
-        for each in fields(kind)
-    })  # fmt: skip
+    return kind(
+        *(next(values) if part is None else _made(part, values) for _, part, _ in LAYOUTS[kind.__name__])
+    )
 
 
 def _signs(kind: type[Any]) -> Iterator[int]:
-    for hint in get_type_hints(kind, include_extras=True).values():
-        if is_dataclass(get_origin(hint)):
-            yield from _signs(get_origin(hint))
+    for _, part, sign in LAYOUTS[kind.__name__]:
+        if part is None:
+            yield sign
         else:
-            yield FLIPS if FLIPS in get_args(hint) else 1
+            yield from _signs(part)
 
 
+LAYOUTS = {kind.__name__: _layout(kind) for kind in (MaskShape, CropGeometry)}
 SIGNS = tuple(_signs(CropGeometry))  # what each number is multiplied by in a mirror

@@ -66,14 +66,16 @@ class ResidualFeatures:
     @classmethod
     def unpack(cls, packed: Floats) -> ResidualFeatures:
         """Reads numbers (..., N) in the order of the fields."""
-        sizes = list(_sizes(cls).values())
+        sizes = list(SIZES[cls.__name__].values())
         parts = np.split(packed, np.cumsum(sizes[:-1]), axis=-1)
         return cls(*parts)
 
     @classmethod
     def count(cls, earlier_frames: int) -> int:
         """N, the number of numbers, where a frame is compared with so many earlier ones."""
-        return sum(list(_sizes(cls).values())[:-1]) + earlier_frames * sum(_sizes(Recent).values())
+        return sum(list(SIZES[cls.__name__].values())[:-1]) + earlier_frames * sum(
+            SIZES[Recent.__name__].values()
+        )
 
 
 def _sizes(kind: type[Recent] | type[ResidualFeatures]) -> dict[str, int]:
@@ -83,9 +85,12 @@ def _sizes(kind: type[Recent] | type[ResidualFeatures]) -> dict[str, int]:
 
 def _packed(numbers: Recent | ResidualFeatures) -> npt.NDArray[np.float32]:
     parts = []
-    for name, size in _sizes(type(numbers)).items():
+    for name, size in SIZES[type(numbers).__name__].items():
         part = np.asarray(getattr(numbers, name))
         if size not in {part.shape[-1], -1}:
             raise ValueError(f"{name} has {part.shape[-1]} numbers; it must have {size}")
         parts.append(part)
     return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+SIZES = {kind.__name__: _sizes(kind) for kind in (Recent, ResidualFeatures)}  # of each field

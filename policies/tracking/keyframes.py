@@ -87,6 +87,7 @@ class Keyframes:
         return len(self.frames)
 
     def add(self, frame: Frame, world_from_camera: SE3) -> None:
+        """Takes in the newest frame."""
         self.frames.append(frame)
         self.poses.append(world_from_camera)
 

@@ -18,7 +18,11 @@ class SurfacePoints:
     """Tracks one episode, and remembers what has left the image, or was left out by a segmenter."""
 
     def __init__(self, config: SurfaceConfig, least_motion_m: float) -> None:
-        """Args: least_motion_m: earlier frames tell something once the camera has moved by this much."""
+        """Begins an episode.
+
+        Args:
+            least_motion_m: earlier frames tell something once the camera has moved by this much.
+        """
         self._config, self._least_motion_m = config, least_motion_m
         self._world_points = {OBJECT: NOTHING, HAND: NOTHING}
 

@@ -18,8 +18,10 @@ from policies.learned import HandoverPolicy
 from policies.networks.checkpoints import save_checkpoint
 from policies.networks.compact import CompactNetwork
 from policies.registry import make_policy
-from policies.rl.reinforcement import ReinforceConfig, Sb3VectorEnv, reinforce, save_model
+from policies.rl.features import Recent, ResidualFeatures
+from policies.rl.reinforcement import ReinforceConfig, reinforce, save_model
 from policies.rl.residual import LEARNT, Residual, ResidualConfig
+from policies.rl.sb3_env import Sb3VectorEnv
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -203,3 +205,14 @@ def test_wrong_settings_say_what_would_be_right(tmp_path: Path) -> None:
         ReinforceConfig(num_envs=0)
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         Residual.load(tmp_path)
+
+
+def test_features_unpack_what_they_pack_in_the_order_of_their_fields() -> None:
+    count = ResidualFeatures.count(earlier_frames=3)
+    numbers = np.arange(2 * count, dtype=np.float32).reshape(2, count)
+    features = ResidualFeatures.unpack(numbers)
+    np.testing.assert_array_equal(features.pack(), numbers)
+    np.testing.assert_array_equal(features.still_action[0], np.arange(7))
+    assert (count, features.changes.shape) == (48, (2, 21))
+    with pytest.raises(ValueError, match="log_distances has 3 numbers; it must have 2"):
+        Recent(np.zeros(4), np.zeros(1), np.zeros(3)).pack()
