@@ -25,6 +25,7 @@ from .captures.base import HandoverCapture
 from .captures.check import doubts
 from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
+from .captures.synthetic.objects.held_out import is_held_out
 from .contact.shapes import shape_of_clouds, true_shape
 from .core.errors import CaptureError, GraspError, HandoverError
 from .core.labels import Label
@@ -58,6 +59,9 @@ class BuildConfig:
     objects: tuple[str, ...] = ()
     """Objects of the synthetic captures, taken in turn: names (mustard_bottle, ...), your own meshes (OBJ, PLY or GLB
     files, in m), or "random", which makes up shapes. The default is random."""
+    exclude_unseen: bool = False
+    """Leave out the paper's unseen objects, the master chef can and the cracker box, and synthetic objects of their
+    size, as a training set for Table I needs."""
     seed: int = 0
     """Seed of the grasp sampler. With --synthetic, it is also the seed of the first capture, and the next captures
     have the seeds after it."""
@@ -98,7 +102,9 @@ class BuildConfig:
         if self.synthetic:
             cli.refuse_ignored(self, ("frame", "holdout"), "with --synthetic")
         else:
-            cli.refuse_ignored(self, ("objects", "workers", "cluster"), "without --synthetic")
+            cli.refuse_ignored(
+                self, ("objects", "exclude_unseen", "workers", "cluster"), "without --synthetic"
+            )
         if not self.optimise_config().steps:
             cli.refuse_ignored(self, ("method", "pose", "renderer"), "without --steps")
 
@@ -264,6 +270,8 @@ def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
     name = f"{Path(object_name).stem}-{seed:05d}"
     try:
         capture = generate_capture(seed, object_name)
+        if config.exclude_unseen:
+            refuse_held_out(capture)
         settings = replace(config.optimise_config(), seed=seed)
         scene = build_scene(
             capture, seed, config.voxel_m, config.max_gaussians, settings if settings.steps else None,
@@ -275,6 +283,21 @@ def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
     scene = replace(scene, name=name, provenance=scene.provenance | config.grasp_source.provenance())
     scene.save(folder, compressed=config.compressed)
     return _line(scene, folder), False
+
+
+def refuse_held_out(capture: HandoverCapture) -> None:
+    """Refuses a synthetic capture of an object that belongs to no training set (`objects.held_out`).
+
+    Raises:
+        CaptureError: It is one of the paper's unseen objects, or has the size of one.
+    """
+    assert capture.truth is not None
+    low, high = capture.truth.object_bounds
+    if is_held_out(capture.object_name, high - low):
+        size = " x ".join(f"{1e3 * side:.0f}" for side in high - low)
+        raise CaptureError(
+            f"{capture.object_name} of {size} mm is unseen in the paper's split, or of such a size"
+        )
 
 
 def _line(scene: HandoverScene, folder: Path) -> str:

@@ -10,7 +10,7 @@ from ..contact.conditions import ContactConditions
 from ..core.camera import HAND_EYE_CAMERA
 from ..core.episode import EpisodeRecord
 from ..core.geometry import SE3
-from ..core.task import STANDOFF_M
+from ..core.task import STANDOFF_M, Task
 from ..envs.drive_on import FinalApproach, driven_on, measured_advance_m
 from ..envs.handover_metrics import HandoverScore, can_be_handed_over, score_handover
 from ..perturbations.conditions import Condition, Corruption
@@ -44,13 +44,18 @@ class Judge:
         self._gripper_from_camera: SE3 = env_options.get("gripper_from_camera") or SE3.identity()
 
     def __call__(
-        self, record: EpisodeRecord, scene: HandoverScene, condition: Condition
+        self, record: EpisodeRecord, scene: HandoverScene, condition: Condition, task: Task = "reach"
     ) -> HandoverScore | None:
-        """The handover of an episode that ended by declaring; None in a scene whose object cannot be held safely."""
+        """The handover of an episode; None in a scene whose object cannot be held safely.
+
+        Args:
+            task: whether the policy declared the pre-grasp pose (`reach`), and is driven on, or closed the fingers
+                itself (`grasp`).
+        """
         if not can_be_handed_over(scene):
             return None
         path, advance_m = record.scene_from_gripper, None
-        if record.declared:
+        if record.declared and task == "reach":
             advance_m = self._advance_m(record, scene, condition)
             path = driven_on(path, advance_m)
         return score_handover(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.episode import EpisodeRecord
-from ..core.errors import SceneError
+from ..core.errors import PolicyError, SceneError
 from ..core.geometry import SE3
 from ..core.policy import Observation, Policy, PrivilegedPolicy, tell_camera
-from ..core.task import MAX_EPISODE_STEPS
+from ..core.task import EPISODE_STEPS, Task
 from ..envs.handover import H2RHandoverEnv
 from ..envs.handover_metrics import HandoverScore
 from ..envs.metrics import EpisodeScore
@@ -29,6 +29,7 @@ class Episode:
     Attributes:
         scene: label of the scene, unique among the scenes of an evaluation (see `scene_labels`).
         seed: of the evaluation; record.seed is the initial pose's own.
+        task: what the policy's score ended; a policy of `grasp` declares no pre-grasp pose.
         handover: the verdict by contact; None where the object cannot be held safely, or nobody asked.
     """
 
@@ -38,11 +39,24 @@ class Episode:
     seed: int = 0
     condition: Condition = AS_RENDERED
     handover: HandoverScore | None = None
+    task: Task = "reach"
 
 
 def episode_seed(seed: int, scene_index: int, start_index: int) -> int:
     """The seed of one initial pose; it does not depend on the policy, the order or the number of initial poses."""
     return int(np.random.SeedSequence([seed, scene_index, start_index]).generate_state(1)[0])
+
+
+def task_of(policy: Policy) -> Task:
+    """What a policy's score ends: `grasp` closes the fingers, `reach` (for all that say nothing) declares.
+
+    Raises:
+        PolicyError: the policy's attribute `task` is neither.
+    """
+    task: Task = getattr(policy, "task", "reach")
+    if task not in EPISODE_STEPS:
+        raise PolicyError(f"{type(policy).__name__}.task is {task!r}; known are {', '.join(EPISODE_STEPS)}")
+    return task
 
 
 def run_episode(
@@ -53,7 +67,7 @@ def run_episode(
     seed: int,
     condition: Condition = AS_RENDERED,
 ) -> EpisodeRecord:
-    """One episode of at most 30 steps in a scene that the environment holds.
+    """One episode in a scene that the environment holds, of as many steps as its task allows.
 
     A `PrivilegedPolicy` (the expert) is shown scene and pose before it acts. Whatever a
     policy is shown is a copy of its own: what it does to that changes neither the episode nor the verdict.
@@ -71,7 +85,7 @@ def run_episode(
     policy.reset(seed)
     shown = copy.deepcopy(env.scene) if isinstance(policy, PrivilegedPolicy) else None
     step_seconds: list[float] = []
-    for _ in range(MAX_EPISODE_STEPS):
+    for _ in range(EPISODE_STEPS[env.task]):
         if isinstance(policy, PrivilegedPolicy) and shown is not None:
             policy.observe_state(shown, env.scene_from_camera)
         seen = copy.deepcopy(corruption.seen(observation))

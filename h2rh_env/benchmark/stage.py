@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.errors import ActionError
 from ..core.policy import Policy
+from ..core.task import Task as EpisodeTask
 from ..envs.handover import H2RHandoverEnv
 from ..envs.metrics import score
 from ..perturbations.conditions import Condition
 from ..scenes.handover_scene import HandoverScene
 from .judge import HandoverConfig, Judge
-from .rollout import Episode, run_episode
+from .rollout import Episode, run_episode, task_of
 
 MakePolicy = Callable[[str], Policy]
 
@@ -49,7 +50,7 @@ class Stage:
     ) -> None:
         """Args: scenes: by their place among the scenes of the evaluation. handover: None judges no contact."""
         self._policies, self._scenes = policies, scenes
-        self._env = H2RHandoverEnv(list(scenes.values()), **(env_options or {}))
+        self._options, self._envs = env_options or {}, dict[EpisodeTask, H2RHandoverEnv]()
         self._judge = Judge(handover, env_options or {}) if handover else None
         _act_on_one_core()
 
@@ -57,11 +58,23 @@ class Stage:
         """Rolls out and judges; no policy was shown the scene that judges."""
         scene, policy = self._scenes[task.scene_index], self._policies[task.policy]
         try:
-            record = run_episode(self._env, policy, task.policy, scene, task.start_seed, task.condition)
+            record = run_episode(
+                self._env(task_of(policy)), policy, task.policy, scene, task.start_seed, task.condition
+            )
         except ActionError as error:
             raise ActionError(f"policy {task.policy!r}: {error}") from None
-        verdict = self._judge(record, scene, task.condition) if self._judge else None
-        return Episode(record, score(record, scene), task.scene, task.seed, task.condition, verdict)
+        ends = task_of(policy)
+        verdict = self._judge(record, scene, task.condition, ends) if self._judge else None
+        reached = (
+            record if ends == "reach" else replace(record, declared=False)
+        )  # it declares no pre-grasp pose
+        return Episode(record, score(reached, scene), task.scene, task.seed, task.condition, verdict, ends)
+
+    def _env(self, task: EpisodeTask) -> H2RHandoverEnv:
+        """The environment of a task, made when the first policy of that task acts."""
+        if task not in self._envs:
+            self._envs[task] = H2RHandoverEnv(list(self._scenes.values()), task=task, **self._options)
+        return self._envs[task]
 
 
 def _act_on_one_core() -> None:

@@ -174,6 +174,10 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         return self._simulator.observer.camera
 
     @property
+    def task(self) -> Task:
+        return self._simulator.task
+
+    @property
     def gripper_from_camera(self) -> SE3:
         """The hand-eye offset; a new one takes effect with the next reset."""
         return self._simulator.gripper_from_camera

@@ -30,7 +30,7 @@ HANDOVER_FAILURES = (
 NEAR_M, NEAR_RAD = (
     0.005,
     math.radians(3),
-)  # what counts as one unit of a grasp's distance: the scale of contact
+)  # one unit of a grasp's distance: the scale on which contact decides
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from ..benchmark.rollout import Episode
 from ..core.episode import EpisodeRecord
 from ..core.errors import HandoverError
-from ..core.task import MAX_EPISODE_STEPS
+from ..core.task import MAX_GRASP_STEPS
 from ..envs.handover_metrics import HandoverScore
 from ..envs.metrics import EpisodeScore
 from ..perturbations.conditions import Condition
@@ -92,7 +92,7 @@ def _episodes(entries: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> l
     pose_counts, action_counts = arrays["pose_counts"], arrays["action_counts"]
     if not len(entries) == len(pose_counts) == len(action_counts) == len(arrays["end_masks"]):
         raise ValueError(f"{len(entries)} episodes in one, {len(pose_counts)} in the other")
-    if len(entries) and not (pose_counts.min() >= 1 and pose_counts.max() <= MAX_EPISODE_STEPS + 1):
+    if len(entries) and not (pose_counts.min() >= 1 and pose_counts.max() <= MAX_GRASP_STEPS + 1):
         raise ValueError(f"an episode has {pose_counts.min()} to {pose_counts.max()} poses")
     poses = np.split(arrays["poses"], np.cumsum(pose_counts)[:-1])
     actions = np.split(arrays["actions"], np.cumsum(action_counts)[:-1])
@@ -104,13 +104,15 @@ def _episodes(entries: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> l
     for i, entry in enumerate(entries):
         record = EpisodeRecord(
             entry["scene_name"], entry["scene_hash"], entry["policy"], entry["start_seed"], poses[i],
-            actions[i].astype(np.float32), entry["declared"], masks[i], seconds[i],
+            actions[i].astype(np.float32), entry["ended"], masks[i], seconds[i],
         )  # fmt: skip
         figures: dict[str, Any] = {name: entry[name] for name in score_fields}
         figures |= {name: np.inf for name in UNBOUNDED if entry[name] is None}
         condition = Condition(entry["perturbation"], entry["strength"])
         score, handover = EpisodeScore(**figures), _handover(entry["handover"])
-        found.append(Episode(record, score, entry["scene"], entry["seed"], condition, handover))
+        found.append(
+            Episode(record, score, entry["scene"], entry["seed"], condition, handover, entry["task"])
+        )
     return found
 
 

@@ -99,6 +99,8 @@ def _episode_json(e: Episode) -> dict[str, Any]:
             "scene": e.scene,
             "scene_name": e.record.scene,
             "scene_hash": e.record.scene_hash,
+            "task": e.task,
+            "ended": e.record.declared,
             "seed": e.seed,
             "start_seed": e.record.seed,
             "perturbation": e.condition.perturbation,

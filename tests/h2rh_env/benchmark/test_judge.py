@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experts.three_phase import ThreePhaseExpert
 from h2rh_env.benchmark.evaluation import evaluate
 from h2rh_env.benchmark.judge import HandoverConfig, Judge
 from h2rh_env.contact.conditions import ContactConditions
 from h2rh_env.core.episode import EpisodeRecord
+from h2rh_env.core.errors import PolicyError
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import STANDOFF_M
 from h2rh_env.envs.drive_on import OVERLAP_M
@@ -60,3 +62,31 @@ def test_contact_does_not_depend_on_the_number_of_processes(tiny_scene, workers)
     scenes = [tiny_scene, replace(tiny_scene, name="other")]
     run = evaluate({"p": Declares()}, scenes, 2, 0, workers=workers)["p"]
     assert [e.handover for e in run] == [e.handover for e in evaluate({"p": Declares()}, scenes, 2, 0)["p"]]
+
+
+class Closes(Declares):
+    """Closes the fingers where they are."""
+
+    task = "grasp"
+
+
+def test_who_closes_itself_is_not_driven_on_and_declares_no_pregrasp_pose(tiny_scene):
+    (episode,) = evaluate({"p": Closes()}, [tiny_scene], 1, 0)["p"]
+    assert (episode.task, episode.record.declared, episode.score.declared) == ("grasp", True, False)
+    assert (episode.handover.closed, episode.handover.advance_m) == (True, None)
+    assert episode.handover.first_failure == "closed on nothing"
+
+
+def test_a_policy_of_an_unknown_task_is_told_the_known_ones(tiny_scene):
+    class Throws(Declares):
+        task = "throw"
+
+    with pytest.raises(PolicyError, match="'throw'; known are reach, grasp"):
+        evaluate({"p": Throws()}, [tiny_scene], 1, 0)
+
+
+def test_the_expert_that_closes_itself_hands_over(tiny_scene):
+    (episode,) = evaluate({"p": ThreePhaseExpert(task="grasp")}, [tiny_scene], 1, 0)["p"]
+    assert episode.handover.advance_m is None
+    assert episode.handover.grasp_distance_m < 0.002
+    assert episode.handover.closed
