@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from experts.collect import Task, by_scene, collect_few
+from experts.collect import Job, by_scene, collect_few
 from h2rh_env.benchmark.rollout import episode_seed
 from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.geometry import SE3
@@ -181,7 +181,7 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def collect_timed(tasks: Sequence[Task]) -> tuple[list[tuple[bytes, int] | None], float]:
+def collect_timed(tasks: Sequence[Job]) -> tuple[list[tuple[bytes, int] | None], float]:
     """Demonstrations, and the processor time, s, that they took their worker."""
     began = time.process_time()
     return collect_few(tasks), time.process_time() - began
@@ -191,7 +191,7 @@ def show_collection(settings: BenchmarkConfig, console: Console) -> None:
     """The same demonstrations with one worker and with two, lap after lap, and how many cores the workers had."""
     make_rasteriser()
     tasks = [
-        Task(folder, episode_seed(0, index, start), 3, 0.5)
+        Job(folder, episode_seed(0, index, start), 3, 0.5)
         for index, folder in enumerate(scene_folders())
         for start in range(settings.collect_initial_poses)
     ]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .core.labels import Label
     from .core.policy import CameraAware, Observation, OdometryPolicy, Policy, PrivilegedPolicy
     from .core.spaces import action_space, observation_space
-    from .datasets.minari import Demonstration, read_demonstrations
+    from .datasets.minari import Demonstration, Views, read_demonstrations, read_views
     from .envs.giver_motion import MovingGiver
     from .envs.handover import H2RHandoverEnv
     from .envs.handover_vector import H2RHandoverVectorEnv
@@ -112,6 +112,7 @@ __all__ = [
     "SceneError",
     "StateError",
     "Summary",
+    "Views",
     "action_space",
     "build_scene",
     "decode_action",
@@ -126,6 +127,7 @@ __all__ = [
     "observation_space",
     "read_demonstrations",
     "read_ply",
+    "read_views",
     "sample_initial_poses",
     "score",
     "select_grasp",
@@ -157,7 +159,7 @@ _NAMES = {
     "core.labels": "Label",
     "core.policy": "CameraAware Observation OdometryPolicy Policy PrivilegedPolicy",
     "core.spaces": "action_space observation_space",
-    "datasets.minari": "Demonstration read_demonstrations",
+    "datasets.minari": "Demonstration Views read_demonstrations read_views",
     "envs.giver_motion": "MovingGiver",
     "envs.handover": "H2RHandoverEnv",
     "envs.handover_vector": "H2RHandoverVectorEnv",

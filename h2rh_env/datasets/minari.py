@@ -5,6 +5,11 @@ A dataset is a folder that plain Minari reads (`minari.MinariDataset(folder)`):
     metadata.json          Minari's; under "h2rh" schema, provenance and how many trajectories were dropped
     main_data.hdf5         one link per episode, and while it is written some to episodes to come
     episodes/000000.hdf5   one episode each, deflated
+    views/000000.hdf5      views from all around one scene; no episodes, so plain Minari does not see them
+
+An episode's `actions`, `rewards`, `terminations` and `truncations` are true to it: who resets the environment to the
+first pose and takes the actions sees the same. What the expert would answer at each pose is in `infos/label`; it
+differs where noise was executed. Schema 1 is still read; its `actions` were those labels, and its rewards 0.
 
 Each append moves whole files into place, the count in metadata.json last. So a dataset whose writer was killed at
 any moment is readable, and lacks at most the episode that was being written.
@@ -14,90 +19,32 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
-import numpy.typing as npt
 
 from ..core.camera import PinholeCamera
 from ..core.errors import DatasetError
-from ..core.geometry import Array
 from ..core.spaces import action_space, observation_space
-from ..core.task import GRASP_SCORE_THRESHOLD
+from ..core.task import Task
 from ..utils import files
+from .frames import Demonstration, Views, check_shapes, encode, encode_views, read_frames
 
-SCHEMA = "h2rh-demonstrations-1"
-METADATA, INDEX, EPISODES = "metadata.json", "main_data.hdf5", "episodes"
-MAX_STEPS = 1000
-# Names of the schema, and ours: the schema calls the scene's frame the world.
-INFOS = {
-    "world_from_camera": "scene_from_camera",
-    "camera_from_goal": "camera_from_goal",
-    "clearance_m": "clearance_m",
-}
+__all__ = [
+    "DatasetSummary", "Demonstration", "DemonstrationWriter", "Views", "describe", "encode", "encode_views",
+    "read_demonstrations", "read_views",
+]  # fmt: skip
+
+SCHEMA, SCHEMA_1 = "h2rh-demonstrations-2", "h2rh-demonstrations-1"
+METADATA, INDEX, EPISODES, VIEWS = "metadata.json", "main_data.hdf5", "episodes", "views"
+# What schema 1 calls otherwise.
+NAMES_1 = {"infos/scene_from_camera": "infos/world_from_camera", "infos/label": "actions"}
+ENVIRONMENTS: dict[Task, str] = {"reach": "H2RHandover-v0", "grasp": "H2RHandoverGrasp-v0"}
+READING_ERRORS = (OSError, KeyError, ValueError, TypeError, AssertionError, RuntimeError)
 FIRST_LINKS = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Demonstration:
-    """An expert's episode of T steps: the tuples (I, M, T, Cls) of Sec. III-B.
-
-    Attributes:
-        rgb: (T, H, W, 3) uint8, what the camera saw before each action.
-        masks: (T, H, W, 2) uint8 in {0, 255}, object and hand.
-        actions: (T, 7) float32, the expert's answer there: motion, and Cls as the grasp score. The motion that
-            was executed may differ by injected noise; `scene_from_camera` tells.
-        scene_from_camera: (T, 4, 4) float64. camera_from_goal: (T, 4, 4) float64, the pre-grasp pose from there.
-        clearance_m: (T,) float64, to hand and object.
-        scene, scene_hash: where it happened.
-        seed: names the episode's randomness in its collection.
-    """
-
-    rgb: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.uint8]
-    actions: npt.NDArray[np.float32]
-    scene_from_camera: Array
-    camera_from_goal: Array
-    clearance_m: Array
-    scene: str
-    scene_hash: str
-    seed: int
-
-    def __len__(self) -> int:
-        return len(self.actions)
-
-
-def encode(demonstration: Demonstration) -> bytes:
-    """A demonstration as the bytes of its episode file. Minari keeps T + 1 observations: the last is repeated."""
-    steps = len(demonstration)
-    ended = np.zeros(steps, bool)
-    ended[-1] = True
-    declared = ended & (demonstration.actions[:, 6] >= GRASP_SCORE_THRESHOLD)
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        episode = file.create_group("episode")
-        episode.attrs.update({
-            "seed": demonstration.seed, "total_steps": steps, "scene_hash": demonstration.scene_hash,
-            "options/scene": demonstration.scene,
-        })  # fmt: skip
-        for name in ("rgb", "masks"):
-            frames = getattr(demonstration, name)
-            episode.create_dataset(
-                f"observations/{name}", data=np.concatenate([frames, frames[-1:]]),
-                chunks=(1, *frames.shape[1:]), compression="gzip", compression_opts=1,
-            )  # fmt: skip
-        episode["actions"] = demonstration.actions
-        episode["rewards"] = np.zeros(steps)
-        episode["terminations"] = declared
-        episode["truncations"] = ended & ~declared
-        for key, name in INFOS.items():
-            values = getattr(demonstration, name)
-            episode[f"infos/{key}"] = np.concatenate([values, values[-1:]])
-    return buffer.getvalue()
 
 
 class DemonstrationWriter:
@@ -106,17 +53,28 @@ class DemonstrationWriter:
     A folder that holds a dataset of the same provenance is continued.
     """
 
-    def __init__(self, folder: Path | str, camera: PinholeCamera, provenance: dict[str, Any]) -> None:
-        """Args: provenance: JSON values: scenes and their hashes, expert, seed, version.
+    def __init__(
+        self, folder: Path | str, camera: PinholeCamera, provenance: dict[str, Any], task: Task = "reach"
+    ) -> None:
+        """Opens the folder, or begins it.
+
+        Args:
+            provenance: JSON values: scenes and their hashes, expert, seed, version.
+            task: what the episodes end with.
 
         Raises:
             DatasetError: the folder holds something else.
         """
         self.folder = Path(folder)
         if not self.folder.exists():
-            _create(self.folder, camera, provenance)
+            _create(self.folder, camera, provenance, task)
         self._metadata = _read_metadata(self.folder)
         self._links = self.episodes  # that are known to be there
+        if self._metadata["h2rh"]["schema"] != SCHEMA:
+            raise DatasetError(
+                f"{self.folder} holds demonstrations of schema {self._metadata['h2rh']['schema']!r}, which are read "
+                "but not continued; give another --out"
+            )
         if self._metadata["h2rh"]["provenance"] != json.loads(json.dumps(provenance)):
             raise DatasetError(
                 f"{self.folder} holds demonstrations of other scenes or settings; give another --out or delete it"
@@ -134,6 +92,18 @@ class DemonstrationWriter:
     def dropped(self) -> int:
         """Trajectories counted by `drop`."""
         return int(self._metadata["h2rh"]["dropped"])
+
+    @property
+    def view_files(self) -> int:
+        """Files of views appended so far."""
+        return int(self._metadata["h2rh"]["views"])
+
+    def append_views(self, views: bytes) -> None:
+        """Adds views of one scene that `encode_views` made."""
+        files.write_bytes(self.folder / VIEWS / f"{self.view_files:06d}.hdf5", views)
+        self._metadata["h2rh"]["views"] += 1
+        self._metadata["dataset_size"] += round(len(views) / 1e6, 3)
+        files.write_json(self.folder / METADATA, self._metadata)
 
     def append(self, episode: bytes, steps: int) -> None:
         """Adds an episode of `steps` steps that `encode` made."""
@@ -161,7 +131,12 @@ class DemonstrationWriter:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a dataset says of itself, without reading its frames."""
+    """What a dataset says of itself, without reading its frames.
+
+    Attributes:
+        task: what its episodes end with.
+        view_files: files of views beside the episodes, one for each scene.
+    """
 
     episodes: int
     steps: int
@@ -169,6 +144,8 @@ class DatasetSummary:
     height: int
     width: int
     provenance: dict[str, Any]
+    task: Task = "reach"
+    view_files: int = 0
 
 
 def describe(folder: Path | str) -> DatasetSummary:
@@ -183,6 +160,8 @@ def describe(folder: Path | str) -> DatasetSummary:
         height,
         width,
         h2rh["provenance"],
+        h2rh.get("task", "reach"),
+        h2rh.get("views", 0),
     )
 
 
@@ -194,30 +173,42 @@ def read_demonstrations(folder: Path | str) -> Iterator[Demonstration]:
     """
     folder = Path(folder)
     summary = describe(folder)
-    storage = _storage(folder)
+    names = NAMES_1 if _read_metadata(folder)["h2rh"]["schema"] == SCHEMA_1 else {}
+    image = summary.height, summary.width
     for number in range(summary.episodes):
         try:
-            _check_headers(folder, number, (summary.height, summary.width))
-            (episode,) = storage.get_episodes([number])
-            (attributes,) = storage.get_episode_metadata([number])
-            yield Demonstration(
-                rgb=episode["observations"]["rgb"][:-1],
-                masks=episode["observations"]["masks"][:-1],
-                actions=episode["actions"],
-                scene_from_camera=episode["infos"]["world_from_camera"][:-1],
-                camera_from_goal=episode["infos"]["camera_from_goal"][:-1],
-                clearance_m=episode["infos"]["clearance_m"][:-1],
-                scene=str(attributes["options"]["scene"]),
-                scene_hash=str(attributes["scene_hash"]),
-                seed=int(attributes["seed"]),
-            )
-        except (OSError, KeyError, ValueError, TypeError, AssertionError, RuntimeError) as error:
+            with h5py.File(folder / INDEX, "r") as file:
+                episode = _checked_episode(file, number, image, names)
+                declared = bool(episode["terminations"][-1])
+                reward = float(episode["rewards"][-1])
+                yield Demonstration(**read_frames(episode, names), reward=reward, declared=declared)
+        except READING_ERRORS as error:
             raise DatasetError(
                 f"{folder}: episode {number} cannot be read ({error}); collect it again"
             ) from None
 
 
-def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> None:
+def read_views(folder: Path | str) -> Iterator[Views]:
+    """The views beside the episodes, those of one file in memory at a time; none in a dataset of schema 1.
+
+    Raises:
+        DatasetError: missing, malformed or of another schema.
+    """
+    folder = Path(folder)
+    summary = describe(folder)
+    for number in range(summary.view_files):
+        path = folder / VIEWS / f"{number:06d}.hdf5"
+        try:
+            with h5py.File(path, "r") as file:
+                views = file["views"]
+                steps = views["infos/label"].shape[0]
+                check_shapes(views, steps, steps, (summary.height, summary.width), {})
+                yield Views(**read_frames(views, {}))
+        except READING_ERRORS as error:
+            raise DatasetError(f"{path} cannot be read ({error}); collect it again") from None
+
+
+def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any], task: Task) -> None:
     """An empty dataset, whole or not at all."""
     import gymnasium as gym
     import minari
@@ -228,7 +219,7 @@ def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> 
             making,
             observation_space(camera),
             action_space(),
-            gym.spec("H2RHandover-v0"),
+            gym.spec(ENVIRONMENTS[task]),
             jpeg_encoding=False,
         )
         storage.update_metadata(
@@ -237,7 +228,7 @@ def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any]) -> 
                 "minari_version": minari.__version__,
                 "algorithm_name": "three-phase expert",
                 "dataset_size": 0.0,
-                "h2rh": {"schema": SCHEMA, "provenance": provenance, "dropped": 0},
+                "h2rh": {"schema": SCHEMA, "task": task, "provenance": provenance, "dropped": 0, "views": 0},
             }
         )
         files.write_bytes(making / INDEX, _index(0))
@@ -255,8 +246,10 @@ def _index(episodes: int) -> bytes:
 def _read_metadata(folder: Path) -> dict[str, Any]:
     try:
         metadata = json.loads((folder / METADATA).read_text())
-        if metadata["h2rh"]["schema"] != SCHEMA:
-            raise DatasetError(f"{folder} has schema {metadata['h2rh']['schema']!r}; expected {SCHEMA!r}")
+        if metadata["h2rh"]["schema"] not in (SCHEMA, SCHEMA_1):
+            raise DatasetError(
+                f"{folder} has schema {metadata['h2rh']['schema']!r}; expected {SCHEMA!r} or {SCHEMA_1!r}"
+            )
         return dict(metadata)
     except FileNotFoundError:
         raise DatasetError(
@@ -277,21 +270,18 @@ def _storage(folder: Path) -> Any:
         raise DatasetError(f"{folder} is not a Minari dataset ({error})") from None
 
 
-def _check_headers(folder: Path, number: int, image: tuple[int, int]) -> None:
-    """Shapes and places, before memory is taken: files may come from strangers."""
-    with h5py.File(folder / INDEX, "r") as file:
-        link = file.get(f"episode_{number}", getlink=True)
-        if isinstance(link, h5py.ExternalLink) and link.filename != f"{EPISODES}/{number:06d}.hdf5":
-            raise ValueError(f"it links to {link.filename!r}, outside of the dataset")
-        episode = file[f"episode_{number}"]
-        steps = episode["actions"].shape[0]
-        if not 0 < steps <= MAX_STEPS:
-            raise ValueError(f"{steps} steps; expected 1 to {MAX_STEPS}")
-        expected = {
-            "actions": (steps, 7), "observations/rgb": (steps + 1, *image, 3),
-            "observations/masks": (steps + 1, *image, 2), "infos/world_from_camera": (steps + 1, 4, 4),
-            "infos/camera_from_goal": (steps + 1, 4, 4), "infos/clearance_m": (steps + 1,),
-        }  # fmt: skip
-        for name, shape in expected.items():
-            if episode[name].shape != shape:
-                raise ValueError(f"{name} has shape {episode[name].shape}; expected {shape}")
+def _checked_episode(
+    file: h5py.File, number: int, image: tuple[int, int], names: Mapping[str, str]
+) -> h5py.Group:
+    """An episode, its shapes and place checked before memory is taken: files may come from strangers."""
+    link = file.get(f"episode_{number}", getlink=True)
+    if isinstance(link, h5py.ExternalLink) and link.filename != f"{EPISODES}/{number:06d}.hdf5":
+        raise ValueError(f"it links to {link.filename!r}, outside of the dataset")
+    episode = file[f"episode_{number}"]
+    steps = episode["actions"].shape[0]
+    labels = steps if "infos/label" in names else steps + 1
+    check_shapes(episode, steps, steps + 1, image, names, labels)
+    for name, shape in {"actions": (steps, 7), "rewards": (steps,), "terminations": (steps,)}.items():
+        if episode[name].shape != shape:
+            raise ValueError(f"{name} has shape {episode[name].shape}; expected {shape}")
+    return episode

@@ -1,17 +1,20 @@
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experts.collect import CollectConfig, collect, demonstrate
+from experts.collect import CollectConfig, collect
+from experts.demonstrate import demonstrate
 from experts.labels import Labeller
 from experts.trajectory import remaining
 from h2rh_env.core.action import decode_action
 from h2rh_env.core.errors import DatasetError
-from h2rh_env.core.geometry import SE3
-from h2rh_env.core.task import CLEARANCE_M, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
-from h2rh_env.datasets.minari import describe, read_demonstrations
+from h2rh_env.core.geometry import SE3, angle_between
+from h2rh_env.core.task import CLEARANCE_M, EPISODE_STEPS, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, Task
+from h2rh_env.datasets.minari import describe, read_demonstrations, read_views
+from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.scenes.handover_scene import HandoverScene
 
@@ -23,8 +26,10 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, tiny_scene: HandoverScene) 
     return folder
 
 
-def settings(scenes: Path, out: Path, **changes: int | float) -> CollectConfig:
-    return CollectConfig(scenes, out, **({"initial_poses": 3, "noise": 0.5, "workers": 1} | changes))
+def settings(scenes: Path, out: Path, **changes: Any) -> CollectConfig:
+    return CollectConfig(
+        scenes, out, **({"initial_poses": 3, "noise": 0.5, "workers": 1, "views": 4} | changes)
+    )
 
 
 def start(scene: HandoverScene, seed: int = 0) -> SE3:
@@ -86,10 +91,8 @@ def test_what_is_collected_is_what_was_asked_for(
 
 
 def _contents(folder: Path) -> list[bytes]:
-    return [
-        demonstration.actions.tobytes() + demonstration.rgb.tobytes()
-        for demonstration in read_demonstrations(folder)
-    ]
+    frames = [*read_demonstrations(folder), *read_views(folder)]
+    return [each.actions.tobytes() + each.rgb.tobytes() for each in frames]
 
 
 def test_workers_and_interruptions_do_not_change_the_result(
@@ -118,6 +121,61 @@ def test_workers_and_interruptions_do_not_change_the_result(
     assert _contents(tmp_path / "one") == _contents(tmp_path / "cut")
 
 
+@pytest.mark.parametrize("task", ["reach", "grasp"])
+def test_who_takes_the_actions_in_the_environment_sees_and_earns_the_same(
+    tmp_path: Path, scenes: Path, task: Task
+) -> None:
+    collect(settings(scenes, tmp_path / "data", task=task))
+    scene = HandoverScene.load(scenes / "tiny")
+    demonstrations = list(read_demonstrations(tmp_path / "data"))
+    assert demonstrations
+    assert describe(tmp_path / "data").task == task
+    for demonstration in demonstrations:
+        env = H2RHandoverEnv(scene, rasteriser="numba", task=task)
+        options = {"scene_from_camera": demonstration.scene_from_camera[0]}
+        observation, _ = env.reset(seed=0, options=options)
+        if task == "grasp":
+            env._state.contact_seed = demonstration.seed
+        for t, action in enumerate(demonstration.executed):
+            assert np.abs(observation["rgb"].astype(int) - demonstration.rgb[t]).mean() < 0.05
+            np.testing.assert_allclose(
+                env.scene_from_camera.matrix, demonstration.scene_from_camera[t], atol=1e-5
+            )
+            space = env.action_space
+            np.testing.assert_allclose(action, np.clip(action, space.low, space.high), atol=1e-6)
+            observation, reward, terminated, _, _ = env.step(action)
+        assert terminated
+        assert reward == demonstration.reward
+        assert len(demonstration) <= EPISODE_STEPS[task]
+    assert demonstrations[0].reward == 1
+
+
+def test_views_come_from_all_around_with_the_experts_answers(
+    tmp_path: Path, scenes: Path, tiny_scene: HandoverScene
+) -> None:
+    collect(settings(scenes, tmp_path / "data", initial_poses=1, views=40))
+    (views,) = read_views(tmp_path / "data")
+    assert len(views) == 40
+    grasp = tiny_scene.grasp
+    from_contact = views.scene_from_camera[:, :3, 3] - grasp.contact_scene
+    away = np.linalg.norm(from_contact, axis=1)
+    assert (away.min(), away.max()) == (pytest.approx(0.14, abs=0.03), pytest.approx(0.75, abs=0.06))
+    off = angle_between(from_contact, -grasp.scene_from_grasp.rotation[:, 2])
+    assert off.max() <= np.radians(90) + 1e-6
+    assert off.max() > np.radians(75)
+    assert off.min() < np.radians(15)
+    labeller = Labeller()
+    for pose, action, goal in zip(
+        views.scene_from_camera, views.actions, views.camera_from_goal, strict=True
+    ):
+        expected, camera_from_goal = labeller(tiny_scene, SE3.from_matrix(pose))
+        np.testing.assert_array_equal(action, expected)
+        np.testing.assert_array_equal(goal, camera_from_goal.matrix)
+    assert (views.masks[..., 0].any(axis=(1, 2))).mean() > 0.9
+
+
 def test_settings_that_mean_nothing_are_told(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="--initial-poses is 0"):
         settings(scenes, tmp_path, initial_poses=0)
+    with pytest.raises(DatasetError, match="--hold is of --task reach"):
+        settings(scenes, tmp_path, task="grasp", hold=3)

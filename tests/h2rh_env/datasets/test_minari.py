@@ -3,22 +3,29 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
 import minari
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from h2rh_env.core.action import decode_actions
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import DatasetError
+from h2rh_env.core.geometry import SE3
 from h2rh_env.datasets import minari as demonstrations
 from h2rh_env.datasets.minari import (
     Demonstration,
     DemonstrationWriter,
+    Views,
     describe,
     encode,
+    encode_views,
     read_demonstrations,
+    read_views,
 )
 
 CAMERA = HAND_EYE_CAMERA.resized(40, 32)
@@ -33,13 +40,37 @@ def random_demonstration(seed: int, steps: int = 4) -> Demonstration:
         rgb=rng.integers(0, 256, (steps, CAMERA.height, CAMERA.width, 3), dtype=np.uint8),
         masks=rng.integers(0, 2, (steps, CAMERA.height, CAMERA.width, 2), dtype=np.uint8) * np.uint8(255),
         actions=actions,
-        scene_from_camera=rng.normal(size=(steps, 4, 4)),
-        camera_from_goal=rng.normal(size=(steps, 4, 4)),
+        scene_from_camera=random_poses(rng, steps),
+        camera_from_goal=random_poses(rng, steps),
         clearance_m=rng.uniform(0.1, 0.5, steps),
         scene=f"scene-{seed}",
         scene_hash="0" * 64,
         seed=seed,
+        reward=float(seed % 2),
     )
+
+
+def random_poses(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 4, 4), a small step apart from each other."""
+    poses = [SE3.identity()]
+    for _ in range(count - 1):
+        turn = Rotation.from_rotvec(rng.normal(0, 0.03, 3)).as_matrix()
+        poses.append(poses[-1] @ SE3(turn, rng.normal(0, 0.01, 3)))
+    return np.stack([pose.matrix for pose in poses])
+
+
+def as_schema_1(folder: Path, demonstrations: list[Demonstration]) -> None:
+    """What earlier versions wrote: labels as actions, the scene's frame called the world, no rewards, no views."""
+    for number, one in enumerate(demonstrations):
+        with h5py.File(folder / "episodes" / f"{number:06d}.hdf5", "a") as file:
+            episode = file["episode"]
+            del episode["actions"], episode["infos/label"]
+            episode["actions"], episode["rewards"][...] = one.actions, 0
+            episode.move("infos/scene_from_camera", "infos/world_from_camera")
+    path = folder / "metadata.json"
+    metadata = json.loads(path.read_text())
+    metadata["h2rh"] = {"schema": "h2rh-demonstrations-1", "provenance": PROVENANCE, "dropped": 0}
+    path.write_text(json.dumps(metadata))
 
 
 def write(folder: Path, count: int) -> list[Demonstration]:
@@ -56,6 +87,65 @@ def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path) -> None:
         for name in ("rgb", "masks", "actions", "scene_from_camera", "camera_from_goal", "clearance_m"):
             np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
         assert (before.scene, before.scene_hash, before.seed) == (after.scene, after.scene_hash, after.seed)
+
+
+def test_an_episode_is_true_on_disk_and_its_labels_stand_beside_it(tmp_path: Path) -> None:
+    (written,) = write(tmp_path / "data", 1)
+    (read,) = read_demonstrations(tmp_path / "data")
+    assert (read.reward, read.declared) == (written.reward, True)
+    with h5py.File(tmp_path / "data" / "episodes" / "000000.hdf5") as file:
+        episode = file["episode"]
+        np.testing.assert_array_equal(episode["actions"], written.executed)
+        np.testing.assert_array_equal(episode["infos/label"][:-1], written.actions)
+        assert {"scene_from_camera", "camera_from_goal", "clearance_m", "label"} == set(episode["infos"])
+    assert written.executed[:, 6].tolist() == [0.0] * (len(written) - 1) + [1.0]
+    poses = [SE3.from_matrix(pose) for pose in written.scene_from_camera]
+    for before, action, after in zip(poses, decode_actions(written.executed), poses[1:], strict=False):
+        np.testing.assert_allclose((before @ action[0]).matrix, after.matrix, atol=1e-6)
+
+
+def test_an_episode_that_was_not_declared_is_truncated(tmp_path: Path) -> None:
+    one = replace(random_demonstration(0), declared=False)
+    DemonstrationWriter(tmp_path / "data", CAMERA, PROVENANCE, "grasp").append(encode(one), len(one))
+    episode = minari.MinariDataset(tmp_path / "data")[0]
+    assert (episode.terminations.any(), episode.truncations[-1]) == (False, True)
+    (read,) = read_demonstrations(tmp_path / "data")
+    assert not read.declared
+    assert describe(tmp_path / "data").task == "grasp"
+    assert minari.MinariDataset(tmp_path / "data").env_spec.id == "H2RHandoverGrasp-v0"
+
+
+def test_schema_1_still_loads(tmp_path: Path) -> None:
+    written = write(tmp_path / "data", 2)
+    as_schema_1(tmp_path / "data", written)
+    assert minari.MinariDataset(tmp_path / "data").total_episodes == 2
+    for before, after in zip(written, read_demonstrations(tmp_path / "data"), strict=True):
+        for name in ("rgb", "masks", "actions", "scene_from_camera", "camera_from_goal", "clearance_m"):
+            np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    assert list(read_views(tmp_path / "data")) == []
+    assert describe(tmp_path / "data").task == "reach"
+    with pytest.raises(DatasetError, match="read but not continued"):
+        DemonstrationWriter(tmp_path / "data", CAMERA, PROVENANCE)
+
+
+def test_views_lie_beside_the_episodes(tmp_path: Path) -> None:
+    write(tmp_path / "data", 2)
+    writer = DemonstrationWriter(tmp_path / "data", CAMERA, PROVENANCE)
+    demonstration = random_demonstration(5, 6)
+    names = [field.name for field in fields(Views)]
+    views = Views(**{name: getattr(demonstration, name) for name in names})
+    writer.append_views(encode_views(views))
+    (read,) = read_views(tmp_path / "data")
+    for name in names:
+        np.testing.assert_array_equal(getattr(views, name), getattr(read, name))
+    assert describe(tmp_path / "data").view_files == 1
+    assert minari.MinariDataset(tmp_path / "data").total_episodes == 2
+    path = tmp_path / "data" / "views" / "000000.hdf5"
+    with h5py.File(path, "a") as file:
+        del file["views/infos/label"]
+        file["views"].create_dataset("infos/label", (10**9, 7), np.float32, chunks=(1000, 7))
+    with pytest.raises(DatasetError, match=r"000000.hdf5 cannot be read \(1000000000 steps"):
+        list(read_views(tmp_path / "data"))
 
 
 def test_plain_minari_reads_the_data_set_wherever_it_is_moved(tmp_path: Path) -> None:
