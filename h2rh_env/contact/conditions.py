@@ -37,11 +37,11 @@ class ContactConditions:
     friction: tuple[float, float] = (0.3, 0.7)
     """Coefficient between pads and object: drawn evenly from this interval."""
     mass_factor: tuple[float, float] = (0.7, 1.3)
-    """Of the scene's mass: drawn evenly from this interval."""
+    """Factor of the scene's mass: drawn evenly from this interval."""
     arrival_noise_m: float = 0.002
     """Root mean square of the distance by which the gripper arrives beside its path, m."""
     arrival_noise_rad: float = 0.017453292519943295  # 1 degree
-    """Root mean square of the angle by which it is turned, rad."""
+    """Root mean square of the angle by which the gripper is turned as it arrives, rad."""
 
     def __post_init__(self) -> None:
         for key, limits in (("friction", FRICTION_LIMITS), ("mass_factor", MASS_FACTOR_LIMITS)):
