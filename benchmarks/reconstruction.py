@@ -30,10 +30,10 @@ from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.errors import CaptureError
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.labels import Label
-from h2rh_env.reconstruction.config import METHODS, OptimiseConfig
 from h2rh_env.reconstruction.holdout import contact_sheet
-from h2rh_env.reconstruction.initialise import initialise
-from h2rh_env.reconstruction.optimise import optimise
+from h2rh_env.reconstruction.initialisation.initialise import initialise
+from h2rh_env.reconstruction.optimisation.config import METHODS, OptimiseConfig
+from h2rh_env.reconstruction.optimisation.optimise import optimise
 from h2rh_env.reconstruction.quality import measure
 from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
 from h2rh_env.scenes.gaussians import GaussianScene
@@ -135,8 +135,10 @@ def _sessions(config: ReconstructionBenchmark) -> list[Path]:
     found = sorted(meta.parent for meta in config.captures.glob("dexycb_like/*/*/meta.yml"))
     chosen = [path for path in found if not config.sessions or path.name in config.sessions]
     if not chosen:
-        raise CaptureError(f"{config.captures}/dexycb_like has no such session; it has "
-                           f"{', '.join(path.name for path in found) or 'none'}")  # fmt: skip
+        raise CaptureError(
+            f"{config.captures}/dexycb_like has no such session; it has "
+            f"{', '.join(path.name for path in found) or 'none'}"
+        )
     return chosen
 
 

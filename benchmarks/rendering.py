@@ -27,11 +27,11 @@ from rich.table import Table
 from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.errors import RenderError
 from h2rh_env.core.geometry import SE3, look_at, uniform_directions
-from h2rh_env.reconstruction.losses import photometric_loss
+from h2rh_env.reconstruction.optimisation.losses import photometric_loss
 from h2rh_env.rendering.base import camera_from_world
-from h2rh_env.rendering.cpu.blend import CHUNK, LOG2_ALPHA_MIN, capped_alpha, list_block, log2_alpha
+from h2rh_env.rendering.cpu.blend import CHUNK, capped_alpha, list_block, log2_alpha
 from h2rh_env.rendering.cpu.frame import strips
-from h2rh_env.rendering.cpu.project import pack_camera
+from h2rh_env.rendering.cpu.project import LOG2_ALPHA_MIN, pack_camera
 from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
 from h2rh_env.rendering.cpu.scene import spatial_order
 from h2rh_env.rendering.cpu.threads import cores
@@ -125,9 +125,19 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
         title=f"{len(scene)} Gaussians, degree {scene.sh_degree}, 8 channels, 1 thread, {config.clock} time"
     )
     headings = (
-        "camera", "device", "forward ms", "to peer", "fwd + bwd ms", "to peer", "images/s", "PSNR dB", "MB",
-        "blends M", "lanes used", "of peak",
-    )  # fmt: skip
+        "camera",
+        "device",
+        "forward ms",
+        "to peer",
+        "fwd + bwd ms",
+        "to peer",
+        "images/s",
+        "PSNR dB",
+        "MB",
+        "blends M",
+        "lanes used",
+        "of peak",
+    )
     for heading in headings:
         table.add_column(heading, justify="right")
     fast = NumbaRasteriser(threads=1)
@@ -148,11 +158,19 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
         true = ReferenceRasteriser().render(scene, camera, pose).rgb
         error = np.mean((fast.render(scene, camera, pose).rgb.astype(np.float64) - true) ** 2)
         table.add_row(
-            name, "cpu", f"{forward * 1e3:.2f}", f"{PEER_MS[name][0] / forward / 1e3:.1f}x", f"{both * 1e3:.2f}",
-            f"{PEER_MS[name][1] / both / 1e3:.1f}x", f"{1 / forward:.0f}", f"{-10 * np.log10(error + 1e-30):.1f}",
-            f"{(fast.workspace().nbytes + 32 * camera.width * camera.height) / 1e6:.1f}", f"{blends / 1e6:.2f}",
-            f"{blends / evaluated:.0%}", f"{FLOP_PER_BLEND * blends / forward / peak:.0%}",
-        )  # fmt: skip
+            name,
+            "cpu",
+            f"{forward * 1e3:.2f}",
+            f"{PEER_MS[name][0] / forward / 1e3:.1f}x",
+            f"{both * 1e3:.2f}",
+            f"{PEER_MS[name][1] / both / 1e3:.1f}x",
+            f"{1 / forward:.0f}",
+            f"{-10 * np.log10(error + 1e-30):.1f}",
+            f"{(fast.workspace().nbytes + 32 * camera.width * camera.height) / 1e6:.1f}",
+            f"{blends / 1e6:.2f}",
+            f"{blends / evaluated:.0%}",
+            f"{FLOP_PER_BLEND * blends / forward / peak:.0%}",
+        )
     for name in cameras() if config.peer else ():
         other = seconds[f"{name} peer"]
         table.add_row(name, config.peer, f"{other * 1e3:.2f}", f"{PEER_MS[name][0] / other / 1e3:.1f}x")

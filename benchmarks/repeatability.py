@@ -32,7 +32,7 @@ from h2rh_env.grasps.antipodal import AntipodalProposer
 from h2rh_env.grasps.base import GraspCandidate
 from h2rh_env.grasps.selection import select_grasp
 from h2rh_env.grasps.surface import thinned
-from h2rh_env.reconstruction.initialise import initialise
+from h2rh_env.reconstruction.initialisation.initialise import initialise
 from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
 from h2rh_env.utils import cli, files
 

@@ -26,7 +26,7 @@ from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3, look_at
 from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.envs.initial_poses import sample_initial_poses
-from h2rh_env.reconstruction.config import OptimiseConfig
+from h2rh_env.reconstruction.optimisation.config import OptimiseConfig
 from h2rh_env.rendering.masks import observe, rgb_to_uint8
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.report.pictures import film, outlined

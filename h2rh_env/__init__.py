@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from .envs.metrics import EpisodeScore, Summary, score, summarise
     from .grasps.base import GraspCandidate, GraspProposer
     from .grasps.selection import select_grasp
-    from .reconstruction.config import OptimiseConfig
+    from .reconstruction.optimisation.config import OptimiseConfig
     from .rendering.base import Rasteriser, RenderedView
     from .rendering.select import make_rasteriser, make_rasterizer
     from .scenes.gaussians import GaussianScene
@@ -167,7 +167,7 @@ _NAMES = {
     "envs.metrics": "EpisodeScore Summary score summarise",
     "grasps.base": "GraspCandidate GraspProposer",
     "grasps.selection": "select_grasp",
-    "reconstruction.config": "OptimiseConfig",
+    "reconstruction.optimisation.config": "OptimiseConfig",
     "rendering.base": "Rasteriser RenderedView",
     "rendering.select": "make_rasteriser make_rasterizer",
     "scenes.gaussians": "GaussianScene",

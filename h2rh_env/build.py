@@ -33,8 +33,8 @@ from .grasps.antipodal import AntipodalProposer
 from .grasps.base import GraspProposer
 from .grasps.proposers import GraspSource, propose
 from .grasps.selection import count_faults, reasons, select_grasp
-from .reconstruction.config import METHODS, OPTIMISED_VOXEL_M, VOXEL_M, OptimiseConfig
-from .reconstruction.initialise import initialise
+from .reconstruction.initialisation.initialise import VOXEL_M, initialise
+from .reconstruction.optimisation.config import METHODS, OPTIMISED_VOXEL_M, OptimiseConfig
 from .rendering.select import make_rasteriser
 from .scenes.gaussians import GaussianScene
 from .scenes.handover_scene import HandoverScene
@@ -152,7 +152,7 @@ def build_scene(
     progress("fusing depth", 0)
     gaussians, object_points, hand_points = initialise(capture, voxel_m=voxel_m, max_gaussians=max_gaussians)
     if settings and steps:
-        from .reconstruction.optimise import optimise
+        from .reconstruction.optimisation.optimise import optimise
 
         def optimised(done: int, loss: float, psnr_db: float) -> None:
             progress(f"loss {loss:.4f}, PSNR {psnr_db:.1f} dB", 1 + done)
@@ -221,7 +221,7 @@ def _hold_out(
 ) -> list[dict[str, Any]]:
     """Measures how well left-out cameras are predicted, prints the table and writes the report."""
     from .reconstruction import holdout
-    from .reconstruction.optimise import optimise
+    from .reconstruction.optimisation.optimise import optimise
 
     methods = list(dict.fromkeys((config.method, "3dgs")))
     voxel_m = default_voxel_m(settings) if config.voxel_m is None else config.voxel_m

@@ -22,7 +22,7 @@ PIXEL_CENTRE_PX = 0.5  # of the first pixel, from the image's corner
 
 @dataclass(frozen=True)
 class PinholeCamera:
-    """Width and height in px; focal lengths and principal point in px from the image's corner."""
+    """A pinhole camera: width and height, px; focal lengths and principal point, px, from the image's corner."""
 
     width: int
     height: int
@@ -46,28 +46,28 @@ class PinholeCamera:
     def from_opencv(
         cls, width: int, height: int, fx: float, fy: float, cx: float, cy: float
     ) -> PinholeCamera:
-        """Of intrinsics whose principal point counts from the centre of the first pixel."""
+        """Makes a camera from intrinsics whose principal point counts from the centre of the first pixel."""
         return cls(width, height, fx, fy, cx + PIXEL_CENTRE_PX, cy + PIXEL_CENTRE_PX)
 
     @property
     def matrix(self) -> Array:
-        """K, (3, 3)."""
+        """The matrix K, (3, 3)."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
     @property
     def opencv_matrix(self) -> Array:
-        """K, (3, 3), of OpenCV: counted from the centre of the first pixel."""
+        """The matrix K, (3, 3), as OpenCV has it: counted from the centre of the first pixel."""
         matrix = self.matrix
         matrix[:2, 2] -= PIXEL_CENTRE_PX
         return matrix
 
     def resized(self, width: int, height: int) -> PinholeCamera:
-        """The same view sampled on another grid; the field of view does not change."""
+        """Returns the same view sampled on another grid; the field of view does not change."""
         sx, sy = width / self.width, height / self.height
         return PinholeCamera(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy)
 
     def project(self, points_camera: npt.ArrayLike) -> Array:
-        """Points (..., 3), m, in the camera's frame to image coordinates (..., 2), px.
+        """Projects points (..., 3), m, in the camera's frame to image coordinates (..., 2), px.
 
         Points at or behind the camera (z <= 0) give NaN.
         """
@@ -78,7 +78,7 @@ class PinholeCamera:
         )
 
     def unproject(self, depth_m: npt.ArrayLike) -> Array:
-        """A depth image (H, W), m along z, to points (H, W, 3) in the camera's frame."""
+        """Maps a depth image (H, W), m along z, to points (H, W, 3) in the camera's frame."""
         depth = np.asarray(depth_m, np.float64)
         if depth.shape != (self.height, self.width):
             raise RenderError(f"depth is {depth.shape}, but the camera is ({self.height}, {self.width})")

@@ -1,4 +1,4 @@
-"""Distance to hand and object: the one definition that grasps, expert, metrics and robot share."""
+"""Distances to hand and object: the one definition that grasps, expert, metrics and robot share."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Clearance:
         """Args: points_world: (P, 3), m; an empty cloud is infinitely far."""
         points = np.asarray(points_world, np.float64).reshape(-1, 3)
         self._points = points
-        # Positions are mostly outside, where few large leaves are the faster way.
+        # Positions are mostly outside, where few large leaves are faster.
         self._tree = cKDTree(points, leafsize=64, compact_nodes=False) if len(points) else None
 
     def distance(self, positions_world: npt.ArrayLike) -> Array:
-        """min_p ||T - p|| (left side of Eq. 14) for positions (..., 3), m; shape (...)."""
+        """Returns min_p ||T - p|| (left side of Eq. 14) for positions (..., 3), m; shape (...)."""
         positions = np.asarray(positions_world, np.float64)
         if self._tree is None:
             return np.full(positions.shape[:-1], np.inf)
         return np.asarray(self._tree.query(positions)[0])
 
     def nearest(self, position_world: npt.ArrayLike) -> Array:
-        """The point (3,) of the cloud nearest to a position (3,), m.
+        """Returns the point (3,) of the cloud that is nearest to a position (3,), m.
 
         Raises:
-            ValueError: the cloud is empty.
+            ValueError: The cloud is empty.
         """
         if self._tree is None:
             raise ValueError("an empty cloud has no nearest point")
@@ -49,10 +49,10 @@ class Clearance:
     def keeps(
         self, starts_world: npt.ArrayLike, ends_world: npt.ArrayLike, least_m: float
     ) -> npt.NDArray[np.bool_]:
-        """Whether all of a straight way keeps more than `least_m` (Eq. 14), decided to 0.1 mm on the safe side.
+        """Returns whether all of a straight path keeps more than `least_m` (Eq. 14), to 0.1 mm on the safe side.
 
-        From a place whose distance is D, no point is nearer than `least_m` within D - `least_m`; so the way is walked
-        in such strides, all ways at once.
+        From a place whose distance is D, no point is nearer than `least_m` within D - `least_m`; so the path is
+        walked in such strides, all paths at once.
 
         Args:
             starts_world, ends_world: (..., 3), m, broadcast against each other.
@@ -64,20 +64,20 @@ class Clearance:
             np.asarray(starts_world, np.float64), np.asarray(ends_world, np.float64)
         )
         shape = starts.shape[:-1]
-        starts, ways = starts.reshape(-1, 3), (ends - starts).reshape(-1, 3)
-        lengths = np.linalg.norm(ways, axis=1)
+        starts, paths = starts.reshape(-1, 3), (ends - starts).reshape(-1, 3)
+        lengths = np.linalg.norm(paths, axis=1)
         along = np.zeros(len(starts))
         kept = np.ones(len(starts), bool)
-        open_ways = np.arange(len(starts))
+        open_paths = np.arange(len(starts))
         for _ in range(MARCH_STEPS):
-            if not len(open_ways):
+            if not len(open_paths):
                 return kept.reshape(shape)
-            fraction = along[open_ways] / np.maximum(lengths[open_ways], 1e-12)
-            stride = self.distance(starts[open_ways] + fraction[:, None] * ways[open_ways]) - least_m
-            kept[open_ways[stride <= MARCH_TOLERANCE_M]] = False
-            along[open_ways] += stride
-            open_ways = open_ways[(stride > MARCH_TOLERANCE_M) & (along[open_ways] < lengths[open_ways])]
-        kept[open_ways] = False
+            fraction = along[open_paths] / np.maximum(lengths[open_paths], 1e-12)
+            stride = self.distance(starts[open_paths] + fraction[:, None] * paths[open_paths]) - least_m
+            kept[open_paths[stride <= MARCH_TOLERANCE_M]] = False
+            along[open_paths] += stride
+            open_paths = open_paths[(stride > MARCH_TOLERANCE_M) & (along[open_paths] < lengths[open_paths])]
+        kept[open_paths] = False
         return kept.reshape(shape)
 
 
@@ -88,7 +88,7 @@ def swept_hits(
     margin_m: float = SWEEP_MARGIN_M,
     gripper: GripperGeometry = ROBOTIQ_2F85,
 ) -> npt.NDArray[np.bool_]:
-    """Which points (P, 3) the open gripper touches while it advances straight along its z.
+    """Returns which points (P, 3) the open gripper touches while it advances straight along its z.
 
     Args:
         world_from_gripper: pose before the advance.
@@ -114,7 +114,7 @@ def swept_hits(
 
 
 def sweep_gap(points_gripper: Floats, advance_m: float, gripper: GripperGeometry = ROBOTIQ_2F85) -> Array:
-    """How much fatter on every side the open gripper may be before its advance touches points; (...), m.
+    """Returns how much fatter (...), m, on every side the open gripper may be before its advance touches points.
 
     Args:
         points_gripper: (..., 3), m, in the gripper's frame before the advance.
@@ -137,7 +137,7 @@ def sweep_gap(points_gripper: Floats, advance_m: float, gripper: GripperGeometry
 def between_fingers(
     points_gripper: Floats, gripper: GripperGeometry = ROBOTIQ_2F85, margin_m: float = 0.0
 ) -> npt.NDArray[np.bool_]:
-    """Which points (..., 3) in the gripper's frame the open fingers would close on; (...) bool."""
+    """Returns on which points (..., 3) in the gripper's frame the open fingers would close; (...) bool."""
     x, y, z = np.moveaxis(points_gripper, -1, 0)
     inside: npt.NDArray[np.bool_] = (
         (np.abs(x) < gripper.max_width_m / 2 + margin_m)

@@ -1,10 +1,10 @@
-"""What can go wrong, one class per kind of fault; each message says what was met and what would be right."""
+"""The errors, one class per kind of fault; each message says what was met and what would be right."""
 
 SYSTEM_PACKAGES = {"robot": "libusb-1.0-0"}
 
 
 class HandoverError(Exception):
-    """Base of every error this project raises for its user; commands print it in one line."""
+    """The base of every error that this project raises for its user; commands print it in one line."""
 
 
 class CaptureError(HandoverError):
@@ -16,7 +16,7 @@ class SceneError(HandoverError):
 
 
 class RenderError(HandoverError):
-    """A camera, a pose or a backend that cannot be rendered with."""
+    """A camera, a pose or a backend cannot be used to render."""
 
 
 class GraspError(HandoverError):
@@ -24,15 +24,15 @@ class GraspError(HandoverError):
 
 
 class ActionError(HandoverError):
-    """An action of the wrong shape, or with a value that is not finite."""
+    """An action has the wrong shape, or a value that is not finite."""
 
 
 class StateError(HandoverError):
-    """A saved state of an environment that is malformed, or of another environment."""
+    """A saved state of an environment is malformed, or belongs to another environment."""
 
 
 class PolicyError(HandoverError):
-    """An unknown policy, or one that does not follow the protocol."""
+    """A policy is unknown, or does not follow the protocol."""
 
 
 class CheckpointError(HandoverError):
@@ -40,7 +40,7 @@ class CheckpointError(HandoverError):
 
 
 class DatasetError(HandoverError):
-    """A set of demonstrations is missing, malformed or of another schema."""
+    """A dataset of demonstrations is missing, malformed or of another schema."""
 
 
 class RobotError(HandoverError):
@@ -52,7 +52,7 @@ class MissingPackageError(HandoverError):
 
 
 def install_line(extra: str) -> str:
-    """What to type for an extra, in a checkout as well as beside a wheel: pip finds the project installed."""
+    """Returns what to type for an extra; it works in a checkout as well as beside a wheel."""
     line = f'pip install "h2rh-env[{extra}]"'
     system = SYSTEM_PACKAGES.get(extra)
     return f"{line} and, on Debian or Ubuntu: apt install {system}" if system else line

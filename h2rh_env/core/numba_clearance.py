@@ -1,4 +1,4 @@
-"""SceneClearance: `Clearance`, faster for a few positions at a time, as environments ask."""
+"""SceneClearance: a `Clearance` that is faster for a few positions at a time, as environments ask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEW = 64  # positions
 
 
 class SceneClearance(Clearance):
-    """Equal to `Clearance` in every bit.
+    """Equals `Clearance` in every bit.
 
     A search tree jumps about in memory, which takes most of its time where images have passed through the cache
     since. Here points lie in blocks with a box about each; what is read is the boxes, and the few blocks that come

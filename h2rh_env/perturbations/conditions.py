@@ -31,7 +31,7 @@ AS_RENDERED = Condition()
 
 
 def all_conditions(strengths: tuple[float, ...] = STRENGTHS) -> tuple[Condition, ...]:
-    """The world as rendered, then every perturbation at growing strength."""
+    """Lists the world as rendered, then every perturbation at growing strength."""
     return (AS_RENDERED, *(Condition(name, strength) for name in PERTURBATIONS for strength in strengths))
 
 
@@ -48,7 +48,7 @@ class Corruption:
         self.gripper_from_camera = hand_eye_offset(strength, self._rng) if name == "hand_eye" else None
 
     def seen(self, observation: Observation) -> Observation:
-        """What reaches the policy of an observation."""
+        """Returns what reaches the policy of an observation."""
         if self._late:
             return self._late(observation)
         if self._name not in IMAGE_PERTURBATIONS:
@@ -58,7 +58,7 @@ class Corruption:
         return observation | {"rgb": rgb, "masks": masks}
 
     def executed(self, action: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The true camera's motion when the robot moves its gripper as if the camera sat where it is believed."""
+        """Returns the true camera's motion if the robot moves its gripper as the believed calibration asks."""
         if self.gripper_from_camera is None:
             return action
         motion, grasp_score = decode_action(action)

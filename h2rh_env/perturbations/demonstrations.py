@@ -1,4 +1,4 @@
-"""Disturbed demonstrations: as a worse camera, segmenter, calibration and clock would have recorded them, at load."""
+"""Corrupts demonstrations at load, as a worse camera, segmenter, calibration and clock would have recorded them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from .images import LateObservations, augment, hand_eye_offset
 def corrupted(
     demonstration: Demonstration, rng: np.random.Generator, strength: float = 1.0, chance: float = 0.3
 ) -> Demonstration:
-    """A demonstration in which poses and motions are those that the robot believes.
+    """Returns a demonstration in which poses and motions are those that the robot believes.
 
     Each frame gets each image perturbation by `chance`, see `perturbations.augment`. By the same chance the episode
     has a wrong hand-eye calibration, and by the same some of its frames come one step late. Labels stay the expert's
     answer to what the camera truly saw: executed with the wrong calibration, they move it as the expert would.
 
     Args:
-        rng: the same state gives the same. `np.random.default_rng([seed, number])` does for an episode's number.
-        strength: in [0, 1], the most of what is drawn, evenly from 0, for each.
+        demonstration: what the expert recorded.
+        rng: the same state gives the same corruption; `np.random.default_rng([seed, number])` suits an episode.
+        strength: the greatest strength, in [0, 1]; each is drawn evenly from 0.
+        chance: the probability of each corruption.
 
     Raises:
-        HandoverError: a strength outside of [0, 1].
+        HandoverError: The strength is outside of [0, 1].
     """
     images, calibration, clock = rng.spawn(3)
     wrong, late = calibration.random() < chance, clock.random() < chance
@@ -40,7 +42,7 @@ def corrupted(
 
 
 def _calibrated(demonstration: Demonstration, believed_from_camera: SE3) -> Demonstration:
-    """With poses and motions of the camera that is believed to be there."""
+    """Returns the demonstration with poses and motions of the camera that is believed to be there."""
     back = believed_from_camera.inverse()
     actions = [
         encode_action(believed_from_camera @ camera_from_next_camera @ back, score)

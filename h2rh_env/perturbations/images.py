@@ -1,7 +1,7 @@
 """Perturbations: how a real camera, segmenter and calibration differ from the rendered world, by seed and strength.
 
 Training draws them at load (`augment`); a benchmark applies one at a time at a fixed strength (`perturb`). A strength
-of 0 changes nothing; at 1 comes what `PERTURBATIONS` says of each. The strength is the size of the change, and chance
+of 0 changes nothing; at 1 comes what `PERTURBATIONS` describes. The strength is the size of the change, and chance
 decides its direction and place only, so that equal strengths are equally hard.
 
 As on the robot, what the masks leave out is black in rgb, and what they wrongly take in shows some background.
@@ -29,7 +29,7 @@ Bytes = npt.NDArray[np.uint8]
 FramePerturbation = Callable[[float, Bytes, Bytes, np.random.Generator], tuple[Bytes, Bytes]]
 
 EXPOSURE_STOPS = 1.0
-WHITE_BALANCE_GAIN = 1.4  # red up and blue down by this, or the other way round
+WHITE_BALANCE_GAIN = 1.4  # red up and blue down by this, or the reverse
 COLOUR_MIX, COLOUR_SHIFT = 0.3, 25.0
 READ_NOISE, SHOT_NOISE = 10.0, 1.0  # 8-bit levels; the latter times the square root of the level
 BLUR_SIGMA_PX = 2.0
@@ -42,7 +42,7 @@ HAND_EYE_M, HAND_EYE_RAD = 0.01, float(np.radians(2))
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One way in which the real world differs.
+    """One difference between the real and the rendered world.
 
     Attributes:
         kind: what it acts on: a frame's rgb and masks, the hand-eye pose, or the stream of observations.
@@ -58,15 +58,17 @@ class Perturbation:
 def perturb(
     name: str, strength: float, rgb: Bytes, masks: Bytes, rng: np.random.Generator
 ) -> tuple[Bytes, Bytes]:
-    """Frames as they would be with one thing wrong; the inputs are left as they are.
+    """Returns frames with one perturbation; the inputs are left as they are.
 
     Args:
-        name: one of `IMAGE_PERTURBATIONS`. strength: in [0, 1].
-        rgb: (..., H, W, 3) uint8. masks: (..., H, W, 2) uint8 in {0, 255}, object and hand.
+        name: one of `IMAGE_PERTURBATIONS`.
+        strength: how strong it is, in [0, 1].
+        rgb: (..., H, W, 3) uint8.
+        masks: (..., H, W, 2) uint8 in {0, 255}, object and hand.
         rng: draws anew for each frame, in order. To hold one change through an episode, seed it anew for each step.
 
     Raises:
-        HandoverError: an unknown name, a strength outside of [0, 1], or frames of other shapes.
+        HandoverError: The name is unknown, the strength is outside of [0, 1], or the frames have other shapes.
     """
     apply = _named(name).apply
     if apply is None:
@@ -84,7 +86,7 @@ def perturb(
 def augment(
     rgb: Bytes, masks: Bytes, rng: np.random.Generator, strength: float = 1.0, chance: float = 0.3
 ) -> tuple[Bytes, Bytes]:
-    """Frames (N, H, W, 3) and (N, H, W, 2) for training: each perturbation comes to each frame by `chance`.
+    """Perturbs frames (N, H, W, 3) and (N, H, W, 2) for training: each perturbation comes to each frame by `chance`.
 
     Args:
         strength: the most of what is drawn, evenly from 0, for each.
@@ -102,7 +104,7 @@ def augment(
 
 
 def hand_eye_offset(strength: float, rng: np.random.Generator) -> SE3:
-    """`believed_camera_from_camera` of a calibration that is wrong: 10 mm and 2 degrees at strength 1, any way.
+    """Draws `believed_camera_from_camera` of a wrong calibration: 10 mm and 2 degrees at strength 1.
 
     Raises:
         HandoverError: a strength outside of [0, 1].
@@ -127,11 +129,11 @@ class LateObservations:
         self._last: Observation | None = None
 
     def reset(self) -> None:
-        """Called before each episode."""
+        """Forgets the last episode; to be called before each episode."""
         self._last = None
 
     def __call__(self, observation: Observation) -> Observation:
-        """What arrives when `observation` is what there is to see."""
+        """Returns what arrives when `observation` is what there is to see."""
         last, self._last = self._last, observation
         return last if last is not None and self._rng.random() < self._strength else observation
 
@@ -158,7 +160,7 @@ def _named(name: str) -> Perturbation:
 
 
 def _coloured(rgb: Bytes, changed: npt.NDArray[np.floating]) -> Bytes:
-    """Changed colours as bytes; what is black, the removed background, stays black."""
+    """Returns changed colours as bytes; what is black, the removed background, stays black."""
     rounded = np.clip(np.rint(changed), 0, 255).astype(np.uint8)
     return np.where(rgb.any(axis=2, keepdims=True), rounded, np.uint8(0))
 
@@ -219,7 +221,7 @@ def _dilation(strength: float, rgb: Bytes, masks: Bytes, rng: np.random.Generato
 
 
 def _apart(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """How far each pixel (H, W) is from a region, px; infinite if it is empty."""
+    """Returns how far each pixel (H, W) is from a region, px; infinite if the region is empty."""
     return np.asarray(distance_transform_edt(~region)) if region.any() else np.full(region.shape, np.inf)
 
 
@@ -253,7 +255,7 @@ def _no_hand(strength: float, rgb: Bytes, masks: Bytes, rng: np.random.Generator
 def _remasked(
     rgb: Bytes, masks: Bytes, seen: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[Bytes, Bytes]:
-    """rgb as other masks would cut it out of a picture whose background has some colour."""
+    """Returns rgb as other masks would cut it out of an image whose background has some colour."""
     background = rng.uniform(20, 235) + rng.uniform(-20, 20, 3) + rng.normal(0, 8, rgb.shape)
     new = (
         seen.any(axis=2, keepdims=True) & ~masks.any(axis=2, keepdims=True) & ~rgb.any(axis=2, keepdims=True)

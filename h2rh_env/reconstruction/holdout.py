@@ -1,4 +1,4 @@
-"""Quality on cameras that were left out: a method beside another, at several numbers of training views."""
+"""Measures quality on cameras that were left out, method by method, at several numbers of training views."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ..core.labels import Label
 from ..rendering.base import Rasteriser
 from ..scenes.gaussians import GaussianScene
 from ..utils import files
-from .depth_scale import metric
-from .fusion import around
+from .initialisation.depth_scale import metric
+from .initialisation.fusion import around
 from .quality import Quality, measure
 
 COUNTS = (3, 4, 6, 7)
@@ -32,7 +32,7 @@ Reconstruct = Callable[[HandoverCapture, str], GaussianScene]
 
 @dataclass(frozen=True)
 class HoldoutRow:
-    """One method at one number of training views, on all cameras left out."""
+    """The figures of one method at one number of training views, on all cameras left out."""
 
     method: str
     views: int
@@ -42,13 +42,13 @@ class HoldoutRow:
     gaussians: int
 
     def to_json(self) -> dict[str, Any]:
-        """NaN, where no view could tell, is null."""
+        """Returns JSON values; NaN, which no view could measure, becomes None."""
         quality = {k: v if np.isfinite(v) else None for k, v in asdict(self.quality).items()}
         return asdict(self) | {"quality": quality}
 
 
 def spread_order(capture: HandoverCapture) -> list[int]:
-    """Indices of the cameras, each next as far as can be from those before it; the first is the first."""
+    """Orders the cameras so that each is as far as possible from those before it; it begins with the first."""
     eyes = np.stack([view.world_from_camera.translation for view in capture.views])
     order, gap = [0], np.linalg.norm(eyes - eyes[0], axis=1)
     while len(order) < len(eyes):
@@ -69,11 +69,11 @@ def study(
     """Trains on the first cameras of `spread_order` and measures on the others.
 
     Returns:
-        A row for each number of views that leaves a camera, and method; and a picture of true images beside
+        A row for each method and each number of views that leaves a camera out; and a sheet of true images beside
         renders, at the largest number of views.
 
     Raises:
-        CaptureError: too few cameras to leave one out.
+        CaptureError: There are too few cameras to leave one out.
     """
     usable = [count for count in counts if count < len(capture.views)]
     if not usable:
@@ -103,7 +103,7 @@ def study(
 def contact_sheet(
     scenes: Sequence[GaussianScene], views: Sequence[RgbdView], rasteriser: Rasteriser
 ) -> npt.NDArray[np.uint8]:
-    """Rows of views; in each the true object and hand, then every scene's render."""
+    """Draws a row for each view: the true object and hand, then every scene's render."""
     rows = []
     for view in [v for v in views if (v.labels != Label.BACKGROUND).any()][:SHEET_VIEWS]:
         mask = view.labels != Label.BACKGROUND
@@ -117,7 +117,7 @@ def contact_sheet(
 
 
 def _tile(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Fitted into a square, centred on black."""
+    """Fits an image into a square, centred on black."""
     picture = Image.fromarray(image)
     scale = TILE_PX / max(picture.size)
     size = [max(1, round(side * scale)) for side in picture.size]
@@ -128,7 +128,7 @@ def _tile(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def table(rows: Sequence[HoldoutRow]) -> str:
-    """Markdown."""
+    """Formats the rows as a Markdown table."""
     lines = [
         "| views | left out | method | PSNR dB | SSIM | GMSD | depth mm | IoU | Gaussians | seconds |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -143,7 +143,7 @@ def table(rows: Sequence[HoldoutRow]) -> str:
 
 
 def write_report(folder: Path, name: str, rows: Sequence[HoldoutRow], sheet: npt.NDArray[np.uint8]) -> None:
-    """quality.json, quality.md and quality.png."""
+    """Writes quality.json, quality.md and quality.png."""
     files.write_json(folder / "quality.json", {"capture": name, "rows": [row.to_json() for row in rows]})
     text = (
         f"# {name}: cameras left out\n\n{table(rows)}\n\n"

@@ -1,4 +1,4 @@
-"""How close a scene's renders come to images that it was not made from: the one definition of these figures.
+"""Measures how close a scene's renders come to images that it was not made from: the one definition of these figures.
 
 All figures but the overlap are over the pixels of object and hand in the true image; a render is premultiplied, so
 that a hole there is black.
@@ -27,7 +27,7 @@ from ..core.labels import Label
 from ..rendering.base import Rasteriser, RenderedView
 from ..rendering.masks import masks_from_labels
 from ..scenes.gaussians import GaussianScene
-from .fusion import around
+from .initialisation.fusion import around
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -41,7 +41,7 @@ MIN_PIXELS = 200  # a view that shows less of object and hand says nothing
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over views; NaN where no view can tell."""
+    """Figures of a scene, means over views; NaN where no view could measure one."""
 
     psnr_db: float
     ssim: float
@@ -51,7 +51,7 @@ class Quality:
 
     @classmethod
     def mean(cls, parts: Sequence[Quality]) -> Quality:
-        """Of several, NaN left out."""
+        """Returns the mean of several figures; NaN is left out."""
         columns = np.array([list(asdict(part).values()) for part in parts])
         counts = np.isfinite(columns).sum(axis=0)
         means = np.where(counts > 0, np.nansum(columns, axis=0) / np.maximum(counts, 1), np.nan)
@@ -61,14 +61,15 @@ class Quality:
 def measure(
     scene: GaussianScene, views: Sequence[RgbdView], rasteriser: Rasteriser, gain: Gain = "view"
 ) -> Quality:
-    """Compares a scene with true views, mean over them.
+    """Compares a scene with true views and returns the mean figures.
 
     Args:
+        scene: what is rendered.
         views: true images; those that show less than 200 px of object and hand are left out.
         gain: brightness is fitted for each view (cameras whose exposure differs), or once for all.
 
     Raises:
-        CaptureError: no view shows enough.
+        CaptureError: No view shows enough of object and hand.
     """
     shown = [view for view in views if (view.labels != Label.BACKGROUND).sum() >= MIN_PIXELS]
     if not shown:
@@ -82,7 +83,7 @@ def measure(
 
 
 def compare(render: RenderedView, view: RgbdView, gain: float = 1.0) -> Quality:
-    """One view's figures, the render's colours multiplied by `gain`."""
+    """Returns one view's figures; the render's colours are multiplied by `gain`."""
     mask = view.labels != Label.BACKGROUND
     true, seen = _colours(view), np.clip(render.rgb * np.float32(gain), 0, 1)
     box = around(mask)
@@ -105,13 +106,13 @@ def compare(render: RenderedView, view: RgbdView, gain: float = 1.0) -> Quality:
 
 
 def psnr(true: Float, seen: Float) -> float:
-    """Of values in [0, 1], dB; 99 if they are equal."""
+    """Returns the peak signal-to-noise ratio of values in [0, 1], dB; 99 if they are equal."""
     error = float(np.mean((true.astype(np.float64) - seen) ** 2))
     return float(min(-10 * np.log10(max(error, 1e-30)), MAX_PSNR_DB))
 
 
 def ssim_map(true: Float, seen: Float) -> Float:
-    """Structural similarity (H, W) of images (H, W, 3) in [0, 1], mean over channels."""
+    """Returns the structural similarity (H, W) of images (H, W, 3) in [0, 1], the mean over channels."""
 
     def blur(image: Float) -> Float:
         blurred: Float = ndimage.gaussian_filter(image, (1.5, 1.5, 0), truncate=3.34)
@@ -126,7 +127,7 @@ def ssim_map(true: Float, seen: Float) -> Float:
 
 
 def gmsd(true: Float, seen: Float, mask: Mask) -> float:
-    """Standard deviation, over the mask, of how alike the luminance gradients are at half resolution."""
+    """Returns the standard deviation, over the mask, of the similarity of luminance gradients at half resolution."""
     if min(mask.shape) < 4:
         return float("nan")
     inside = _halved(mask.astype(np.float32)) > 0.5
@@ -153,7 +154,7 @@ def _colours(view: RgbdView) -> Float:
 
 
 def _gain_sums(render: RenderedView, view: RgbdView) -> tuple[float, float]:
-    """Sums over the mask of true times rendered, and rendered squared, colours."""
+    """Returns sums over the mask: of true times rendered colours, and of rendered colours squared."""
     mask = view.labels != Label.BACKGROUND
     true, seen = _colours(view)[mask].astype(np.float64), render.rgb[mask].astype(np.float64)
     return float((true * seen).sum()), float((seen * seen).sum())

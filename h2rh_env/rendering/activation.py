@@ -1,4 +1,4 @@
-"""Raw parameters of a scene to what is projected, in float64; values beyond all use are capped, never NaN."""
+"""Activates a scene's raw parameters in float64; values beyond all use are capped, never NaN."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .base import MAX_SCALE_M
 
 
 def opacities(scene: GaussianScene) -> Array:
-    """(N,) in [0, 1]."""
+    """Returns the opacities (N,) in [0, 1]."""
     return 1 / (1 + np.exp(-np.clip(scene.opacity_logits.astype(np.float64), -700, 700)))
 
 
 def scaled_axes(scene: GaussianScene) -> Array:
-    """R diag(s), (N, 3, 3), m: column j is the j-th principal axis; its product with its transpose is the covariance.
+    """Returns R diag(s), (N, 3, 3), m: column j is the j-th principal axis, and its square is the covariance.
 
     A zero quaternion means no rotation.
     """

@@ -1,4 +1,4 @@
-"""What every rasteriser takes and gives.
+"""Rasteriser and RenderedView: what every backend takes and gives.
 
 The image model, shared by all backends: 3DGS splatting with a full pinhole K; Gaussians nearer than 0.01 m or
 farther than 1e6 m are dropped; the projection is linearised about the mean, or for means outside the image about
@@ -37,7 +37,7 @@ TRANSMITTANCE_MIN = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class RenderedView:
-    """One image, background black.
+    """One rendered image with a black background.
 
     Attributes:
         rgb: (H, W, 3) float32, premultiplied by alpha.
@@ -56,10 +56,10 @@ class RenderedView:
 
 
 def camera_from_world(world_from_camera: SE3) -> SE3:
-    """The inverse of a camera's pose.
+    """Inverts a camera's pose.
 
     Raises:
-        RenderError: the pose has a wrong shape, or is not finite.
+        RenderError: The pose has a wrong shape, or is not finite.
     """
     rotation, translation = world_from_camera.rotation, world_from_camera.translation
     if np.shape(rotation) != (3, 3) or np.shape(translation) != (3,):
@@ -87,7 +87,7 @@ class Rasteriser(Protocol):
         camera: PinholeCamera,
         world_from_cameras: Sequence[SE3],
     ) -> list[RenderedView]:
-        """One view of each scene (the same scene may be repeated), with one camera model; parallel over images."""
+        """Renders one view of each scene, with one camera model; the same scene may be repeated."""
 
 
 class ObservationBatch(Protocol):

@@ -98,10 +98,13 @@ class GsplatRasteriser:
             wxyz[~turned[:, 0], 0] = 1
             is_label = scene.labels[:, None] == [Label.OBJECT, Label.HAND]
             tensors = self._scenes[scene] = _Tensors(
-                self._to_device(scene.means), self._to_device(wxyz),
+                self._to_device(scene.means),
+                self._to_device(wxyz),
                 self._to_device(np.exp(np.clip(scene.log_scales, -60, np.log(MAX_SCALE_M)))),
-                self._to_device(opacities(scene)), self._to_device(scene.sh), self._to_device(is_label),
-            )  # fmt: skip
+                self._to_device(opacities(scene)),
+                self._to_device(scene.sh),
+                self._to_device(is_label),
+            )
         return tensors
 
     def _to_device(self, array: Any) -> Tensor:
@@ -120,7 +123,7 @@ def render_gaussians(
     antialiased: bool = False,
     device: str = "cuda",
 ) -> RenderedTensors:
-    """`differentiable.render_gaussians` on a CUDA device; its images are where the means are."""
+    """Renders like `gradients.render.render_gaussians`, on the CUDA device where the means are."""
     on_device = [t.to(device) for t in (means, wxyz, log_scales, opacity_logits, sh, labels)]
     centres, quaternions, sizes, logits, colours, kinds = on_device
     is_label = torch.stack([kinds == Label.OBJECT, kinds == Label.HAND], dim=1).to(centres)
@@ -141,13 +144,23 @@ def _draw(
     """Colour, labels and expected depth (C, H, W, 6), alpha (C, H, W, 1) and median depth (C, H, W) of C views."""
     count = len(eyes)
     channels, alphas, meta = rasterization(
-        scene.means, scene.wxyz, scene.scales, scene.opacities,
-        torch.cat([_colours(scene, eyes), scene.labels.expand(count, -1, -1)], dim=-1), camera_from_world,
+        scene.means,
+        scene.wxyz,
+        scene.scales,
+        scene.opacities,
+        torch.cat([_colours(scene, eyes), scene.labels.expand(count, -1, -1)], dim=-1),
+        camera_from_world,
         torch.from_numpy(camera.matrix).to(scene.means).expand(count, 3, 3).contiguous(),
-        camera.width, camera.height,
-        near_plane=NEAR_M, far_plane=FAR_M, radius_clip=0.0, eps2d=DILATION_PX2, packed=False,
-        render_mode="RGB+ED", rasterize_mode="antialiased" if antialiased else "classic",
-    )  # fmt: skip
+        camera.width,
+        camera.height,
+        near_plane=NEAR_M,
+        far_plane=FAR_M,
+        radius_clip=0.0,
+        eps2d=DILATION_PX2,
+        packed=False,
+        render_mode="RGB+ED",
+        rasterize_mode="antialiased" if antialiased else "classic",
+    )
     with torch.no_grad():
         return channels, alphas, _median_depth(meta, camera)
 
@@ -169,9 +182,18 @@ def _median_depth(meta: dict[str, Any], camera: PinholeCamera) -> Tensor:
     ends = torch.cat([offsets.flatten()[1:], offsets.new_tensor([len(listed)])])
     longest = int((ends - offsets.flatten()).max())
     gaussians, pixels, images = rasterize_to_indices_in_range(
-        0, -(-longest // tile**2), torch.ones(views, h, w, device=offsets.device), meta["means2d"], meta["conics"],
-        meta["opacities"], w, h, tile, offsets, listed,
-    )  # fmt: skip
+        0,
+        -(-longest // tile**2),
+        torch.ones(views, h, w, device=offsets.device),
+        meta["means2d"],
+        meta["conics"],
+        meta["opacities"],
+        w,
+        h,
+        tile,
+        offsets,
+        listed,
+    )
     if len(gaussians) == 0:
         return median.view(views, h, w)
     centre = torch.stack([pixels % w, pixels // w], dim=-1) + 0.5

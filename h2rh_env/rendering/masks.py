@@ -1,4 +1,4 @@
-"""A rendered view to what a policy sees: 8-bit colour and the two masks."""
+"""Turns a rendered view into what a policy sees: 8-bit colour and the two masks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASK_ALPHA_MIN = 0.5
 
 
 def masks_from_labels(view: RenderedView) -> npt.NDArray[np.uint8]:
-    """(H, W, 2) in {0, 255}, object then hand, with true occlusion between them.
+    """Returns masks (H, W, 2) in {0, 255}, object then hand, with true occlusion between them.
 
     A pixel at least half covered belongs to the label of larger weight (object, if equal), where that is not zero.
     """
@@ -28,7 +28,7 @@ def masks_from_labels(view: RenderedView) -> npt.NDArray[np.uint8]:
 
 
 def rgb_to_uint8(view: RenderedView) -> npt.NDArray[np.uint8]:
-    """(H, W, 3), rounded; colours above one are white."""
+    """Returns rounded 8-bit colours (H, W, 3); values above one become 255."""
     return (np.clip(view.rgb, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
@@ -38,7 +38,7 @@ def observe(
     camera: PinholeCamera,
     world_from_cameras: Sequence[SE3],
 ) -> ObservedImages:
-    """rgb (B, H, W, 3) and masks (B, H, W, 2) of many views; faster by an `ObservationRasteriser`."""
+    """Returns rgb (B, H, W, 3) and masks (B, H, W, 2) of many views; an `ObservationRasteriser` is faster."""
     if isinstance(rasteriser, ObservationRasteriser):
         return rasteriser.render_observations(scenes, camera, world_from_cameras)
     views = rasteriser.render_batch(scenes, camera, world_from_cameras)

@@ -47,7 +47,7 @@ class Splats:
 
 
 def project(scene: GaussianScene, camera: PinholeCamera, camera_from_world: SE3) -> Splats:
-    """Gaussians in front of the camera, as ellipses in the image."""
+    """Projects Gaussians in front of the camera to ellipses in the image."""
     points = camera_from_world.apply(scene.means)
     near_to_far = np.argsort(points[:, 2], kind="stable")
     z = points[near_to_far, 2]
@@ -86,14 +86,14 @@ def project(scene: GaussianScene, camera: PinholeCamera, camera_from_world: SE3)
 
 
 def edge_directions(camera: PinholeCamera) -> tuple[Array, Array]:
-    """Least and greatest (x / z, y / z) about which the projection is linearised."""
+    """Returns the least and greatest (x / z, y / z) about which the projection is linearised."""
     size, focal = np.array([camera.width, camera.height]), np.array([camera.fx, camera.fy])
     centre = np.array([camera.cx, camera.cy])
     return (-centre - EDGE_MARGIN * size) / focal, (size - centre + EDGE_MARGIN * size) / focal
 
 
 def colours(scene: GaussianScene, eye: Array) -> Array:
-    """(N, 3) as seen from `eye` (3,), m, in the world."""
+    """Returns the colours (N, 3) as seen from `eye` (3,), m, in the world."""
     rays = scene.means - eye
     length = np.linalg.norm(rays, axis=1, keepdims=True)
     x, y, z = (rays / np.where(length > 0, length, 1)).T
@@ -103,7 +103,7 @@ def colours(scene: GaussianScene, eye: Array) -> Array:
 
 
 def blend(splats: Splats, camera: PinholeCamera) -> RenderedView:
-    """Front to back over each pixel, one Gaussian after another."""
+    """Blends front to back over each pixel, one Gaussian after another."""
     h, w = camera.height, camera.width
     transmittance, ended = np.ones((h, w)), np.zeros((h, w), bool)
     image, median = np.zeros((h, w, 6)), np.zeros((h, w))
@@ -142,7 +142,7 @@ def blend(splats: Splats, camera: PinholeCamera) -> RenderedView:
 
 
 class ReferenceRasteriser:
-    """Float64 numpy; seconds an image."""
+    """Renders in float64 numpy, which takes seconds an image."""
 
     name = "reference"
 

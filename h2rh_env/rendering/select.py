@@ -1,4 +1,4 @@
-"""A backend's name to a rasteriser."""
+"""Makes the rasteriser of a backend by its name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ TRAINING_NAMES = ("auto", "numba", "gsplat")
 
 
 def make_rasteriser(name: str = "auto", threads: int | None = None) -> Rasteriser:
-    """`auto` is gsplat where a CUDA device and gsplat are there, else numba.
+    """Makes a rasteriser; `auto` is gsplat where a CUDA device and gsplat are there, else numba.
 
     Args:
-        threads: of the numba backend; all cores by default.
+        name: one of `NAMES`.
+        threads: number of threads of the numba backend; all cores by default.
 
     Raises:
         RenderError: an unknown name, or gsplat without a GPU or without its package.
@@ -42,7 +43,7 @@ make_rasterizer = make_rasteriser  # the American spelling
 
 
 def make_renderer(name: str = "auto") -> Callable[..., RenderedTensors]:
-    """The `render_gaussians` of a backend, chosen as in `make_rasteriser`; the reference has none.
+    """Returns the `render_gaussians` of a backend, chosen as in `make_rasteriser`; the reference has none.
 
     Raises:
         RenderError: an unknown name, or gsplat without a GPU or without its package.
@@ -68,7 +69,7 @@ def _takes_gsplat(name: str, known: tuple[str, ...]) -> bool:
 
 
 def why_no_gsplat() -> str:
-    """Empty if gsplat can be used. Torch is imported only if gsplat is installed: it is slow to load."""
+    """Returns why gsplat cannot be used; empty if it can. Torch is slow to load, so gsplat is looked for first."""
     if importlib.util.find_spec("gsplat") is None:
         return f"gsplat is not installed ({install_line('cuda')})"
     import torch

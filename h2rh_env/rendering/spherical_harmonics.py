@@ -15,13 +15,18 @@ SH_C2 = (
     0.5462742152960396,
 )
 SH_C3 = (
-    -0.5900435899266435, 2.890611442640554, -0.4570457994644658, 0.3731763325901154, -0.4570457994644658,
-    1.445305721320277, -0.5900435899266435,
-)  # fmt: skip
+    -0.5900435899266435,
+    2.890611442640554,
+    -0.4570457994644658,
+    0.3731763325901154,
+    -0.4570457994644658,
+    1.445305721320277,
+    -0.5900435899266435,
+)
 
 
 def sh_basis(degree: int, x: Any, y: Any, z: Any) -> list[Any]:
-    """The (degree + 1)^2 basis values at unit directions, each shaped like x; the first is a constant."""
+    """Returns the (degree + 1)^2 basis values at unit directions, each shaped like x; the first is a constant."""
     basis: list[Any] = [SH_C0 + 0 * x]
     if degree >= 1:
         basis += [-SH_C1 * y, SH_C1 * z, -SH_C1 * x]

@@ -30,7 +30,7 @@ class GaussianScene:
         antialiased: opacity is compensated for the 0.3 px dilation (mip-splatting), else classic 3DGS.
 
     Raises:
-        SceneError: wrong shape, or a value that is not finite.
+        SceneError: A shape is wrong, or a value is not finite.
     """
 
     means: Float
@@ -49,9 +49,13 @@ class GaussianScene:
         if coefficients not in SH_COUNTS:
             raise SceneError(f"sh has shape {self.sh.shape}; expected ({n}, 1 | 4 | 9 | 16, 3)")
         expected = {
-            "means": (n, 3), "wxyz": (n, 4), "log_scales": (n, 3), "opacity_logits": (n,),
-            "sh": (n, coefficients, 3), "labels": (n,),
-        }  # fmt: skip
+            "means": (n, 3),
+            "wxyz": (n, 4),
+            "log_scales": (n, 3),
+            "opacity_logits": (n,),
+            "sh": (n, coefficients, 3),
+            "labels": (n,),
+        }
         for name, shape in expected.items():
             value = getattr(self, name)
             if value.shape != shape:
@@ -61,8 +65,10 @@ class GaussianScene:
             if array is value:
                 array = array.view()
             if dtype is np.float32 and not np.isfinite(array).all():
-                raise SceneError(f"{name} of {int((~np.isfinite(array)).any(axis=tuple(range(1, array.ndim))).sum())}"
-                                 " Gaussians is not finite; drop or repair them")  # fmt: skip
+                raise SceneError(
+                    f"{name} of {int((~np.isfinite(array)).any(axis=tuple(range(1, array.ndim))).sum())}"
+                    " Gaussians is not finite; drop or repair them"
+                )
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
@@ -75,12 +81,17 @@ class GaussianScene:
 
     @property
     def opacities(self) -> Float:
-        """(N,) in (0, 1)."""
+        """The opacities (N,), in (0, 1)."""
         return (1 / (1 + np.exp(-self.opacity_logits.astype(np.float64)))).astype(np.float32)
 
     def select(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> GaussianScene:
-        """The Gaussians that a mask (N,) or an index picks."""
+        """Returns the Gaussians that a mask (N,) or an index picks."""
         return GaussianScene(
-            self.means[keep], self.wxyz[keep], self.log_scales[keep], self.opacity_logits[keep],
-            self.sh[keep], self.labels[keep], self.antialiased,
-        )  # fmt: skip
+            self.means[keep],
+            self.wxyz[keep],
+            self.log_scales[keep],
+            self.opacity_logits[keep],
+            self.sh[keep],
+            self.labels[keep],
+            self.antialiased,
+        )

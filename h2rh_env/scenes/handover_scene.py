@@ -81,7 +81,8 @@ class HandoverScene:
     @cached_property
     def object_centre(self) -> npt.NDArray[np.float64]:
         """T_o of Eq. 4: mean of the object's points, (3,), m."""
-        return self.object_points.mean(axis=0, dtype=np.float64)
+        centre: npt.NDArray[np.float64] = self.object_points.mean(axis=0, dtype=np.float64)
+        return centre
 
     @cached_property
     def hand_centre(self) -> npt.NDArray[np.float64]:

@@ -27,8 +27,13 @@ LOG_SCALE_LIMIT = 20.0
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """N Gaussians: bounds (C, 18) float32 of their chunks, words (N, 4) uint32, rest (N, 3 (K - 1)) uint8, the higher
-    coefficients, channel-major."""
+    """N packed Gaussians.
+
+    Attributes:
+        bounds: (C, 18) float32, of the chunks.
+        words: (N, 4) uint32.
+        rest: (N, 3 (K - 1)) uint8, the higher coefficients, channel-major.
+    """
 
     bounds: Float
     words: Words
@@ -56,10 +61,10 @@ def pack(scene: GaussianScene) -> Packed:
 
 
 def unpack(packed: Packed, labels: npt.NDArray[np.uint8], antialiased: bool) -> GaussianScene:
-    """The Gaussians, within half a step of every packed value.
+    """Unpacks Gaussians, within half a step of every packed value.
 
     Raises:
-        SceneError: bounds that are not finite.
+        SceneError: Bounds are not finite.
     """
     n = len(packed.words)
     each = packed.bounds.repeat(CHUNK, axis=0)[:n].astype(np.float64)
@@ -81,7 +86,7 @@ def unpack(packed: Packed, labels: npt.NDArray[np.uint8], antialiased: bool) -> 
 
 
 def in_chunks(means: Float, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """An order (N,) sorted by label in which every chunk is small in space: the finer its steps."""
+    """Returns an order (N,) sorted by label in which every chunk is small in space, so that its steps are fine."""
     order: list[npt.NDArray[np.int64]] = []
     for label in np.unique(labels):
         index = np.flatnonzero(labels == label)
@@ -96,7 +101,7 @@ def in_chunks(means: Float, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int
 
 
 def _halved(means: Float, index: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Full chunks and a rest, cut across the longest side again and again."""
+    """Divides Gaussians into full chunks and a rest by cutting across the longest side again and again."""
     if len(index) <= CHUNK:
         return [index] if len(index) else []
     points = means[index]
@@ -108,7 +113,7 @@ def _halved(means: Float, index: npt.NDArray[np.int64]) -> list[npt.NDArray[np.i
 
 
 def _joined(shares: Array, widths: tuple[int, ...]) -> Words:
-    """Shares (N, G) in [0, 1] as bit fields of a word (N,), the first uppermost."""
+    """Packs shares (N, G) in [0, 1] as bit fields of a word (N,), the first uppermost."""
     word = np.zeros(len(shares), np.uint32)
     for k, width in enumerate(widths):
         top = (1 << width) - 1
@@ -117,7 +122,7 @@ def _joined(shares: Array, widths: tuple[int, ...]) -> Words:
 
 
 def _split(words: Words, widths: tuple[int, ...]) -> Array:
-    """The inverse of `_joined`."""
+    """Inverts `_joined`."""
     shares = []
     for width in reversed(widths):
         top = (1 << width) - 1

@@ -3,7 +3,7 @@
 One binary `vertex` per Gaussian: x y z, f_dc_0..2, f_rest_*, opacity (logit), scale_0..2 (log), rot_0..3 (wxyz),
 in any order and of any scalar type; normals and unknown properties are ignored. `f_rest_*` is channel-major
 (all of red, then green, then blue), as 3DGS writes it, unless a header line `comment sh_layout coefficient_major`
-says that it counts r, g, b within each coefficient. Two things other viewers ignore are ours: the property
+says that it counts r, g, b within each coefficient. Two extensions are only ours: the property
 `uchar label` (`core.labels.Label`; without it every Gaussian is the object) and the line `comment antialiased 1`.
 
 The compressed layout (16 bytes per Gaussian, see `packing`) has the elements `chunk`, `vertex` and, for more than one
@@ -33,9 +33,11 @@ LABELS = "labels"
 MANY = 100  # of fewer Gaussians, any values are believed
 FAINT, SOLID = 0.3, 0.7  # opacities of many Gaussians reach from below the one to above the other
 CHUNK_NAMES = tuple(
-    f"{end}_{name}" for names in (("x", "y", "z"), ("scale_x", "scale_y", "scale_z"), ("r", "g", "b"))
-    for end in ("min", "max") for name in names
-)  # fmt: skip
+    f"{end}_{name}"
+    for names in (("x", "y", "z"), ("scale_x", "scale_y", "scale_z"), ("r", "g", "b"))
+    for end in ("min", "max")
+    for name in names
+)
 PACKED_NAMES = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 
 
@@ -47,10 +49,14 @@ def write_ply(path: Path | str, scene: GaussianScene) -> None:
     names += ["opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
     n = len(scene)
     columns = (
-        scene.means, np.zeros((n, 3), np.float32), scene.sh[:, 0],
-        scene.sh[:, 1:].transpose(0, 2, 1).reshape(n, rest), scene.opacity_logits[:, None],
-        scene.log_scales, scene.wxyz,
-    )  # fmt: skip
+        scene.means,
+        np.zeros((n, 3), np.float32),
+        scene.sh[:, 0],
+        scene.sh[:, 1:].transpose(0, 2, 1).reshape(n, rest),
+        scene.opacity_logits[:, None],
+        scene.log_scales,
+        scene.wxyz,
+    )
     vertices = np.empty(n, [("values", "<f4", (len(names),)), ("label", "u1")])
     vertices["values"] = np.concatenate(columns, axis=1)
     vertices["label"] = scene.labels
@@ -89,8 +95,8 @@ def read_ply(path: Path | str) -> GaussianScene:
     """Reads a scene of either layout.
 
     Raises:
-        SceneError: no such file, neither layout, truncated, too large, a value that is not finite, or scales or
-            opacities that were written as such instead of as logarithms and logits.
+        SceneError: The file is missing, truncated, too large or of neither layout, a value is not finite, or scales
+            or opacities were written as such instead of as logarithms and logits.
     """
     try:
         with open(path, "rb") as file:
@@ -111,10 +117,10 @@ def read_ply(path: Path | str) -> GaussianScene:
 
 
 def _refuse_linear(scene: GaussianScene) -> None:
-    """Some exporters forget the logarithm or the logit; read as such, every Gaussian would be a cloud of metres.
+    """Refuses scales and opacities of exporters that forget the logarithm or the logit.
 
     Raises:
-        SceneError: all standard deviations are at least 1 m, or the opacities fill [0, 1] and nothing else.
+        SceneError: All standard deviations are at least 1 m, or the opacities fill [0, 1] and nothing else.
     """
     if len(scene) < MANY:
         return
@@ -156,7 +162,7 @@ def _compressed_scene(file: BinaryIO, header: Header) -> GaussianScene:
 
 
 def _counted_labels(comments: Sequence[str], count: int) -> npt.NDArray[np.uint8]:
-    """Labels (N,) from the line that counts them; the object for a file without one."""
+    """Returns labels (N,) from the line that counts them; all are the object in a file without one."""
     for words in map(str.split, comments):
         if words[:1] == [LABELS]:
             counts = [int(word) for word in words[1:] if word.isdecimal() and len(word) < 19]
@@ -169,7 +175,7 @@ def _counted_labels(comments: Sequence[str], count: int) -> npt.NDArray[np.uint8
 
 
 def _columns(rows: npt.NDArray[np.void], names: Sequence[str], kind: str) -> npt.NDArray[Any]:
-    """Properties side by side, (N, len(names)); every one must be of the kind."""
+    """Returns properties side by side, (N, len(names)); every one must be of the kind."""
     present = rows.dtype.names or ()
     wrong = [
         name for name in names if name not in present or rows.dtype[name].newbyteorder("<").str[1:] != kind

@@ -15,10 +15,23 @@ from .gaussians import MAX_GAUSSIANS
 
 MAX_HEADER_BYTES = 65536
 SCALAR_TYPES = {
-    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
-    "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
-    "float32": "f4", "float64": "f8",
-}  # fmt: skip
+    "char": "i1",
+    "uchar": "u1",
+    "short": "i2",
+    "ushort": "u2",
+    "int": "i4",
+    "uint": "u4",
+    "float": "f4",
+    "double": "f8",
+    "int8": "i1",
+    "uint8": "u1",
+    "int16": "i2",
+    "uint16": "u2",
+    "int32": "i4",
+    "uint32": "u4",
+    "float32": "f4",
+    "float64": "f8",
+}
 END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 END_OF_HEADER = re.compile(rb"[\r\n]end_header[ \t\r]*\n")
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}

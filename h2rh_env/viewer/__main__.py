@@ -55,7 +55,8 @@ def serve(config: ViewerConfig) -> viser.ViserServer:
     """Starts the server and returns; it runs in its own thread.
 
     Raises:
-        MissingPackageError: without the extra `view`. HandoverError: no such scene, report or episode.
+        MissingPackageError: The extra `view` is not installed.
+        HandoverError: There is no such scene, report or episode.
     """
     scenes, episodes, giver = _load(config)
     try:
@@ -78,7 +79,7 @@ def serve(config: ViewerConfig) -> viser.ViserServer:
 
 
 def _load(config: ViewerConfig) -> tuple[list[HandoverScene], list[Episode], str]:
-    """Scenes, a report's episodes, and how its giver behaved."""
+    """Loads scenes, a report's episodes, and how its giver behaved."""
     if config.report is None:
         return load_scenes(config.scene), [], "still"
     report, episodes = read_report(config.report), read_episodes(config.report)

@@ -128,9 +128,12 @@ class EpisodePanel:
 
     def _frustum(self, k: int, episode: Episode) -> Any:
         return self._server.scene.add_camera_frustum(
-            f"/episode/{k}/camera", **field_of_view(HAND_EYE_CAMERA), scale=0.06, thickness=0.002,
+            f"/episode/{k}/camera",
+            **field_of_view(HAND_EYE_CAMERA),
+            scale=0.06,
+            thickness=0.002,
             color=self._colour(episode),
-        )  # fmt: skip
+        )
 
     def _name_tag(self, k: int, episode: Episode) -> Any:
         return self._server.scene.add_label(f"/episode/{k}/camera/policy", episode.record.policy)
@@ -139,7 +142,7 @@ class EpisodePanel:
         return POLICY_COLOURS[self._policies.index(episode.record.policy) % len(POLICY_COLOURS)]
 
     def _move(self) -> None:
-        """Cameras and pictures to the chosen step; an episode that has ended stays at its end."""
+        """Moves cameras and images to the chosen step; an episode that has ended stays at its end."""
         with self._lock:
             for k, (episode, frames) in enumerate(zip(self._pair(), self._films, strict=True)):
                 step = min(int(self._step.value), len(frames) - 1)

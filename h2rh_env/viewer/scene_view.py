@@ -82,7 +82,7 @@ class SceneView:
             self.look_from_afar()
 
     def look_from_afar(self) -> None:
-        """Puts the browser's eye beside the approach, so that the way to the object is seen from the side."""
+        """Puts the browser's eye beside the approach, so that the path to the object is seen from the side."""
         grasp = self.scene.grasp.scene_from_grasp
         beside = np.cross(grasp.rotation[:, 2], [0, 0, 1.0])
         eye = self.scene.object_centre + 0.9 * beside - 0.75 * grasp.rotation[:, 2] + [0, 0, 0.5]
@@ -102,9 +102,11 @@ class SceneView:
 
     def _draw_splat(self) -> list[Any]:
         g = self.scene.gaussians
-        return [self._server.scene.add_gaussian_splats(
-            "/splat", g.means, covariances(g), base_colours(g), g.opacities[:, None]
-        )]  # fmt: skip
+        return [
+            self._server.scene.add_gaussian_splats(
+                "/splat", g.means, covariances(g), base_colours(g), g.opacities[:, None]
+            )
+        ]
 
     def _draw_points(self) -> list[Any]:
         clouds = (("object", self.scene.object_points, OBJECT), ("hand", self.scene.hand_points, HAND))
@@ -112,7 +114,7 @@ class SceneView:
             self._server.scene.add_point_cloud(f"/points/{name}", points, colour, point_size=0.0015)
             for name, points, colour in clouds
             if len(points)
-        ]  # fmt: skip
+        ]
 
     def _draw_chosen_grasp(self) -> list[Any]:
         grasp = self.scene.grasp

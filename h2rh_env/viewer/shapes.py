@@ -19,31 +19,33 @@ POLICY_COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (
 
 
 def covariances(gaussians: GaussianScene) -> Array:
-    """(N, 3, 3), m2: R S S R^T."""
+    """Returns the covariances R S S R^T, (N, 3, 3), m2."""
     wxyz = np.where(gaussians.wxyz.any(axis=1, keepdims=True), gaussians.wxyz, [1.0, 0, 0, 0])
     scaled = rotation_from_wxyz(wxyz) * np.exp(gaussians.log_scales.astype(np.float64))[:, None, :]
     return np.asarray(scaled @ scaled.transpose(0, 2, 1))
 
 
 def base_colours(gaussians: GaussianScene) -> npt.NDArray[np.float32]:
-    """(N, 3) in [0, 1]: what the harmonics of degree 0 give."""
+    """Returns the colours (N, 3), in [0, 1], that the harmonics of degree 0 give."""
     rgb: npt.NDArray[np.float32] = np.clip(0.5 + SH_C0 * gaussians.sh[:, 0], 0, 1).astype(np.float32)
     return rgb
 
 
 def gripper_lines(scene_from_grasp: SE3, opening_m: float, gripper: GripperGeometry = ROBOTIQ_2F85) -> Array:
-    """A gripper as four segments (4, 2, 3), m: two fingers, the palm, and the approach."""
+    """Returns a gripper as four segments (4, 2, 3), m: two fingers, the palm, and the approach."""
     half, palm = opening_m / 2, gripper.palm_depth_m
     left, right = [-half, 0, palm], [half, 0, palm]
     segments = [
-        [left, [-half, 0, FINGERTIP_DEPTH_M]], [right, [half, 0, FINGERTIP_DEPTH_M]],
-        [left, right], [[0, 0, palm - 0.04], [0, 0, palm]],
-    ]  # fmt: skip
+        [left, [-half, 0, FINGERTIP_DEPTH_M]],
+        [right, [half, 0, FINGERTIP_DEPTH_M]],
+        [left, right],
+        [[0, 0, palm - 0.04], [0, 0, palm]],
+    ]
     return scene_from_grasp.apply(np.array(segments))
 
 
 def by_score(scores: Sequence[float]) -> Colours:
-    """(N, 3), viridis: yellow for the best of them, violet for the worst."""
+    """Returns colours (N, 3) of scores: yellow for the best of them, violet for the worst."""
     from matplotlib import colormaps
 
     values = np.asarray(scores, np.float64)
@@ -53,12 +55,12 @@ def by_score(scores: Sequence[float]) -> Colours:
 
 
 def segments_between(positions: Array) -> Array:
-    """A path (T, 3) as (T - 1, 2, 3)."""
+    """Returns a path (T, 3) as segments (T - 1, 2, 3)."""
     return np.stack([positions[:-1], positions[1:]], axis=1)
 
 
 class Place(TypedDict):
-    """A pose as viser takes it."""
+    """A pose in viser's arguments."""
 
     wxyz: Array
     position: Array

@@ -69,8 +69,8 @@ def test_points_are_those_of_the_gaussians(folder: Path, tmp_path: Path) -> None
 def test_an_interrupted_build_continues(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("h2rh_env.reconstruction.optimise.SAVE_EVERY", 5)
-    from h2rh_env.reconstruction.optimise import Optimisation
+    monkeypatch.setattr("h2rh_env.reconstruction.optimisation.optimise.SAVE_EVERY", 5)
+    from h2rh_env.reconstruction.optimisation.optimise import Optimisation
 
     step = Optimisation.step
     done: list[int] = []
@@ -233,7 +233,8 @@ def refused(capture: Path, out: Path) -> None:
 
 
 def test_the_spacing_of_gaussians_has_one_default():
-    from h2rh_env.reconstruction.config import OPTIMISED_VOXEL_M, VOXEL_M, OptimiseConfig
+    from h2rh_env.reconstruction.initialisation.initialise import VOXEL_M
+    from h2rh_env.reconstruction.optimisation.config import OPTIMISED_VOXEL_M, OptimiseConfig
 
     assert build.default_voxel_m(None) == build.default_voxel_m(OptimiseConfig(steps=0)) == VOXEL_M
     assert build.default_voxel_m(OptimiseConfig(steps=1)) == OPTIMISED_VOXEL_M < VOXEL_M

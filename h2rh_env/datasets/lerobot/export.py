@@ -44,8 +44,8 @@ def export(data: Path, out: Path, fps: int) -> None:
     """Writes the dataset, whole or not at all.
 
     Raises:
-        DatasetError: the demonstrations cannot be read, there are none, or `out` exists.
-        MissingPackageError: pyarrow is not installed.
+        DatasetError: The demonstrations cannot be read, there are none, or `out` exists.
+        MissingPackageError: The package pyarrow is not installed.
     """
     pyarrow("pyarrow")
     if out.exists():
@@ -66,7 +66,7 @@ def _write(data: Path, summary: DatasetSummary, fps: int, folder: Path) -> None:
         task = bar.add_task("episodes", total=summary.episodes, note="")
         for first in range(0, summary.episodes, EPISODES_PER_FILE):
             part = islice(demonstrations, EPISODES_PER_FILE)
-            shown = (_told(demonstration, bar, task, origins) for demonstration in part)
+            shown = (_counted(demonstration, bar, task, origins) for demonstration in part)
             frames = _write_part(shown, first, frames, totals, summary, fps, folder)
     write_tasks(folder / "meta/tasks.parquet")
     files.write_json(folder / "meta/stats.json", totals.nested())
@@ -74,19 +74,24 @@ def _write(data: Path, summary: DatasetSummary, fps: int, folder: Path) -> None:
     files.write_json(folder / "meta/h2rh.json", {"provenance": summary.provenance, "episodes": origins})
 
 
-def _told(
+def _counted(
     demonstration: Demonstration, bar: Progress, task: TaskID, origins: list[dict[str, Any]]
 ) -> Demonstration:
-    """The demonstration, once it is counted and its origin noted."""
+    """Counts a demonstration, notes its origin and returns it."""
     bar.update(task, advance=1)
     origins.append({name: getattr(demonstration, name) for name in ("scene", "scene_hash", "seed")})
     return demonstration
 
 
 def _write_part(
-    demonstrations: Iterable[Demonstration], first: int, start: int, totals: Statistics,
-    summary: DatasetSummary, fps: int, folder: Path,
-) -> int:  # fmt: skip
+    demonstrations: Iterable[Demonstration],
+    first: int,
+    start: int,
+    totals: Statistics,
+    summary: DatasetSummary,
+    fps: int,
+    folder: Path,
+) -> int:
     """Writes the files of some episodes, the first of which has the number `first` and begins at frame `start`.
 
     Returns:
@@ -118,7 +123,7 @@ def _write_part(
 
 
 def _columns(demonstration: Demonstration, episode: int, start: int, fps: int) -> Values:
-    """A row per frame of what is not an image."""
+    """Returns a row per frame of what is not an image."""
     steps = len(demonstration)
     frames = np.arange(steps)
     return {
@@ -136,13 +141,13 @@ def _columns(demonstration: Demonstration, episode: int, start: int, fps: int) -
 
 
 def _pose(matrices: Array) -> npt.NDArray[np.float32]:
-    """(T, 4, 4) to (T, 7): position, m, and quaternion wxyz."""
+    """Returns poses (T, 4, 4) as (T, 7): position, m, and quaternion wxyz."""
     wxyz = Rotation.from_matrix(matrices[:, :3, :3]).as_quat(canonical=True, scalar_first=True)
     return np.concatenate([matrices[:, :3, 3], wxyz], axis=1).astype(np.float32)
 
 
 def _grey(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Masks (T, H, W, 2) as grey pictures (T, H, W, 3)."""
+    """Returns masks (T, H, W, 2) as grey images (T, H, W, 3)."""
     grey = np.where(masks[..., 0] > 0, OBJECT_GREY, np.where(masks[..., 1] > 0, HAND_GREY, 0))
     return np.repeat(grey[..., None].astype(np.uint8), 3, axis=3)
 
@@ -151,9 +156,12 @@ def _episode_row(
     episode: int, start: int, frames_before: int, steps: int, fps: int, place: dict[str, int], own: Statistics
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "episode_index": episode, "tasks": [TASK], "length": steps,
-        "dataset_from_index": start, "dataset_to_index": start + steps,
-    }  # fmt: skip
+        "episode_index": episode,
+        "tasks": [TASK],
+        "length": steps,
+        "dataset_from_index": start,
+        "dataset_to_index": start + steps,
+    }
     for part in ("data", "meta/episodes", f"videos/{RGB}", f"videos/{MASKS}"):
         row |= {f"{part}/{name}": value for name, value in place.items()}
     for key in (RGB, MASKS):
@@ -175,19 +183,32 @@ def _info(summary: DatasetSummary, frames: int, fps: int) -> dict[str, Any]:
         "shape": [summary.height, summary.width, 3],
         "names": ["height", "width", "channels"],
         "info": {
-            "video.height": summary.height, "video.width": summary.width, "video.codec": "h264",
-            "video.pix_fmt": "yuv420p", "video.is_depth_map": False, "video.fps": fps, "video.channels": 3,
+            "video.height": summary.height,
+            "video.width": summary.width,
+            "video.codec": "h264",
+            "video.pix_fmt": "yuv420p",
+            "video.is_depth_map": False,
+            "video.fps": fps,
+            "video.channels": 3,
             "has_audio": False,
         },
-    }  # fmt: skip
+    }
     vectors = {
         key: {"dtype": "float32", "shape": [len(names)], "names": names} for key, names in VECTORS.items()
     }
     scalars = {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in SCALARS.items()}
     return {
-        "codebase_version": VERSION, "robot_type": "ur5", "total_episodes": summary.episodes,
-        "total_frames": frames, "total_tasks": 1, "chunks_size": FILES_PER_CHUNK, "data_files_size_in_mb": 100,
-        "video_files_size_in_mb": 200, "fps": fps, "splits": {"train": f"0:{summary.episodes}"},
-        "data_path": DATA_PATH, "video_path": VIDEO_PATH,
+        "codebase_version": VERSION,
+        "robot_type": "ur5",
+        "total_episodes": summary.episodes,
+        "total_frames": frames,
+        "total_tasks": 1,
+        "chunks_size": FILES_PER_CHUNK,
+        "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": 200,
+        "fps": fps,
+        "splits": {"train": f"0:{summary.episodes}"},
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH,
         "features": {RGB: video, MASKS: video, **vectors, **scalars},
-    }  # fmt: skip
+    }

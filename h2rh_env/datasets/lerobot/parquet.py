@@ -16,9 +16,14 @@ POSE = ["x_m", "y_m", "z_m", "qw", "qx", "qy", "qz"]
 ACTION = ["a_rad", "b_rad", "c_rad", "x_m", "y_m", "z_m", "grasp_score"]
 VECTORS = {"observation.state": POSE, "action": ACTION, "camera_from_goal": POSE}
 SCALARS = {
-    "clearance_m": "float32", "next.done": "bool", "timestamp": "float32", "frame_index": "int64",
-    "episode_index": "int64", "index": "int64", "task_index": "int64",
-}  # fmt: skip
+    "clearance_m": "float32",
+    "next.done": "bool",
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
 
 
 def pyarrow(module: str) -> Any:
@@ -29,7 +34,7 @@ def pyarrow(module: str) -> Any:
 
 
 def write_frames(path: Path, episodes: Sequence[Values]) -> None:
-    """A row group per episode, so that one is read without the others."""
+    """Writes a row group per episode, so that one is read without the others."""
     tables = [_frame_table(columns) for columns in episodes]
     path.parent.mkdir(parents=True, exist_ok=True)
     with pyarrow("pyarrow.parquet").ParquetWriter(path, tables[0].schema) as writer:
@@ -54,7 +59,7 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def write_tasks(path: Path) -> None:
-    """LeRobot reads this table with pandas and looks tasks up by their text, so that is its index."""
+    """Writes the table of tasks, indexed by their text, by which LeRobot looks them up with pandas."""
     columns = [
         {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
         for name, kind, numpy in (("task_index", "int64", "int64"), ("task", "unicode", "object"))

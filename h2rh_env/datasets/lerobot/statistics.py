@@ -14,9 +14,9 @@ Values = dict[str, npt.NDArray[Any]]
 
 
 class Statistics:
-    """Of each feature: least, greatest, mean, standard deviation, count and quantiles.
+    """Collects, for each feature, minimum, maximum, mean, standard deviation, count and quantiles.
 
-    Of images, per channel in [0, 1], every fourth pixel of a frame.
+    Images count per channel, in [0, 1], by every fourth row and column.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Statistics:
         self._frames = 0
 
     def add(self, columns: Values, images: Values) -> None:
-        """Frames' columns (T, ...), and images (T, H, W, 3)."""
+        """Adds the columns (T, ...) and the images (T, H, W, 3) of some frames."""
         self._frames += len(columns["index"])
         for key, values in columns.items():
             self._samples.setdefault(key, []).append(values.reshape(len(values), -1).astype(np.float64))
@@ -35,14 +35,16 @@ class Statistics:
             self._counts[key] = self._counts.get(key, np.zeros((3, 256), np.int64)) + counts
 
     def nested(self) -> dict[str, dict[str, Any]]:
-        """As lists: (d,) for a column of width d, (3, 1, 1) for images."""
+        """Returns the statistics as lists: (d,) for a column of width d, (3, 1, 1) for images."""
         found: dict[str, dict[str, Any]] = {}
         for key, parts in self._samples.items():
             values = np.concatenate(parts)
             found[key] = {
-                "min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist(),
-                "mean": values.mean(axis=0).tolist(), "std": values.std(axis=0).tolist(),
-            } | {name: np.quantile(values, q, axis=0).tolist() for name, q in QUANTILES.items()}  # fmt: skip
+                "min": values.min(axis=0).tolist(),
+                "max": values.max(axis=0).tolist(),
+                "mean": values.mean(axis=0).tolist(),
+                "std": values.std(axis=0).tolist(),
+            } | {name: np.quantile(values, q, axis=0).tolist() for name, q in QUANTILES.items()}
         for key, counts in self._counts.items():
             found[key] = {
                 name: [[[v]] for v in per_channel] for name, per_channel in _of_levels(counts).items()
@@ -51,7 +53,7 @@ class Statistics:
 
 
 def _of_levels(counts: npt.NDArray[np.int64]) -> dict[str, list[float]]:
-    """Statistics of how often (C, 256) each 8-bit level occurs, per channel, in [0, 1]."""
+    """Returns statistics per channel, in [0, 1], from how often (C, 256) each 8-bit level occurs."""
     levels = np.arange(256) / 255
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ levels

@@ -90,7 +90,7 @@ def _blend_block(records, offsets, touched, first, last, b, left, top, chunk, bl
     threshold = splat(f32(LOG2_ALPHA_MIN))
     px, py = block_x() + splat(f32(left)), block_y() + splat(f32(top))
     transmittance = splat(f32(1))
-    red, green, blue, thing, hand, alpha, depth, median = zero, zero, zero, zero, zero, zero, zero, zero
+    red, green, blue, held, hand, alpha, depth, median = zero, zero, zero, zero, zero, zero, zero, zero
     begin = first
     while begin < last:
         length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
@@ -108,7 +108,7 @@ def _blend_block(records, offsets, touched, first, last, b, left, top, chunk, bl
             red = fma(weight, splat(records[o + u64(6)]), red)
             green = fma(weight, splat(records[o + u64(7)]), green)
             blue = fma(weight, splat(records[o + u64(8)]), blue)
-            thing = fma(weight, splat(records[o + u64(9)]), thing)
+            held = fma(weight, splat(records[o + u64(9)]), held)
             hand = fma(weight, splat(records[o + u64(10)]), hand)
             depth = fma(weight, z, depth)
             alpha = alpha + weight
@@ -118,7 +118,7 @@ def _blend_block(records, offsets, touched, first, last, b, left, top, chunk, bl
     store(block, u64(0), red)
     store(block, u64(16), green)
     store(block, u64(32), blue)
-    store(block, u64(48), thing)
+    store(block, u64(48), held)
     store(block, u64(64), hand)
     store(block, u64(80), alpha)
     store(block, u64(96), depth / where(alpha > zero, alpha, splat(f32(1))))
@@ -168,7 +168,7 @@ def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, 
     threshold = splat(f32(LOG2_ALPHA_MIN))
     px, py = block_x() + splat(f32(left)), block_y() + splat(f32(top))
     transmittance = one
-    red, green, blue, thing, hand, alpha = zero, zero, zero, zero, zero, zero
+    red, green, blue, held, hand, alpha = zero, zero, zero, zero, zero, zero
     begin = first
     while begin < last:
         length = list_block(offsets, touched, begin, min(begin + CHUNK, last), b, chunk)
@@ -184,7 +184,7 @@ def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, 
             red = fma(weight, splat(records[o + u64(6)]), red)
             green = fma(weight, splat(records[o + u64(7)]), green)
             blue = fma(weight, splat(records[o + u64(8)]), blue)
-            thing = fma(weight, splat(records[o + u64(9)]), thing)
+            held = fma(weight, splat(records[o + u64(9)]), held)
             hand = fma(weight, splat(records[o + u64(10)]), hand)
             alpha = alpha + weight
             if bits(going) == 0:
@@ -195,8 +195,8 @@ def _observe_block(records, offsets, touched, first, last, b, left, top, chunk, 
     store(block, u64(16), fma(where(green < one, green, one), white, half))
     store(block, u64(32), fma(where(blue < one, blue, one), white, half))
     covered = alpha >= splat(f32(MASK_ALPHA_MIN))
-    store(block, u64(48), where(covered & (thing >= hand) & (thing > zero), white, zero))
-    store(block, u64(64), where(covered & (hand > thing), white, zero))
+    store(block, u64(48), where(covered & (held >= hand) & (held > zero), white, zero))
+    store(block, u64(64), where(covered & (hand > held), white, zero))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,4 +1,4 @@
-"""The way of one image up to blending: project, sort by depth, bin, a strip of tile rows at a time."""
+"""Prepares one image for blending: projects, sorts by depth and bins, a strip of tile rows at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Workspace:
         self._arrays: dict[str, npt.NDArray[Any]] = {}
 
     def array(self, name: str, size: int, dtype: type) -> npt.NDArray[Any]:
-        """At least `size` values, contents unspecified, from the start of a cache line."""
+        """Returns at least `size` values of unspecified content, from the start of a cache line."""
         array = self._arrays.get(name)
         if array is None or len(array) < size:
             length = max(size, 16) * 5 // 4 * np.dtype(dtype).itemsize
@@ -40,7 +40,7 @@ class Workspace:
         return array
 
     def chunk(self, part: int = 0) -> npt.NDArray[np.uint32]:
-        """Room for what `list_block` lists, of one of an image's parts."""
+        """Returns room for what `list_block` lists, for one of an image's parts."""
         return self.array(f"chunk {part}", CHUNK + LANES, np.uint32)
 
     @property
@@ -53,10 +53,12 @@ class Strip:
     """Some rows of an image's tiles, ready to be blended.
 
     Attributes:
-        count: of the Gaussians in view, with arrays that may be longer:
-        records: (16 * count,) float32, see `numba_project`; sources: (count,) int32, their places in the rows.
-        starts: (tiles + 1,) int64, where each tile's pairs begin; offsets: uint32 and touched: uint16, of each pair
-            of a tile and a Gaussian, see `numba_bin`.
+        records: float32, 16 values for each Gaussian in view, see `project`; it may be longer.
+        sources: int32, the place in the rows of each Gaussian in view; it may be longer.
+        count: number of Gaussians in view.
+        starts: (tiles + 1,) int64, where each tile's pairs begin.
+        offsets: uint32, where the record of each pair of a tile and a Gaussian begins, see `bin`.
+        touched: uint16, the blocks of the tile that each pair touches.
         tile_rows: (2,) int64, the first and the one behind the last.
         tiles_x: tiles in a row.
     """
@@ -75,7 +77,7 @@ class Strip:
         return self.starts, self.offsets, self.touched
 
     def extent(self, camera: PinholeCamera) -> tuple[slice, slice]:
-        """Rows and columns of the image within which anything is drawn; all of them if it has other strips."""
+        """Returns the rows and columns of the image within which anything is drawn; all if it has other strips."""
         tiles_y = -(-camera.height // 16)
         if int(self.tile_rows[1] - self.tile_rows[0]) < tiles_y:
             return slice(None), slice(None)
@@ -88,7 +90,7 @@ class Strip:
         )
 
     def parts(self, number: int) -> list[npt.NDArray[np.int64]]:
-        """Its tiles in `number` runs of about as many pairs, each as `blend_tiles` wants it."""
+        """Divides its tiles into `number` runs of about equally many pairs, each as `blend_tiles` takes it."""
         end = self.tiles_x * int(self.tile_rows[1] - self.tile_rows[0])
         starts = self.starts[: end + 1]
         cuts = np.searchsorted(starts, starts[end] * np.arange(1, number) // number)
@@ -103,7 +105,7 @@ def strips(
     memory: Workspace,
     wanted: npt.NDArray[np.uint16] | None = None,
 ) -> Iterator[Strip]:
-    """The strips of one image, top to bottom; none if no Gaussian is in view.
+    """Yields the strips of one image, top to bottom; none if no Gaussian is in view.
 
     Their arrays lie in the workspace and hold until the next strip. `wanted` (R,) selects lanes of the rows.
     """
@@ -121,9 +123,18 @@ def strips(
     for top in range(0, tiles_y, step):
         tile_rows = np.array([top, min(top + step, tiles_y)])
         bin_tiles(
-            records, order, count, camera.width, camera.height, tile_rows, ends, unsorted, starts, offsets,
+            records,
+            order,
+            count,
+            camera.width,
+            camera.height,
+            tile_rows,
+            ends,
+            unsorted,
+            starts,
+            offsets,
             touched,
-        )  # fmt: skip
+        )
         yield Strip(records, sources, count, starts, offsets, touched, tile_rows, tiles_x)
 
 
@@ -133,18 +144,29 @@ def _splat(
     memory: Workspace,
     wanted: npt.NDArray[np.uint16] | None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.uint32], int, int]:
-    """Records, their sources and order, how many there are, and a bound on the pairs."""
+    """Returns records, their sources and order, how many there are, and a bound on the pairs."""
     n = len(rows.index) + 1  # the projection writes one record ahead
     records, depths = memory.array("records", n * LANES, np.float32), memory.array("depths", n, np.float32)
     sources, order = memory.array("sources", n, np.int32), memory.array("order", n, np.uint32)
     count, bound = project(
-        rows.values, rows.lanes if wanted is None else wanted, rows.degree, rows.antialiased, packed_camera,
-        memory.array("scratch", 256, np.float32), records, depths, sources,
-    )  # fmt: skip
+        rows.values,
+        rows.lanes if wanted is None else wanted,
+        rows.degree,
+        rows.antialiased,
+        packed_camera,
+        memory.array("scratch", 256, np.float32),
+        records,
+        depths,
+        sources,
+    )
     radix_sort(
-        depths.view(np.uint32), count, order, memory.array("spare_keys", n, np.uint32),
-        memory.array("spare_order", n, np.uint32), memory.array("histogram", 2048, np.uint32),
-    )  # fmt: skip
+        depths.view(np.uint32),
+        count,
+        order,
+        memory.array("spare_keys", n, np.uint32),
+        memory.array("spare_order", n, np.uint32),
+        memory.array("histogram", 2048, np.uint32),
+    )
     return records, sources, order, int(count), room_for_pairs(bound)
 
 
@@ -157,7 +179,7 @@ def observe(
     rgb: npt.NDArray[np.uint8],
     masks: npt.NDArray[np.uint8],
 ) -> None:
-    """One image to 8 bits, rgb (H, W, 3) and masks (H, W, 2), in the place of whatever was there.
+    """Draws one image in 8 bits, rgb (H, W, 3) and masks (H, W, 2), over whatever was there.
 
     In one call as long as the workspace has room, so that a thread does not wait for the others at every stage.
     """
@@ -165,29 +187,69 @@ def observe(
     tiles = -(-camera.width // 16) * -(-camera.height // 16)
     pairs = memory.array("unsorted", 1, np.uint64)
     done = _observe(
-        rows.values, wanted, rows.degree, rows.antialiased, packed_camera, memory.array("scratch", 256, np.float32),
-        memory.array("records", n * LANES, np.float32), memory.array("depths", n, np.float32),
-        memory.array("sources", n, np.int32), memory.array("order", n, np.uint32),
-        memory.array("spare_keys", n, np.uint32), memory.array("spare_order", n, np.uint32),
-        memory.array("histogram", 2048, np.uint32), memory.array("ends", n, np.uint64), pairs,
-        memory.array("starts", tiles + 1, np.int64), memory.array("offsets", len(pairs) + LANES, np.uint32),
-        memory.array("touched", len(pairs) + LANES, np.uint16), memory.chunk(), rgb, masks,
-    )  # fmt: skip
+        rows.values,
+        wanted,
+        rows.degree,
+        rows.antialiased,
+        packed_camera,
+        memory.array("scratch", 256, np.float32),
+        memory.array("records", n * LANES, np.float32),
+        memory.array("depths", n, np.float32),
+        memory.array("sources", n, np.int32),
+        memory.array("order", n, np.uint32),
+        memory.array("spare_keys", n, np.uint32),
+        memory.array("spare_order", n, np.uint32),
+        memory.array("histogram", 2048, np.uint32),
+        memory.array("ends", n, np.uint64),
+        pairs,
+        memory.array("starts", tiles + 1, np.int64),
+        memory.array("offsets", len(pairs) + LANES, np.uint32),
+        memory.array("touched", len(pairs) + LANES, np.uint16),
+        memory.chunk(),
+        rgb,
+        masks,
+    )
     if done:
         return
     for strip in strips(rows, camera, packed_camera, memory, wanted):
         blend_observation(
-            strip.records, *strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-            memory.chunk(), memory.array("scratch", 256, np.float32), rgb, masks,
-        )  # fmt: skip
+            strip.records,
+            *strip.pairs,
+            camera.width,
+            camera.height,
+            strip.parts(1)[0],
+            memory.chunk(),
+            memory.array("scratch", 256, np.float32),
+            rgb,
+            masks,
+        )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _observe(
-    values, wanted, degree, antialiased, camera, scratch, records, depths, sources, order, spare_keys, spare_order,
-    histogram, ends, unsorted, starts, offsets, touched, chunk, rgb, masks,
-):  # fmt: skip
-    """Clears and draws; False, and nothing drawn, if there are more pairs than fit."""
+    values,
+    wanted,
+    degree,
+    antialiased,
+    camera,
+    scratch,
+    records,
+    depths,
+    sources,
+    order,
+    spare_keys,
+    spare_order,
+    histogram,
+    ends,
+    unsorted,
+    starts,
+    offsets,
+    touched,
+    chunk,
+    rgb,
+    masks,
+):
+    """Clears and draws; returns False, with nothing drawn, if there are more pairs than fit."""
     rgb[:], masks[:] = 0, 0
     height, width = rgb.shape[:2]
     count, bound = project(values, wanted, degree, antialiased, camera, scratch, records, depths, sources)
@@ -206,5 +268,5 @@ def _observe(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def room_for_pairs(bound):
-    """Entries for pairs: the bound was summed in float32, and a pair is written before it is known to be empty."""
+    """Returns the entries needed: the bound was summed in float32, and some pairs turn out to be empty."""
     return np.int64(np.float64(bound) * 1.001) + 16

@@ -1,4 +1,4 @@
-"""Arrays of zeros without fresh memory: what nobody holds any more is cleared, where it was written, and used again.
+"""Reuses memory for arrays: what nobody holds any more is cleared, where it was written, and handed out again.
 
 Fresh memory is mapped page by page as it is touched, and clearing all of it when only an object's silhouette was
 drawn is as bad: for the eight planes of a 640x480 image either takes up to a third of the time of drawing them.
@@ -32,12 +32,12 @@ _free: dict[tuple[tuple[int, ...], np.dtype[Any]], list[_Memory]] = {}
 
 
 def zeros(shape: tuple[int, ...], dtype: type, written: Part = (...,)) -> npt.NDArray[Any]:
-    """Zeros, of which the caller will write no more than `written`; all by default."""
+    """Returns zeros, of which the caller will write no more than `written`; all by default."""
     return _lent(shape, dtype, written, clear=True)
 
 
 def empty(shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
-    """Contents unspecified, all of which the caller may write."""
+    """Returns an array of unspecified content, all of which the caller may write."""
     return _lent(shape, dtype, (...,), clear=False)
 
 
@@ -54,7 +54,7 @@ def _lent(shape: tuple[int, ...], dtype: type, written: Part, clear: bool) -> np
     except IndexError:
         memory = _Memory(np.zeros(shape, dtype), written)
     # A view of an array would hold the array itself; with a ctypes array between them, the end of the last view of
-    # what the caller gets can be told.
+    # what the caller gets can be distinguished.
     holder: Any = (ctypes.c_char * memory.array.nbytes).from_buffer(memory.array.data)
     weakref.finalize(holder, _give_back, free, memory).atexit = False
     return np.frombuffer(holder, dtype, size).reshape(shape)

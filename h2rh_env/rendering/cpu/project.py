@@ -1,4 +1,4 @@
-"""Gaussians to image ellipses, sixteen at a time."""
+"""Projects Gaussians to ellipses in the image, sixteen at a time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numba import njit
 
 from ...core.camera import PinholeCamera
 from ...core.geometry import SE3
+from ...scenes.gaussians import SH_C0
 from ..base import ALPHA_MIN, DILATION_PX2, FAR_M, MAX_COLOUR, NEAR_M
 from ..reference import edge_directions
 from ..simd.functions import log2_16, transpose16
 from ..simd.vector import bits, floor16, fma, from_bits, lane_sum, load, splat, sqrt16, store, where
-from ..spherical_harmonics import SH_C0, SH_C1, SH_C2, SH_C3
+from ..spherical_harmonics import SH_C1, SH_C2, SH_C3
 from .scene import COLOUR, HAND, LOG2_OPACITY, OBJECT, clamp
 
 # A record is 16 floats: centre (2), the three coefficients of log2(alpha) in dx^2, dx dy, dy^2, log2 of opacity,
@@ -26,14 +27,27 @@ SHARP_MIN = 1e-30  # px^4; ellipses thinner than this are invisible where antial
 
 
 def pack_camera(camera: PinholeCamera, camera_from_world: SE3) -> npt.NDArray[np.float32]:
-    """(25,): rotation, translation, eye, fx fy cx cy, width height, least and greatest x/z, y/z."""
+    """Packs a camera in (25,): rotation, translation, eye, fx fy cx cy, width height, least and greatest x/z, y/z."""
     eye = camera_from_world.inverse().translation
     (left, top), (right, bottom) = edge_directions(camera)
     return np.array(
-        [*camera_from_world.rotation.ravel(), *camera_from_world.translation, *eye, camera.fx, camera.fy,
-         camera.cx, camera.cy, camera.width, camera.height, left, top, right, bottom],
+        [
+            *camera_from_world.rotation.ravel(),
+            *camera_from_world.translation,
+            *eye,
+            camera.fx,
+            camera.fy,
+            camera.cx,
+            camera.cy,
+            camera.width,
+            camera.height,
+            left,
+            top,
+            right,
+            bottom,
+        ],
         np.float32,
-    )  # fmt: skip
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

@@ -90,14 +90,14 @@ class NumbaRasteriser:
         observe(rows, camera, pack_camera(camera, pose), memory, wanted, rgb, masks)
 
     def rows_of(self, scene: GaussianScene) -> Rows:
-        """The scene as the kernels read it; derived once."""
+        """Returns the scene as the kernels read it; it is derived once."""
         rows = self._rows.get(scene)
         if rows is None:
             rows = self._rows[scene] = make_rows(scene)
         return rows
 
     def visibility_of(self, scene: GaussianScene, camera: PinholeCamera) -> Visibility:
-        """What is hidden from where; shared by cameras of one focal length."""
+        """Returns what is hidden from where; cameras of one focal length share it."""
         of_scene = self._visibility.setdefault(scene, {})
         focal = camera.fx, camera.fy
         if focal not in of_scene:
@@ -105,7 +105,7 @@ class NumbaRasteriser:
         return of_scene[focal]
 
     def workspace(self) -> Workspace:
-        """The calling thread's."""
+        """Returns the calling thread's scratch memory."""
         if not hasattr(self._local, "workspace"):
             self._local.workspace = Workspace()
         workspace: Workspace = self._local.workspace
@@ -148,15 +148,21 @@ class NumbaObservationBatch:
 def draw(
     rows: Rows, camera: PinholeCamera, packed_camera: npt.NDArray[np.float32], memory: Workspace
 ) -> RenderedView:
-    """One image with all channels."""
+    """Draws one image with all channels."""
     planes = None
     for strip in strips(rows, camera, packed_camera, memory):
         if planes is None:
             planes = zeros((PLANES, camera.height, camera.width), np.float32, (..., *strip.extent(camera)))
         blend_tiles(
-            strip.records, *strip.pairs, camera.width, camera.height, strip.parts(1)[0],
-            memory.chunk(), memory.array("scratch", 256, np.float32), planes.reshape(-1),
-        )  # fmt: skip
+            strip.records,
+            *strip.pairs,
+            camera.width,
+            camera.height,
+            strip.parts(1)[0],
+            memory.chunk(),
+            memory.array("scratch", 256, np.float32),
+            planes.reshape(-1),
+        )
     if planes is None:
         planes = zeros((PLANES, camera.height, camera.width), np.float32)
     rgb, labels = planes[:3].transpose(1, 2, 0), planes[3:5].transpose(1, 2, 0)

@@ -28,13 +28,13 @@ LOGIT_LIMIT, LEAST_SCALE = 60.0, math.exp(-60.0)  # beyond these nothing changes
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What is derived once from a scene.
+    """The rows that are derived once from a scene.
 
     Attributes:
         values: (R, A, 16) float32.
         lanes: (R,) uint16, a bit for each lane that is no padding.
         index: (R * 16,) int32, index in the scene of each lane; -1 in padding.
-        degree: of the spherical harmonics.
+        degree: the degree of the spherical harmonics.
         antialiased: as in the scene.
     """
 
@@ -46,32 +46,39 @@ class Rows:
 
 
 def make_rows(scene: GaussianScene) -> Rows:
-    """Rows of the Gaussians that can be seen at all, neighbours in space together."""
+    """Makes rows of the Gaussians that can be seen at all, neighbours in space together."""
     seen = np.flatnonzero(opacities(scene) >= ALPHA_MIN)
     index = row_index(seen[spatial_order(scene.means[seen])])
     values = np.empty((len(index) // LANES, COLOUR + 3 * scene.sh.shape[1], LANES), np.float32)
     activations = np.empty((len(values), ACTIVATIONS, LANES), np.float32)
     pack(
-        scene.means, scene.wxyz, scene.log_scales, scene.opacity_logits, scene.sh, scene.labels, index, values,
+        scene.means,
+        scene.wxyz,
+        scene.log_scales,
+        scene.opacity_logits,
+        scene.sh,
+        scene.labels,
+        index,
+        values,
         activations,
-    )  # fmt: skip
+    )
     return Rows(values, lane_bits(index >= 0), index, scene.sh_degree, scene.antialiased)
 
 
 def row_index(order: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
-    """Indices in the order of the lanes, padded to whole rows with -1."""
+    """Returns indices in the order of the lanes, padded to whole rows with -1."""
     index = np.full(-(-len(order) // LANES) * LANES, -1, np.int32)
     index[: len(order)] = order
     return index
 
 
 def lane_bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
-    """Flags (R * 16,) of lanes to a uint16 for each row, lane 0 in the lowest bit."""
+    """Packs flags (R * 16,) of lanes into a uint16 for each row, lane 0 in the lowest bit."""
     return np.packbits(flags, bitorder="little").view("<u2").astype(np.uint16)
 
 
 def spatial_order(means: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
-    """An order of points (N, 3) in which neighbours in space are neighbours in memory."""
+    """Returns an order of points (N, 3) in which neighbours in space are neighbours in memory."""
     n = len(means)
     keys, order, spare_keys, spare_order = np.empty((4, n), np.uint32)
     spatial_keys(means, keys)

@@ -1,4 +1,4 @@
-"""Order: of keys, and of points in space so that neighbours come together."""
+"""Sorts keys, and orders points in space so that neighbours come together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def spatial_keys(points, keys):
-    """Where points (N, 3) lie along a space-filling curve through their bounding box (Morton), 10 bits a side."""
+    """Returns where points (N, 3) lie along a space-filling curve (Morton) through their box, 10 bits a side."""
     f32, u32 = np.float32, np.uint32
     keys[: len(points)] = 0
     for axis in range(3):

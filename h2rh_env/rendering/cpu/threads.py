@@ -21,7 +21,7 @@ class Threads:
         self._process = -1
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """`function` of each item, in order. After an error, no further item is begun."""
+        """Returns `function` of each item, in order. After an error, no further item is begun."""
         helpers = min(self.count, len(items)) - 1
         if helpers < 1:
             return [function(item) for item in items]
@@ -49,7 +49,7 @@ class Threads:
         return results
 
     def stream(self, function: Callable[[Item], object]) -> Stream[Item]:
-        """`function` of items that come one by one."""
+        """Begins a stream that calls `function` with items that come one by one."""
         return Stream(self._started() if self.count > 1 else None, function)
 
     def _started(self) -> ThreadPoolExecutor:
@@ -112,5 +112,5 @@ def _exhaust(iterator: Iterator[int]) -> None:
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,7 +28,7 @@ NEAREST_RADII = 1.5  # nearer than this, everything counts as visible
 
 
 class Visibility:
-    """Of one scene, for cameras of one focal length."""
+    """The visibility of one scene, for cameras of one focal length."""
 
     def __init__(self, rows: Rows, camera: PinholeCamera) -> None:
         self._rows, self._camera = rows, camera
@@ -40,7 +40,7 @@ class Visibility:
         self._samples: dict[tuple[int, int], npt.NDArray[np.uint16]] = {}
 
     def seen_from(self, eye: Array, memory: Workspace) -> npt.NDArray[np.uint16]:
-        """Lanes of the rows that a camera at `eye` (3,), m, may see, (R,)."""
+        """Returns the lanes of the rows, (R,), that a camera at `eye` (3,), m, may see."""
         offset = eye - self.centre
         distance = float(np.linalg.norm(offset))
         if distance <= NEAREST_RADII * self.radius or self.radius == 0:
@@ -61,7 +61,7 @@ class Visibility:
         return sample
 
     def _draw(self, eye: Array, distance: float, memory: Workspace) -> npt.NDArray[np.uint16]:
-        """Lanes that matter in an image of the whole scene; those that fall outside of it count as seen."""
+        """Returns the lanes that matter in an image of the whole scene; those outside of it count as seen."""
         rows, camera = self._rows, self._camera
         tangent = 1.0 if distance < 1.5 * self.radius else self.radius / np.sqrt(distance**2 - self.radius**2)
         width, height = (min(MAX_SIDE_PX, int(2 * tangent * f) + 16) for f in (camera.fx, camera.fy))
@@ -77,7 +77,7 @@ class Visibility:
 
 
 def fibonacci_sphere(count: int) -> Array:
-    """(count, 3) unit vectors, evenly spread."""
+    """Returns (count, 3) unit vectors, evenly spread."""
     z = 1 - (2 * np.arange(count) + 1) / count
     turn = np.pi * (1 + np.sqrt(5)) * np.arange(count)
     across = np.sqrt(1 - z * z)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ...scenes.gaussians import SH_C0
 from ..base import MAX_COLOUR
 from ..cpu.scene import COLOUR
 from ..simd.vector import fma, lane_sum, load, splat, sqrt16, store, where
-from ..spherical_harmonics import SH_C0, SH_C1, SH_C2, SH_C3
+from ..spherical_harmonics import SH_C1, SH_C2, SH_C3
 from .blend import BLUE, GREEN, RED
 
 # Rows of the scratch memory: derivatives by the direction, where sums unused lie; the basis (16).

@@ -21,9 +21,23 @@ POSE = 15  # d rotation (9) and d translation (3) of camera_from_world, d eye (3
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def project_backward(
-    rows, activations, degree, antialiased, camera, sources, count, upper, lower, scratch,
-    g_means, g_wxyz, g_log_scales, g_logits, g_sh, g_pose,
-):  # fmt: skip
+    rows,
+    activations,
+    degree,
+    antialiased,
+    camera,
+    sources,
+    count,
+    upper,
+    lower,
+    scratch,
+    g_means,
+    g_wxyz,
+    g_log_scales,
+    g_logits,
+    g_sh,
+    g_pose,
+):
     """Writes the derivatives of the loss by a scene's parameters, zero for Gaussians that were not drawn.
 
     Lanes are in the scene's order. `upper` and `lower` hold what two parts of the image gave to the first `count`
@@ -195,17 +209,20 @@ def _activation_backward(activations, row, scratch):
     wx, wy, wz, xy, xz, yz = w * x, w * y, w * z, x * y, x * z, y * z
     xx, yy, zz = x * x, y * y, z * z
     store(
-        scratch, u64(16 * LOG_SCALES),
+        scratch,
+        u64(16 * LOG_SCALES),
         fma(one - two * (yy + zz), a00, two * fma(xy + wz, a10, (xz - wy) * a20)),
-    )  # fmt: skip
+    )
     store(
-        scratch, u64(16 * LOG_SCALES + 16),
+        scratch,
+        u64(16 * LOG_SCALES + 16),
         fma(one - two * (xx + zz), a11, two * fma(xy - wz, a01, (yz + wx) * a21)),
-    )  # fmt: skip
+    )
     store(
-        scratch, u64(16 * LOG_SCALES + 32),
+        scratch,
+        u64(16 * LOG_SCALES + 32),
         fma(one - two * (xx + yy), a22, two * fma(xz + wy, a02, (yz - wx) * a12)),
-    )  # fmt: skip
+    )
     for c in range(3):
         # Beyond its caps a scale changes nothing.
         scale, at = load(activations, i + u64(16 * (SCALES + c))), u64(16 * (LOG_SCALES + c))

@@ -29,7 +29,7 @@ from .project import POSE, project_backward
 
 @dataclass(frozen=True, eq=False)
 class RenderedTensors:
-    """As `RenderedView`, in tensors; gradients flow through all but `median_depth`."""
+    """A `RenderedView` in tensors; gradients flow through all but `median_depth`."""
 
     rgb: Tensor
     alpha: Tensor
@@ -52,7 +52,7 @@ def render_gaussians(
 ) -> RenderedTensors:
     """Renders one view on the CPU; shapes and meaning of the parameters are those of `GaussianScene`.
 
-    It is a third faster for Gaussians in `numba_scene.spatial_order`, to be sorted once before optimisation.
+    It is a third faster for Gaussians in `cpu.scene.spatial_order`, to be sorted once before optimisation.
 
     Args:
         means: (N, 3), m.
@@ -67,21 +67,26 @@ def render_gaussians(
         threads: 1 or 2; the result is the same, bit for bit.
 
     Raises:
-        RenderError: a wrong shape, or a pose that is not finite.
+        RenderError: A shape is wrong, or the pose is not finite.
     """
     n, coefficients = len(means), sh.shape[1] if sh.ndim == 3 else -1
     shapes = {
-        "means": (means, (n, 3)), "wxyz": (wxyz, (n, 4)), "log_scales": (log_scales, (n, 3)),
-        "opacity_logits": (opacity_logits, (n,)), "sh": (sh, (n, coefficients, 3)), "labels": (labels, (n,)),
+        "means": (means, (n, 3)),
+        "wxyz": (wxyz, (n, 4)),
+        "log_scales": (log_scales, (n, 3)),
+        "opacity_logits": (opacity_logits, (n,)),
+        "sh": (sh, (n, coefficients, 3)),
+        "labels": (labels, (n,)),
         "world_from_camera": (world_from_camera, (4, 4)),
-    }  # fmt: skip
+    }
     for name, (tensor, shape) in shapes.items():
         if tuple(tensor.shape) != shape:
             raise RenderError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}")
     if coefficients not in SH_COUNTS:
         raise RenderError(f"sh has shape {tuple(sh.shape)}; expected ({n}, 1 | 4 | 9 | 16, 3)")
     inputs = means, wxyz, log_scales, opacity_logits, sh, world_from_camera
-    return RenderedTensors(*_Render.apply(*inputs, labels, camera, antialiased, threads))
+    planes = _Render.apply(*inputs, labels, camera, antialiased, threads)  # type: ignore[no-untyped-call]
+    return RenderedTensors(*planes)
 
 
 # A view is drawn in two parts at once; always two, so that sums do not depend on the number of cores.
@@ -128,8 +133,8 @@ class _Render(torch.autograd.Function):
         else:
             _spare.append(memory)
         image = torch.from_numpy(planes)
-        rgb, thing = image[:3].permute(1, 2, 0), image[3:5].permute(1, 2, 0)
-        outputs = rgb, image[5], thing, image[6], image[7]
+        rgb, summed_labels = image[:3].permute(1, 2, 0), image[3:5].permute(1, 2, 0)
+        outputs = rgb, image[5], summed_labels, image[6], image[7]
         ctx.mark_non_differentiable(outputs[4])
         return outputs
 
@@ -138,9 +143,11 @@ class _Render(torch.autograd.Function):
         rgb, alpha, labels, depth, _ = received
         view: _View = ctx.view
         gradients = view.backward(
-            _plane(rgb, 3, view.camera), _plane(alpha, 1, view.camera), _plane(labels, 2, view.camera),
+            _plane(rgb, 3, view.camera),
+            _plane(alpha, 1, view.camera),
+            _plane(labels, 2, view.camera),
             _plane(depth, 1, view.camera),
-        )  # fmt: skip
+        )
         wanted = zip(gradients, ctx.needs_input_grad, strict=False)
         return (*(torch.from_numpy(g) if need else None for g, need in wanted), None, None, None, None)
 
@@ -150,10 +157,15 @@ def _blend(
 ) -> None:
     def blend(part: int) -> None:
         blend_tiles(
-            strip.records, *strip.pairs, camera.width, camera.height, parts[part],
-            memory.chunk(part), memory.array(f"block {part}", 256, np.float32),
+            strip.records,
+            *strip.pairs,
+            camera.width,
+            camera.height,
+            parts[part],
+            memory.chunk(part),
+            memory.array(f"block {part}", 256, np.float32),
             planes,
-        )  # fmt: skip
+        )
 
     parts = strip.parts(PARTS)
     threads.map(blend, range(PARTS))
@@ -169,7 +181,7 @@ def _pack(
     labels: Tensor,
     antialiased: bool,
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
-    """The parameters in rows, and what their activations need to be undone."""
+    """Returns the parameters in rows, and what is needed to undo their activations."""
     raw: Any = [
         t.detach().float().contiguous().numpy() for t in (means, wxyz, log_scales, opacity_logits, sh)
     ]
@@ -186,12 +198,12 @@ def _pack(
 
 @lru_cache(maxsize=8)
 def _nothing(size: int) -> npt.NDArray[np.float32]:
-    """Zeros that are only read."""
+    """Returns zeros that are only read."""
     return np.zeros(size, np.float32)
 
 
 def _plane(gradient: Tensor | None, channels: int, camera: PinholeCamera) -> npt.NDArray[np.float32]:
-    """A derivative by (H, W, C) or (H, W) as flat planes; zeros for none."""
+    """Returns a derivative by (H, W, C) or (H, W) as flat planes; zeros for none."""
     if gradient is None:
         return _nothing(channels * camera.height * camera.width)
     planes = gradient.permute(2, 0, 1) if gradient.ndim == 3 else gradient
@@ -220,7 +232,7 @@ class _View:
         g_labels: npt.NDArray[np.float32],
         g_depth: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[Any], ...]:
-        """Derivatives by means, wxyz, log_scales, opacity_logits, sh and world_from_camera."""
+        """Returns the derivatives by means, wxyz, log_scales, opacity_logits, sh and world_from_camera."""
         if self.memory is None:
             raise RenderError("a view's backward can run once; render it again")
         camera, rows, memory = self.camera, self.rows, self.memory
@@ -244,10 +256,18 @@ class _View:
         if self.drawn:
             finish: Any = project_backward
             finish(
-                rows.values, self.activations, rows.degree, rows.antialiased, self.packed,
-                self.drawn[0].sources, self.drawn[0].count, *gradients,
-                memory.array("backward", 1024, np.float32), *results, g_pose,
-            )  # fmt: skip
+                rows.values,
+                self.activations,
+                rows.degree,
+                rows.antialiased,
+                self.packed,
+                self.drawn[0].sources,
+                self.drawn[0].count,
+                *gradients,
+                memory.array("backward", 1024, np.float32),
+                *results,
+                g_pose,
+            )
         _spare.append(memory)
         self.memory = None
         return (*results, _pose_gradient(g_pose, self.world_from_camera).astype(np.float32))
@@ -264,17 +284,27 @@ class _View:
     ) -> None:
         def backward(part: int) -> None:
             backward_tiles(
-                strip.records, *strip.pairs, self.camera.width, self.camera.height, parts[part],
-                memory.chunk(part), memory.array(f"block {part}", 256, np.float32),
-                self.planes.reshape(-1), g_rgb, g_labels, g_alpha, g_depth, gradients[part],
-            )  # fmt: skip
+                strip.records,
+                *strip.pairs,
+                self.camera.width,
+                self.camera.height,
+                parts[part],
+                memory.chunk(part),
+                memory.array(f"block {part}", 256, np.float32),
+                self.planes.reshape(-1),
+                g_rgb,
+                g_labels,
+                g_alpha,
+                g_depth,
+                gradients[part],
+            )
 
         parts = strip.parts(PARTS)
         self.threads.map(backward, range(PARTS))
 
 
 def _pose_gradient(g_pose: npt.NDArray[np.float64], pose: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """From camera_from_world = [R^T | -R^T e] and the eye e to world_from_camera = [R | e], (4, 4)."""
+    """Maps a gradient by camera_from_world = [R^T | -R^T e] and the eye e to world_from_camera = [R | e], (4, 4)."""
     g_rotation, g_translation, g_eye = g_pose[:9].reshape(3, 3), g_pose[9:12], g_pose[12:]
     result = np.zeros((4, 4))
     result[:3, :3] = g_rotation.T - np.outer(pose[:3, 3], g_translation)

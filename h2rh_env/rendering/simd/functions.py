@@ -32,8 +32,13 @@ def exp2_small(context: Any, x: Any) -> Any:
 
 # Least-squares fit of 2^x on Chebyshev nodes of [-1/2, 1/2], relative.
 EXP2_COEFFICIENTS = (
-    1.000000071, 6.931469492e-01, 2.402212175e-01, 5.550742616e-02, 9.675459746e-03, 1.326697039e-03,
-)  # fmt: skip
+    1.000000071,
+    6.931469492e-01,
+    2.402212175e-01,
+    5.550742616e-02,
+    9.675459746e-03,
+    1.326697039e-03,
+)
 
 
 @intrinsic
@@ -137,7 +142,7 @@ last_of_four = _permuted([lane | 3 for lane in range(LANES)])
 def append_marked(
     context: Any, offsets: Any, marks: Any, first: Any, last: Any, bit: Any, out: Any, length: Any
 ) -> Any:
-    """Of sixteen uint32 `offsets` from `first`, appends to `out` those before `last` whose uint16 mark has `bit` set.
+    """Appends to `out`, of sixteen uint32 `offsets` from `first`, those before `last` whose mark has `bit` set.
 
     Returns the new length. Reads sixteen and writes sixteen, whatever there is to append.
     """

@@ -41,9 +41,13 @@ def measured(scene: Stage, seed: int) -> dict[str, Any]:
     except GraspError:
         graspable = False
     return {
-        "free": (gap > FREE_M).mean(), "least_m": scene.model.distance(in_object).min(), "graspable": graspable,
-        "narrow": size[1] < OPENING_M, "hand_m": np.ptp(skin, axis=0).max(), **scene.giver,
-    }  # fmt: skip
+        "free": (gap > FREE_M).mean(),
+        "least_m": scene.model.distance(in_object).min(),
+        "graspable": graspable,
+        "narrow": size[1] < OPENING_M,
+        "hand_m": np.ptp(skin, axis=0).max(),
+        **scene.giver,
+    }
 
 
 @pytest.mark.nightly

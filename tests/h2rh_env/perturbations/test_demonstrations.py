@@ -29,9 +29,16 @@ def demonstration(seed: int) -> Demonstration:
     world = np.stack([pose.matrix for pose in poses])
     levels = np.arange(STEPS, dtype=np.uint8)[:, None, None, None]
     return Demonstration(
-        np.tile(levels, (1, 8, 8, 3)), np.full((STEPS, 8, 8, 2), 255, np.uint8), np.stack(actions), world[:-1],
-        np.linalg.inv(world[:-1]) @ world[-1], np.ones(STEPS), "scene", "0" * 64, seed,
-    )  # fmt: skip
+        np.tile(levels, (1, 8, 8, 3)),
+        np.full((STEPS, 8, 8, 2), 255, np.uint8),
+        np.stack(actions),
+        world[:-1],
+        np.linalg.inv(world[:-1]) @ world[-1],
+        np.ones(STEPS),
+        "scene",
+        "0" * 64,
+        seed,
+    )
 
 
 @pytest.fixture

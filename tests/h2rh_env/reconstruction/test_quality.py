@@ -169,8 +169,11 @@ def test_no_camera_is_both_learnt_from_and_measured_on(monkeypatch: pytest.Monke
     monkeypatch.setattr(holdout, "measure", judge)
     rows, sheet = holdout.study(ring(5), ["a", "b"], reconstruct, NumbaRasteriser(1))
     assert [(row.views, row.left_out, row.method) for row in rows] == [
-        (3, 2, "a"), (3, 2, "b"), (4, 1, "a"), (4, 1, "b"),
-    ]  # fmt: skip
+        (3, 2, "a"),
+        (3, 2, "b"),
+        (4, 1, "a"),
+        (4, 1, "b"),
+    ]
     assert all(not t & m and len(t | m) == 5 for t, m in zip(trained, measured, strict=True))
     assert sheet.shape == (holdout.TILE_PX, 3 * holdout.TILE_PX, 3)
 
@@ -185,7 +188,11 @@ def test_the_report_is_readable_and_complete(tmp_path: Path) -> None:
     holdout.write_report(tmp_path, "mine", [row], np.zeros((8, 8, 3), np.uint8))
     read = json.loads((tmp_path / "quality.json").read_text())
     assert read["rows"][0]["quality"] == {
-        "psnr_db": 25.5, "ssim": 0.8, "gmsd": 0.1, "depth_mae_mm": None, "iou": 0.95,
-    }  # fmt: skip
+        "psnr_db": 25.5,
+        "ssim": 0.8,
+        "gmsd": 0.1,
+        "depth_mae_mm": None,
+        "iou": 0.95,
+    }
     assert "| 3 | 5 | metric | 25.50 |" in (tmp_path / "quality.md").read_text()
     assert (tmp_path / "quality.png").stat().st_size > 50

@@ -58,10 +58,16 @@ def twin(p: Parameters, labels: Tensor, antialiased: bool, camera: PinholeCamera
     jacobian = torch.stack(rows, 1).reshape(-1, 2, 3)
     w, a, b, c = (p["wxyz"] / p["wxyz"].norm(dim=1, keepdim=True))[order].T
     entries = [
-        1 - 2 * (b * b + c * c), 2 * (a * b - w * c), 2 * (a * c + w * b),
-        2 * (a * b + w * c), 1 - 2 * (a * a + c * c), 2 * (b * c - w * a),
-        2 * (a * c - w * b), 2 * (b * c + w * a), 1 - 2 * (a * a + b * b),
-    ]  # fmt: skip
+        1 - 2 * (b * b + c * c),
+        2 * (a * b - w * c),
+        2 * (a * c + w * b),
+        2 * (a * b + w * c),
+        1 - 2 * (a * a + c * c),
+        2 * (b * c - w * a),
+        2 * (a * c - w * b),
+        2 * (b * c + w * a),
+        1 - 2 * (a * a + b * b),
+    ]
     axes = torch.stack(entries, 1).reshape(-1, 3, 3) * p["log_scales"][order].exp()[:, None, :]
     axes_px = jacobian @ rotation @ axes
     sharp = axes_px @ axes_px.transpose(1, 2)

@@ -49,10 +49,13 @@ def make_shells(count: int) -> GaussianScene:
     means = np.where(is_hand[:, None], 0.05 * directions + [0.09, 0, 0], 0.07 * directions)
     values = np.sin(40 * means) * 1.2
     return GaussianScene(
-        means.astype(np.float32), rng.normal(size=(count, 4)).astype(np.float32),
-        np.full((count, 3), np.log(0.004), np.float32), np.full(count, 3, np.float32),
-        values[:, None].astype(np.float32), np.where(is_hand, 2, 1).astype(np.uint8),
-    )  # fmt: skip
+        means.astype(np.float32),
+        rng.normal(size=(count, 4)).astype(np.float32),
+        np.full((count, 3), np.log(0.004), np.float32),
+        np.full(count, 3, np.float32),
+        values[:, None].astype(np.float32),
+        np.where(is_hand, 2, 1).astype(np.uint8),
+    )
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

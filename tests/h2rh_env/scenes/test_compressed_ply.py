@@ -145,16 +145,20 @@ def broken(content: bytes) -> dict[str, tuple[bytes, str]]:
         "truncated": (content[:-1], "truncated"),
         "huge": (content.replace(b"vertex 300", b"vertex 99999999999"), "chunks"),
         "huge and consistent": (
-            content.replace(b"vertex 300", b"vertex 25600000000").replace(b"chunk 2", b"chunk 100000000"), "at most",
+            content.replace(b"vertex 300", b"vertex 25600000000").replace(b"chunk 2", b"chunk 100000000"),
+            "at most",
         ),
         "too few chunks": (content.replace(b"chunk 2", b"chunk 1"), "need 2 chunks"),
         "no chunks": (content.replace(b"element chunk", b"element block"), "need 2 chunks"),
         "a bound missing": (content.replace(b"max_scale_y", b"top_scale_y"), "lacks max_scale_y"),
         "a word missing": (content.replace(b"packed_scale", b"parked_scale"), "lacks packed_scale"),
-        "of another type": (content.replace(b"uint packed_color", b"float packed_color"), "lacks packed_color"),
+        "of another type": (
+            content.replace(b"uint packed_color", b"float packed_color"),
+            "lacks packed_color",
+        ),
         "labels of others": (content.replace(b"comment labels", b"comment labels 7"), "does not count"),
         "bounds not finite": (content[:after] + nan + content[after + 4 :], "finite"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("fault", broken(b"").keys())

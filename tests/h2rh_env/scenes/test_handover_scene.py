@@ -177,9 +177,16 @@ def test_a_missing_contact_file_is_refused(touchable, tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("source", "guessed"), ("mass_kg", -1.0), ("mass_kg", float("nan")), ("cell_m", [0.003]), ("hand_radius_m", 0),
-     ("scene_from_shape", [[1, 0], [0, 1]]), ("hand_origin_m", None)],
-)  # fmt: skip
+    [
+        ("source", "guessed"),
+        ("mass_kg", -1.0),
+        ("mass_kg", float("nan")),
+        ("cell_m", [0.003]),
+        ("hand_radius_m", 0),
+        ("scene_from_shape", [[1, 0], [0, 1]]),
+        ("hand_origin_m", None),
+    ],
+)
 def test_a_contact_shape_with_a_wrong_value_is_refused(touchable, tmp_path, key, value):
     touchable.save(tmp_path)
     meta = json.loads((tmp_path / "scene.json").read_text())

@@ -26,9 +26,14 @@ def random_scene(count: int = 7, coefficients: int = 16, antialiased: bool = Fal
 
     labels = rng.integers(0, 3, count).astype(np.uint8)
     return GaussianScene(
-        normal(count, 3), normal(count, 4), normal(count, 3), normal(count), normal(count, coefficients, 3),
-        labels, antialiased,
-    )  # fmt: skip
+        normal(count, 3),
+        normal(count, 4),
+        normal(count, 3),
+        normal(count),
+        normal(count, coefficients, 3),
+        labels,
+        antialiased,
+    )
 
 
 def assert_equal(a: GaussianScene, b: GaussianScene) -> None:

@@ -1,4 +1,4 @@
-"""Target: what a render should look like; one view of a capture cropped to object and hand, or half its size."""
+"""Target: what a render should look like, one view of a capture cropped to object and hand, or half its size."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..captures.base import RgbdView
-from ..core.camera import PinholeCamera
-from ..core.labels import Label
-from ..rendering.base import Rasteriser, RenderedView
-from ..scenes.gaussians import GaussianScene
-from .fusion import around, clean_depth
+from ...captures.base import RgbdView
+from ...core.camera import PinholeCamera
+from ...core.labels import Label
+from ...rendering.base import Rasteriser, RenderedView
+from ...scenes.gaussians import GaussianScene
+from ..initialisation.fusion import around, clean_depth
 
 BORDER_PX = 12
 OCCLUDER_M = 0.02  # what is this far in front of the first surface hides it
@@ -25,11 +25,11 @@ EDGE_PX = 2  # depth this near to a silhouette belongs to either side
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Images (h, w), cropped.
+    """The cropped images (h, w) of one view.
 
     Attributes:
-        index: of the view in its capture.
-        camera: of the crop.
+        index: the number of the view in its capture.
+        camera: the camera of the crop.
         rgb: (h, w, 3) in [0, 1], 0 but on object and hand.
         labels: (h, w, 2) in [0, 1]: how much of a pixel is object, and hand.
         hidden: (h, w) bool, where something else stands in front of object or hand.
@@ -47,21 +47,21 @@ class Target:
 
     @property
     def coverage(self) -> Tensor:
-        """(h, w) in [0, 1], of object and hand together."""
+        """How much of each pixel object and hand cover together, (h, w), in [0, 1]."""
         return self.labels.sum(dim=2)
 
     @property
     def mask(self) -> Tensor:
-        """(h, w) bool, where object or hand is."""
+        """Where object or hand is, (h, w) bool."""
         return self.coverage > 0
 
     def halved(self) -> Target:
-        """At half the resolution. It has no rim: pixels at a silhouette are covered in part, and tell how much."""
+        """Returns the target at half the resolution, without a rim: its pixels say how much of them is covered."""
         height, width = self.mask.shape
         edge = (0, 0, 0, width % 2, 0, height % 2)
 
         def halved(image: Tensor) -> Tensor:
-            """Means (h / 2, w / 2, C) of an image (h, w, C) or (h, w), which is 0 beyond its border."""
+            """Returns means (h / 2, w / 2, C) of an image (h, w, C) or (h, w), which is 0 beyond its border."""
             padded = pad(image.float().reshape(height, width, -1), edge)
             h, w, channels = padded.shape
             return padded.reshape(h // 2, 2, w // 2, 2, channels).mean(dim=(1, 3))
@@ -72,18 +72,22 @@ class Target:
         return Target(
             self.index,
             PinholeCamera(hidden.shape[1], hidden.shape[0], c.fx / 2, c.fy / 2, c.cx / 2, c.cy / 2),
-            halved(self.rgb), halved(self.labels), hidden, torch.zeros_like(hidden),
+            halved(self.rgb),
+            halved(self.labels),
+            hidden,
+            torch.zeros_like(hidden),
             torch.where(known, halved(self.depth_m)[..., 0], 0),
-        )  # fmt: skip
+        )
 
 
 def targets_of(
     views: Sequence[RgbdView], scene: GaussianScene, rasteriser: Rasteriser, rim_px: int
 ) -> list[Target]:
-    """Of all views that see object or hand.
+    """Makes a target of every view that sees object or hand.
 
     Args:
-        scene: tells where they would be seen if nothing stood in front.
+        views: all views of the capture.
+        scene: the first Gaussians; its renders show what would be seen if nothing stood in front.
         rim_px: width of the rim outside a silhouette.
     """
     return [
@@ -97,9 +101,13 @@ def _target(index: int, view: RgbdView, render: RenderedView, rim_px: int) -> Ta
     mask = view.labels != Label.BACKGROUND
     rows, columns = box = around(mask | (render.alpha > 0.05), BORDER_PX)
     camera = PinholeCamera(
-        len(range(*columns.indices(view.camera.width))), len(range(*rows.indices(view.camera.height))),
-        view.camera.fx, view.camera.fy, view.camera.cx - columns.start, view.camera.cy - rows.start,
-    )  # fmt: skip
+        len(range(*columns.indices(view.camera.width))),
+        len(range(*rows.indices(view.camera.height))),
+        view.camera.fx,
+        view.camera.fy,
+        view.camera.cx - columns.start,
+        view.camera.cy - rows.start,
+    )
     front = (
         ~mask & (render.alpha > 0.5) & (view.depth_m > 0) & (view.depth_m < render.median_depth - OCCLUDER_M)
     )

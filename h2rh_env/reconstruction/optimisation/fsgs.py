@@ -14,8 +14,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from ..core.camera import PinholeCamera
-from ..core.geometry import SE3, look_at
+from ...core.camera import PinholeCamera
+from ...core.geometry import SE3, look_at
 from .rig import RigCorrection
 from .targets import Target
 
@@ -28,7 +28,7 @@ PSEUDO_PX = 256
 def unpooled(
     means: npt.NDArray[np.float32], limit: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """New means (M, 3) midway between loosely connected Gaussians (N, 3) and their neighbours.
+    """Returns new means (M, 3) midway between loosely connected Gaussians (N, 3) and their neighbours.
 
     The proximity score of a Gaussian is the mean distance to its three nearest neighbours (Sec. 3.1 of FSGS); the
     loosest come first, and no more than `limit` are there in the end.
@@ -49,7 +49,7 @@ def unpooled(
 
 
 def decorrelation(depth: Tensor, wanted: Tensor, where: Tensor) -> Tensor:
-    """1 - Pearson's correlation of two depth images (H, W) over a mask, a scalar; 0 where it is not defined."""
+    """Returns 1 - Pearson's correlation of two depth images (H, W) over a mask; 0 where it is not defined."""
     a, b = depth[where], wanted[where]
     if a.numel() < 2:
         return torch.zeros(())
@@ -64,7 +64,7 @@ def pseudo_view(
     points_world: npt.NDArray[np.float32],
     rng: np.random.Generator,
 ) -> tuple[PinholeCamera, SE3]:
-    """A camera between a random one and its nearest neighbour, with a little noise, that looks at the points."""
+    """Draws a camera that looks at the points, between a random one and its nearest neighbour."""
     eyes = np.stack([rig.world_from_camera(t.index).detach().numpy()[:3, 3] for t in targets])
     first = int(rng.integers(len(eyes)))
     nearest = np.argsort(np.linalg.norm(eyes - eyes[first], axis=1), kind="stable")[:2]

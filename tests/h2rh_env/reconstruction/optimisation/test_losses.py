@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from h2rh_env.core.errors import RenderError
-from h2rh_env.reconstruction.losses import photometric_loss
+from h2rh_env.reconstruction.optimisation.losses import photometric_loss
 
 
 def obvious(image: Tensor, target: Tensor, weight: float) -> Tensor:

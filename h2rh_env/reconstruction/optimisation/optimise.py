@@ -1,7 +1,7 @@
-"""Gaussians that explain a capture's images: colours, masks and metric depth, by gradient descent.
+"""Optimises Gaussians until they explain a capture's images: colours, masks and metric depth.
 
-Each step renders one view, cropped to object and hand, some at half the resolution. Labels stay as they are,
-opacities are never reset, no Gaussian strays more than 5 mm from where depth put it.
+Each step of gradient descent renders one view, cropped to object and hand, some at half the resolution. Labels stay
+as they are, opacities are never reset, and no Gaussian strays more than 5 mm from where depth put it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..captures.base import HandoverCapture
-from ..core.camera import PinholeCamera
-from ..rendering.cpu.rasteriser import NumbaRasteriser
-from ..rendering.cpu.scene import spatial_order
-from ..rendering.gradients.render import RenderedTensors
-from ..rendering.select import make_renderer
-from ..scenes.gaussians import GaussianScene
+from ...captures.base import HandoverCapture
+from ...core.camera import PinholeCamera
+from ...rendering.cpu.rasteriser import NumbaRasteriser
+from ...rendering.cpu.scene import spatial_order
+from ...rendering.gradients.render import RenderedTensors
+from ...rendering.select import make_renderer
+from ...scenes.gaussians import GaussianScene
+from ..initialisation.depth_scale import metric
 from . import checkpoint, fsgs
 from .config import OptimiseConfig
-from .depth_scale import metric
 from .losses import photometric_loss
 from .rig import RigCorrection
 from .targets import Target, targets_of
 
 RATES = {  # of Adam at the first step; means in m
-    "means": 3e-5, "wxyz": 1e-3, "log_scales": 5e-3, "opacity_logits": 2e-2, "sh": 5e-3, "sh_rest": 2.5e-4,
+    "means": 3e-5,
+    "wxyz": 1e-3,
+    "log_scales": 5e-3,
+    "opacity_logits": 2e-2,
+    "sh": 5e-3,
+    "sh_rest": 2.5e-4,
     "twists": 1e-4,
-}  # fmt: skip
+}
 LAST_RATE = 0.05  # of the first, reached exponentially
 MAX_STRAY_M = 0.005
 LOG_SCALE_RANGE = (-1.5, 1.0)  # about the first log scale
@@ -55,10 +60,11 @@ def optimise(
     """Improves first Gaussians; the same settings give the same result, interrupted or not.
 
     Args:
-        scene: from `initialise`.
-        capture: what it was made from.
-        progress: told the steps done, the loss and the PSNR on object and hand, dB, every ten steps.
-        checkpoint_file: where a killed run left its state and finds it again; removed in the end.
+        scene: the first Gaussians, from `initialise`.
+        capture: what they were made from.
+        settings: what is optimised and how.
+        progress: called every ten steps with the steps done, the loss, and the PSNR on object and hand, dB.
+        checkpoint_file: where an interrupted run left its state and finds it again; it is removed in the end.
     """
     if not settings.steps:
         return scene
@@ -87,7 +93,7 @@ def _run(
 
 
 class Optimisation:
-    """The state of a run: parameters, what cameras get wrong, and Adam's moments."""
+    """The state of a run: parameters, corrections of the cameras, and Adam's moments."""
 
     def __init__(self, scene: GaussianScene, capture: HandoverCapture, settings: OptimiseConfig) -> None:
         self.settings = settings
@@ -103,9 +109,13 @@ class Optimisation:
         sh = np.zeros((len(scene), max(coefficients, scene.sh.shape[1]), 3), np.float32)
         sh[:, : scene.sh.shape[1]] = self._first.sh
         values = {
-            "means": self._first.means, "wxyz": self._first.wxyz, "log_scales": self._first.log_scales,
-            "opacity_logits": self._first.opacity_logits, "sh": sh[:, :1], "sh_rest": sh[:, 1:],
-        }  # fmt: skip
+            "means": self._first.means,
+            "wxyz": self._first.wxyz,
+            "log_scales": self._first.log_scales,
+            "opacity_logits": self._first.opacity_logits,
+            "sh": sh[:, :1],
+            "sh_rest": sh[:, 1:],
+        }
         self.parameters = {k: torch.tensor(np.array(v)).requires_grad_() for k, v in values.items()}
         # What stays: labels, and the bounds about the first places and sizes.
         self.fixed = {
@@ -116,7 +126,7 @@ class Optimisation:
         self.adam = self._new_adam()
 
     def step(self, step: int) -> tuple[float, float]:
-        """Renders one view and follows its gradient. Returns the loss, and every ten steps the PSNR, dB, else 0."""
+        """Renders one view and follows its gradient; returns the loss, and every ten steps the PSNR, dB, else 0."""
         s = self.settings
         if s.unpool_every and step and step % s.unpool_every == 0 and step <= s.steps // 2:
             self._unpool()
@@ -136,9 +146,11 @@ class Optimisation:
         loss.backward()
         self.adam.step()
         self._bound()
-        told = (step + 1) % REPORT_EVERY == 0 or step + 1 == s.steps
+        reports = (step + 1) % REPORT_EVERY == 0 or step + 1 == s.steps
         error = (
-            (image.detach() - wanted)[target.mask].square().mean().clamp_min(1e-10) if told else torch.ones(1)
+            (image.detach() - wanted)[target.mask].square().mean().clamp_min(1e-10)
+            if reports
+            else torch.ones(1)
         )
         return float(loss.detach()), float(-10 * torch.log10(error))
 
@@ -165,9 +177,16 @@ class Optimisation:
     def _render(self, camera: PinholeCamera, world_from_camera: Tensor) -> RenderedTensors:
         p = self.parameters
         return self._draw(
-            p["means"], p["wxyz"], p["log_scales"], p["opacity_logits"], torch.cat([p["sh"], p["sh_rest"]], 1),
-            self.fixed["labels"], camera, world_from_camera, self._first.antialiased,
-        )  # fmt: skip
+            p["means"],
+            p["wxyz"],
+            p["log_scales"],
+            p["opacity_logits"],
+            torch.cat([p["sh"], p["sh_rest"]], 1),
+            self.fixed["labels"],
+            camera,
+            world_from_camera,
+            self._first.antialiased,
+        )
 
     @torch.no_grad()
     def _bound(self) -> None:
@@ -184,7 +203,7 @@ class Optimisation:
         return torch.optim.Adam(groups, lr=0.0, eps=1e-15, fused=True)
 
     def _unpool(self) -> None:
-        """New Gaussians between distant neighbours; Adam begins anew."""
+        """Adds Gaussians between distant neighbours; Adam begins anew."""
         means, source = fsgs.unpooled(self.parameters["means"].detach().numpy(), self.settings.max_gaussians)
         grown = {k: torch.cat([v.detach(), v.detach()[source]]) for k, v in self._gaussians().items()}
         for name in ("means", "first_means"):
@@ -200,14 +219,14 @@ class Optimisation:
         self.fixed = {k: values[k].clone() for k in self.fixed}
 
     def state(self) -> dict[str, Tensor]:
-        """All that changes, by name; Adam's are "adam.<what>.<parameter>"."""
+        """Returns all that changes, by name; Adam's moments are called "adam.<what>.<parameter>"."""
         state = {k: v.detach() for k, v in (self._gaussians() | self._learnt()).items()}
         for name, value in self._learnt().items():
             state |= {f"adam.{what}.{name}": moment for what, moment in self.adam.state[value].items()}
         return state
 
     def restore(self, step: int, state: dict[str, Tensor]) -> int:
-        """Takes up a `state`, of `step` steps done; returns that number, 0 for an empty state."""
+        """Continues from the `state` after `step` steps; returns that number, 0 for an empty state."""
         if not state:
             return 0
         self._set_gaussians(state)
@@ -221,11 +240,15 @@ class Optimisation:
         return step
 
     def scene(self) -> GaussianScene:
-        """The Gaussians as they are, in the order they came in; grown ones follow."""
+        """Returns the Gaussians in the order in which they came; grown ones follow."""
         values = {k: v.detach().numpy() for k, v in self._gaussians().items()}
         order = np.concatenate([np.argsort(self._order), np.arange(len(self._order), len(values["means"]))])
         return GaussianScene(
-            values["means"][order], values["wxyz"][order], values["log_scales"][order],
-            values["opacity_logits"][order], np.concatenate([values["sh"], values["sh_rest"]], axis=1)[order],
-            values["labels"][order], self._first.antialiased,
-        )  # fmt: skip
+            values["means"][order],
+            values["wxyz"][order],
+            values["log_scales"][order],
+            values["opacity_logits"][order],
+            np.concatenate([values["sh"], values["sh_rest"]], axis=1)[order],
+            values["labels"][order],
+            self._first.antialiased,
+        )

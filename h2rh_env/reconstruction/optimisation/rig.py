@@ -1,4 +1,4 @@
-"""What the poses of a rig's cameras get wrong, learnt along with the scene."""
+"""Corrections of the poses of a rig's cameras, learnt along with the scene."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..captures.base import HandoverCapture
+from ...captures.base import HandoverCapture
 
 
 class RigCorrection:
-    """Small motions of the cameras about the scene, at first none.
+    """Small motions of the cameras about the scene, which are zero at first.
 
     Only differences between cameras can be seen, so the first one's pose stays as it is.
 
@@ -26,7 +26,7 @@ class RigCorrection:
         self.twists = torch.zeros(count, 6, dtype=torch.float64, requires_grad=True)
 
     def world_from_camera(self, index: int) -> Tensor:
-        """(4, 4) float64, corrected; of the first camera, the pose it came with."""
+        """Returns the corrected pose (4, 4), float64; the first camera keeps the pose it came with."""
         pose = self._poses[index]
         if index == 0:
             return pose

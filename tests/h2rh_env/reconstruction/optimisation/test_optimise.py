@@ -16,13 +16,13 @@ from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.errors import RenderError, SceneError
 from h2rh_env.core.geometry import SE3, look_at
 from h2rh_env.core.labels import Label
-from h2rh_env.reconstruction import checkpoint, fsgs
-from h2rh_env.reconstruction.config import METHODS, OptimiseConfig
-from h2rh_env.reconstruction.initialise import initialise
-from h2rh_env.reconstruction.optimise import MAX_STRAY_M, Optimisation, optimise
+from h2rh_env.reconstruction.initialisation.initialise import initialise
+from h2rh_env.reconstruction.optimisation import checkpoint, fsgs
+from h2rh_env.reconstruction.optimisation.config import METHODS, OptimiseConfig
+from h2rh_env.reconstruction.optimisation.optimise import MAX_STRAY_M, Optimisation, optimise
+from h2rh_env.reconstruction.optimisation.rig import RigCorrection
+from h2rh_env.reconstruction.optimisation.targets import targets_of
 from h2rh_env.reconstruction.quality import measure
-from h2rh_env.reconstruction.rig import RigCorrection
-from h2rh_env.reconstruction.targets import targets_of
 from h2rh_env.rendering import select
 from h2rh_env.rendering.cpu.rasteriser import NumbaRasteriser
 from h2rh_env.rendering.gradients import render as differentiable
@@ -132,7 +132,7 @@ def test_a_killed_run_continues_as_if_never_killed(
     monkeypatch: pytest.MonkeyPatch,
     pose: bool,
 ) -> None:
-    monkeypatch.setattr("h2rh_env.reconstruction.optimise.SAVE_EVERY", 5)
+    monkeypatch.setattr("h2rh_env.reconstruction.optimisation.optimise.SAVE_EVERY", 5)
     settings, file = replace(QUICK, steps=20, pose=pose), tmp_path / "state.safetensors"
 
     def kill(done: int, *_: float) -> None:
@@ -245,7 +245,7 @@ def test_one_step_in_so_many_is_coarse(
         focal_px.append(next(a for a in arguments if isinstance(a, PinholeCamera)).fx)
         return differentiable.render_gaussians(*arguments)
 
-    monkeypatch.setattr("h2rh_env.reconstruction.optimise.make_renderer", lambda _: draw)
+    monkeypatch.setattr("h2rh_env.reconstruction.optimisation.optimise.make_renderer", lambda _: draw)
     for every, wanted in ((3, [1.0, 1.0, 0.5] * 2), (0, [1.0] * 6)):
         focal_px.clear()
         optimise(first, capture, replace(QUICK, steps=6, coarse_every=every))

@@ -5,46 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.errors import SceneError
+from ...core.errors import SceneError
 
-VOXEL_M = 0.002  # spacing of Gaussians that stay as depth put them
-OPTIMISED_VOXEL_M = 0.0012  # and of those that will learn from images
+OPTIMISED_VOXEL_M = 0.0012  # spacing of Gaussians that will learn from images
 
 
 @dataclass(frozen=True)
 class OptimiseConfig:
-    """Weights are relative to the photometric loss, a mean over all pixels and channels of the crop."""
+    """What is optimised and how; weights are relative to the photometric loss, a mean over the crop's pixels."""
 
     steps: int = 800
-    """Steps of Adam, one view each; 0 leaves the first Gaussians as they are."""
+    """Number of steps of Adam, one view each; 0 leaves the first Gaussians as they are."""
     seed: int = 0
-    """Of the order of views, the backgrounds and the pseudo views."""
+    """Seed of the order of views, the backgrounds and the pseudo views."""
     max_gaussians: int = 30_000
-    """Upper bound, which growth respects."""
+    """Upper bound on the number of Gaussians, which growth respects."""
     sh_degree: int = 0
     """Degree of the view-dependent colour."""
     mask_weight: float = 0.5
-    """Of the absolute difference between the weights of object and of hand and their masks."""
+    """Weight of the absolute difference between the rendered labels of object and hand and their masks."""
     depth_weight: float = 5.0
-    """Of the absolute difference from measured depth, 1/m."""
+    """Weight of the absolute difference from measured depth, 1/m."""
     rim_px: int = 1
-    """Width of the rim outside silhouettes where colours are free: soft edges then do not darken what is inside."""
+    """Width, px, of the rim outside silhouettes where colours are free: soft edges then do not darken the inside."""
     coarse_every: int = 4
-    """Every so many steps, one sees its view at half the resolution, where silhouettes cover pixels in part: what is
-    right at one size only is too wide, seen from afar. 0 for never."""
+    """Every so many steps, a step sees its view at half the resolution, where silhouettes cover pixels in part. What
+    is right at one size only is too wide when seen from afar. 0 means never."""
     random_background: bool = False
-    """A new background colour at every step, so that what shows through must be transparent, else black."""
+    """Whether each step has a new background colour, so that only the transparent shows it; else it is black."""
     pose: bool = False
-    """Learn small motions of the cameras; for extrinsics that are off by millimetres."""
+    """Whether small motions of the cameras are learnt; for extrinsics that are off by millimetres."""
     unpool_every: int = 0
-    """Steps between growths by proximity (FSGS); 0 for never."""
+    """Number of steps between growths by proximity (FSGS); 0 means never."""
     pearson_weight: float = 0.0
-    """Of one minus the correlation of rendered and measured depth (FSGS)."""
+    """Weight of one minus the correlation of rendered and measured depth (FSGS)."""
     pseudo_weight: float = 0.0
-    """Of one minus the correlation of depth in views between the cameras with that of the first surface (FSGS)."""
+    """Weight of one minus the correlation of depth with the first surface's, in views between cameras (FSGS)."""
 
     renderer: Literal["auto", "numba", "gsplat"] = "auto"
-    """What draws: gsplat on a GPU, or numba on the CPU; auto is gsplat where it can be used."""
+    """The renderer: gsplat on a GPU, or numba on the CPU; auto is gsplat where it can be used."""
 
     def __post_init__(self) -> None:
         if self.steps < 0:

@@ -1,4 +1,4 @@
-"""Each camera's depth scale, from the one thing that all cameras of a rig see: the table.
+"""The depth scale of each camera, from what all cameras of a rig see: the table.
 
 A depth camera is off by some tenths of a percent, millimetres at arm's length, and by another amount than its
 neighbour. A camera at height H above a level table, whose depth is (1 + s) times the truth, sees the table s H
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..captures.base import HandoverCapture, RgbdView
-from ..core.labels import Label
+from ...captures.base import HandoverCapture, RgbdView
+from ...core.labels import Label
 
 HEIGHTS_M = (-0.5, 1.0)  # where a table may be in the world
 BIN_M = 0.002
@@ -28,7 +28,7 @@ MARKER_M = 0.01  # a table this near to z = 0 carries the rig's marker, so z = 0
 
 
 def depth_scale_errors(capture: HandoverCapture) -> npt.NDArray[np.float64]:
-    """s of each view (V,), such that depth / (1 + s) is metric; 0 for a view that sees no level table."""
+    """Returns s of each view (V,), such that depth / (1 + s) is metric; 0 for a view that sees no level table."""
     heights = [_background_heights(view) for view in capture.views]
     edges = np.arange(HEIGHTS_M[0], HEIGHTS_M[1] + BIN_M, BIN_M)
     share = np.sum([np.histogram(z, edges)[0] / max(len(z), 1) for z in heights], axis=0)
@@ -48,7 +48,7 @@ def depth_scale_errors(capture: HandoverCapture) -> npt.NDArray[np.float64]:
 
 
 def metric(capture: HandoverCapture) -> HandoverCapture:
-    """The capture with every camera's depth scale put right."""
+    """Returns the capture with every camera's depth scale corrected."""
     errors = depth_scale_errors(capture)
     views = tuple(
         replace(view, depth_m=(view.depth_m / (1 + error)).astype(np.float32))
@@ -58,7 +58,7 @@ def metric(capture: HandoverCapture) -> HandoverCapture:
 
 
 def _background_heights(view: RgbdView, stride: int = 2) -> npt.NDArray[np.float64]:
-    """World z (K,) of background pixels in range, m, of every second row and column."""
+    """Returns the heights (K,), m, of background pixels in range, of every second row and column."""
     z = view.world_from_camera.apply(view.camera.unproject(view.depth_m))[::stride, ::stride, 2]
     depth = view.depth_m[::stride, ::stride]
     background = view.labels[::stride, ::stride] == Label.BACKGROUND

@@ -1,8 +1,8 @@
-"""Labelled depth of all views fused to one surface: a signed distance averaged in a band of voxels.
+"""Fuses the labelled depth of all views to one surface: a signed distance averaged in a band of voxels.
 
 Each view votes for a voxel with the distance to the surface that its pixel saw. Views that look past a voxel
-carve it away, and so do silhouettes, which are sharper than depth. On thin parts a view of the far side says
-nothing about the near one (Curless and Levoy 1996, with opposed normals kept apart).
+carve it away, and so do silhouettes, which are sharper than depth. On thin parts a view of the far side
+knows nothing of the near one (Curless and Levoy 1996, with opposed normals kept apart).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..captures.base import RgbdView
-from ..core.errors import CaptureError
-from ..core.labels import Label
+from ...captures.base import RgbdView
+from ...core.errors import CaptureError
+from ...core.labels import Label
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -53,7 +53,7 @@ class DepthView:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A triangle mesh of all that was seen. vertices (P, 3) m, normals (P, 3) outwards, faces (F, 3)."""
+    """A triangle mesh of all that was seen: vertices (P, 3), m, outward normals (P, 3), faces (F, 3)."""
 
     vertices: npt.NDArray[np.float64]
     normals: npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ class Surface:
 def clean_depth(view: RgbdView) -> DepthView:
     """Drops flying pixels, completes depth to the edge of the masks, and estimates normals.
 
-    Planes fitted about each pixel, within one label, tell all three.
+    All three come from planes that are fitted about each pixel within one label.
     """
     h, w = view.labels.shape
     depth, normals = np.zeros((h, w)), np.zeros((h, w, 3))
@@ -104,6 +104,7 @@ def clean_depth(view: RgbdView) -> DepthView:
 
 
 def around(mask: Mask, border_px: int = 8) -> tuple[slice, slice]:
+    """Returns the rows and columns of a mask (H, W) that is not empty, with a border."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (
         slice(max(rows[0] - border_px, 0), rows[-1] + border_px + 1),
@@ -112,7 +113,7 @@ def around(mask: Mask, border_px: int = 8) -> tuple[slice, slice]:
 
 
 def _local_planes(depth: Float, mask: Mask, sigma_px: float = 2.0) -> tuple[npt.NDArray[np.float64], ...]:
-    """Weighted least squares plane about each pixel, from pixels of the mask that are off depth steps.
+    """Fits a plane about each pixel by weighted least squares, to pixels of the mask that are off depth steps.
 
     Returns:
         The plane's depth (H, W) at the pixel, its slopes along u and v, and the spread of depth about it, m;
@@ -144,7 +145,7 @@ def _local_planes(depth: Float, mask: Mask, sigma_px: float = 2.0) -> tuple[npt.
 
 
 def _on_step(depth: Float) -> Mask:
-    """Pixels beside a depth step, or off the median of their neighbourhood; 0 is unknown."""
+    """Returns which pixels lie beside a depth step; a depth of 0 is unknown."""
     low = ndimage.minimum_filter(np.where(depth > 0, depth, np.inf), 3)
     high = ndimage.maximum_filter(depth, 3)
     steps: Mask = high - low > 2 * JUMP_RATIO * depth
@@ -152,10 +153,10 @@ def _on_step(depth: Float) -> Mask:
 
 
 def fuse(views: list[DepthView], voxel_m: float) -> Surface:
-    """The surface of object and hand together.
+    """Fuses depth to the surface of object and hand together.
 
     Raises:
-        CaptureError: too little depth on object and hand to make a surface of.
+        CaptureError: There is too little depth on object and hand to make a surface of.
     """
     points = np.concatenate([_world_points(v) for v in views])
     if len(points) < 100:
@@ -181,7 +182,7 @@ def _world_points(v: DepthView) -> npt.NDArray[np.float64]:
 
 
 def _main_extent(points: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Bounds of the largest cluster, so that a stray pixel does not inflate the grid."""
+    """Returns the bounds of the largest cluster, so that a stray pixel does not inflate the grid."""
     cell = 0.02
     cells, counts = np.unique(np.floor(points / cell).astype(int), axis=0, return_counts=True)
     busy = np.flatnonzero(counts > 10)
@@ -198,7 +199,7 @@ def _main_extent(points: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float6
 def _band(
     points: npt.NDArray[np.float64], low: npt.NDArray[np.float64], shape: tuple[int, ...], voxel_m: float
 ) -> Mask:
-    """Voxels within the band about any point."""
+    """Returns which voxels lie within the band about any point."""
     hit = np.zeros(shape, bool)
     index = np.floor((points - low) / voxel_m).astype(int)
     index = index[((index >= 0) & (index < shape)).all(axis=1)]
@@ -210,7 +211,7 @@ def _band(
 def _average(
     views: list[DepthView], centres: npt.NDArray[np.float64], truncation_m: float
 ) -> tuple[Float, Float]:
-    """Weighted mean signed distance (M,) of the voxels and its weight, 0 where nobody sees the voxel."""
+    """Returns the weighted mean signed distance (M,) of the voxels and its weight, 0 where nobody sees the voxel."""
     observed = [_observe(v, centres, truncation_m) for v in views]
     nearest = np.full(len(centres), np.inf, np.float32)
     nearest_normal = np.zeros((len(centres), 3), np.float32)
@@ -230,7 +231,7 @@ def _average(
 def _observe(
     v: DepthView, centres: npt.NDArray[np.float64], truncation_m: float
 ) -> tuple[Float, Float, Float]:
-    """One view's signed distance (M,), weight (M,) and normal (M, 3) for voxel centres (M, 3)."""
+    """Returns one view's signed distance (M,), weight (M,) and normal (M, 3) at voxel centres (M, 3)."""
     camera_points = v.view.world_from_camera.inverse().apply(centres)
     z = camera_points[:, 2].astype(np.float32)
     uv = v.view.camera.project(camera_points)
@@ -281,14 +282,14 @@ def _isosurface(
 
 
 def face_areas(surface: Surface) -> npt.NDArray[np.float64]:
-    """(F,), m^2."""
+    """Returns the areas of the faces (F,), m^2."""
     a, b, c = (surface.vertices[surface.faces[:, i]] for i in range(3))
     areas: npt.NDArray[np.float64] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
     return areas
 
 
 def components(faces: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int32]:
-    """Connected component of each of `count` vertices."""
+    """Returns the connected component (count,) of each vertex."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
     graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
     component: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
@@ -296,14 +297,14 @@ def components(faces: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int32
 
 
 def select_vertices(surface: Surface, keep: Mask) -> Surface:
-    """The part of the surface whose vertices (P,) are kept."""
+    """Returns the part of the surface whose vertices (P,) are kept."""
     renumbered = np.cumsum(keep) - 1
     faces = surface.faces[keep[surface.faces].all(axis=1)]
     return Surface(surface.vertices[keep], surface.normals[keep], renumbered[faces])
 
 
 def drop_small_components(surface: Surface) -> Surface:
-    """Without islands below 4 cm^2: noise, and corners of other things that a mask touched."""
+    """Drops islands below 4 cm^2: noise, and corners of other surfaces that a mask touched."""
     component = components(surface.faces, len(surface.vertices))
     area = np.bincount(component[surface.faces[:, 0]], face_areas(surface), minlength=component.max() + 1)
     keep = (area >= min(MIN_COMPONENT_M2, area.max()))[component]

@@ -9,13 +9,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .. import __version__
-from ..scenes.gaussians import GaussianScene
-from ..utils import files
+from ... import __version__
+from ...scenes.gaussians import GaussianScene
+from ...utils import files
 
 
 def key_of(scene: GaussianScene, settings: str) -> str:
-    """What a run is of: a state belongs to the first Gaussians, the settings and the version that made it."""
+    """Returns what identifies a run: its first Gaussians, its settings and the version of the package."""
     digest = hashlib.sha256(f"{__version__} {settings}".encode())
     for array in (scene.means, scene.sh, scene.labels):
         digest.update(array.tobytes())
@@ -23,13 +23,13 @@ def key_of(scene: GaussianScene, settings: str) -> str:
 
 
 def write(path: Path, key: str, steps: int, state: dict[str, Tensor]) -> None:
-    """Saves a state of so many steps done."""
+    """Saves the state after so many steps."""
     content = {name: value.contiguous() for name, value in state.items()}
     files.write_bytes(path, save(content, {"key": key, "steps": str(steps)}))
 
 
 def read(path: Path, key: str) -> tuple[int, dict[str, Tensor]]:
-    """Steps done and the state; 0 and nothing where there is none, an unreadable one, or one of another run."""
+    """Returns the steps done and the state; 0 and nothing if there is none, or it is unreadable or of another run."""
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..rendering.simd.vector import fma, lane_index, lane_sum, load, splat, store, where
+from ...rendering.simd.vector import fma, lane_index, lane_sum, load, splat, store, where
 
 RADIUS = 5
 _GAUSSIAN = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / 1.5) ** 2)
@@ -15,13 +15,13 @@ MAPS = 5
 
 
 def padded_shape(height: int, width: int) -> tuple[int, int]:
-    """Of a plane with a margin of 5 above, below and to the left, whole vectors and a margin to the right."""
+    """Returns rows and stride of a plane with a margin of 5 all round, padded to whole vectors on the right."""
     return height + 2 * RADIUS, -(-width // 16) * 16 + 16
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def similarity(x, y, width, window, blurred, slopes, g_similarity, g_x):
-    """Summed SSIM of two planes of `padded_shape`, zero in their margins; adds to g_x its gradient by x, scaled.
+    """Returns the summed SSIM of two planes, zero in their margins; writes its scaled gradient to g_x.
 
     Args:
         x: flat; y: flat, the same shape.

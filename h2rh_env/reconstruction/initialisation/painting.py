@@ -1,4 +1,4 @@
-"""Labels and colours of surface points, gathered from every view that sees them."""
+"""Gathers labels and colours of surface points from every view that sees them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..captures.base import RgbdView
+from ...captures.base import RgbdView
 from .fusion import DepthView
 
 Array = npt.NDArray[np.float64]
@@ -67,15 +67,15 @@ def _look_one(view: RgbdView, points: Array, normals: Array) -> tuple[Array, npt
 
 
 def vote(sightings: Sightings) -> npt.NDArray[np.int64]:
-    """The label (P,) that most weight speaks for; -1 where nobody sees the point."""
+    """Returns the label (P,) of the greatest total weight; -1 where nobody sees the point."""
     votes = np.stack([(sightings.weights * (sightings.labels == k)).sum(axis=0) for k in range(3)], axis=1)
     return np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), -1)
 
 
 def paint(sightings: Sightings, labels: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Colours (P, 3) in [0, 1] from pixels of the same label, and which points anyone saw.
+    """Returns colours (P, 3) in [0, 1] from pixels of the same label, and which points (P,) any view saw.
 
-    Exposure gains of the cameras are put right first, then highlights are left out.
+    Exposure gains of the cameras are corrected first, then highlights are left out.
     """
     weights = np.where(sightings.labels == labels, sightings.weights, 0)
     colours = sightings.colours / np.exp(_log_gains(sightings.colours, weights))[:, None, :]
@@ -88,7 +88,7 @@ def paint(sightings: Sightings, labels: npt.NDArray[np.int64]) -> tuple[Array, n
 
 
 def _log_gains(colours: Array, weights: Array, rounds: int = 10) -> Array:
-    """Log gain (V, 3) of each camera, of mean 0, from points that several cameras see."""
+    """Returns the log gain (V, 3) of each camera, of mean 0, from points that several cameras see."""
     usable = (weights > 0) & (colours.min(axis=2) > 0.03) & (colours.max(axis=2) < 0.97)
     usable &= usable.sum(axis=0) > 1
     log_colours = np.log(np.maximum(colours, 1e-3))
@@ -104,7 +104,7 @@ def _log_gains(colours: Array, weights: Array, rounds: int = 10) -> Array:
 
 
 def _weighted_median(values: Array, weights: Array) -> Array:
-    """Over views: values (V, P, 3), weights (V, P) to (P, 3)."""
+    """Returns the median (P, 3) over views of values (V, P, 3) with weights (V, P)."""
     order = np.argsort(values, axis=0)
     ranked = np.take_along_axis(np.broadcast_to(weights[..., None], values.shape), order, axis=0).cumsum(
         axis=0

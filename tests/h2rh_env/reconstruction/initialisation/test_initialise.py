@@ -10,8 +10,8 @@ from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.errors import CaptureError
 from h2rh_env.core.geometry import SE3, look_at, rotation_from_wxyz
 from h2rh_env.core.labels import Label
-from h2rh_env.reconstruction.depth_scale import depth_scale_errors, metric
-from h2rh_env.reconstruction.initialise import initialise
+from h2rh_env.reconstruction.initialisation.depth_scale import depth_scale_errors, metric
+from h2rh_env.reconstruction.initialisation.initialise import initialise
 from h2rh_env.scenes.gaussians import SH_C0
 
 CAMERA = PinholeCamera(320, 240, 306.0, 306.0, 160.0, 120.0)

@@ -1,4 +1,4 @@
-"""What a rendered image should minimise: absolute difference and structural dissimilarity, as in 3DGS."""
+"""The photometric loss: absolute difference and structural dissimilarity, as in 3DGS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import RenderError
+from ...core.errors import RenderError
 from .numba_ssim import MAPS, RADIUS, WINDOW, padded_shape, similarity
 
 SSIM_WEIGHT = 0.2  # lambda of 3DGS
@@ -18,18 +18,19 @@ Crop = tuple[int, int, int, int]  # top, left, bottom, right; px
 def photometric_loss(
     image: Tensor, target: Tensor, ssim_weight: float = SSIM_WEIGHT, crop: Crop | None = None
 ) -> Tensor:
-    """(1 - w) mean |image - target| + w (1 - mean SSIM), a scalar; its gradient is by `image` alone.
+    """Returns (1 - w) mean |image - target| + w (1 - mean SSIM), a scalar; its gradient is by `image` alone.
 
     The gradient is computed along with the value, in a few milliseconds where convolutions of torch take a
     hundred. SSIM has an 11x11 Gaussian window of 1.5 px and zeros beyond the crop's border.
 
     Args:
-        image: (H, W, C) in [0, 1]; target: likewise.
+        image: (H, W, C), in [0, 1].
+        target: (H, W, C), in [0, 1].
         ssim_weight: w, in [0, 1].
-        crop: only this part of both images counts; all by default.
+        crop: the part of both images that counts; all by default.
 
     Raises:
-        RenderError: images of different shapes, or an empty crop.
+        RenderError: The images differ in shape, or the crop is empty.
     """
     if image.ndim != 3 or image.shape != target.shape:
         raise RenderError(f"an image {tuple(image.shape)} cannot be compared with {tuple(target.shape)}")
@@ -39,7 +40,9 @@ def photometric_loss(
         raise RenderError(
             f"the crop {crop} is empty or leaves the image of {height} rows and {width} columns"
         )
-    loss: Tensor = _PhotometricLoss.apply(image, target, ssim_weight, (top, left, bottom, right))
+    loss: Tensor = _PhotometricLoss.apply(  # type: ignore[no-untyped-call]
+        image, target, ssim_weight, (top, left, bottom, right)
+    )
     return loss
 
 
@@ -60,9 +63,15 @@ class _PhotometricLoss(torch.autograd.Function):
             x[inner] = image.detach()[top:bottom, left:right, channel].numpy()
             y[inner] = target.detach()[top:bottom, left:right, channel].numpy()
             ssim = similarity(
-                x.reshape(-1), y.reshape(-1), width, WINDOW, blurred, slopes.reshape(-1), -ssim_weight / count,
+                x.reshape(-1),
+                y.reshape(-1),
+                width,
+                WINDOW,
+                blurred,
+                slopes.reshape(-1),
+                -ssim_weight / count,
                 g_x.reshape(-1),
-            )  # fmt: skip
+            )
             difference = x[inner] - y[inner]
             total += (1 - ssim_weight) * float(np.abs(difference).sum()) - ssim_weight * float(ssim)
             part = gradient[channel, top:bottom, left:right]

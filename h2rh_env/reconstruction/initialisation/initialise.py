@@ -1,4 +1,4 @@
-"""First Gaussians from metric depth: fuse all views to one surface and cover it with flat Gaussians."""
+"""Makes first Gaussians from metric depth: fuses all views to one surface and covers it with flat Gaussians."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from ..captures.base import HandoverCapture
-from ..core.errors import CaptureError
-from ..core.labels import Label
-from ..scenes.gaussians import SH_C0, GaussianScene
-from .config import VOXEL_M
+from ...captures.base import HandoverCapture
+from ...core.errors import CaptureError
+from ...core.labels import Label
+from ...scenes.gaussians import SH_C0, GaussianScene
 from .depth_scale import metric
 from .fusion import Surface, clean_depth, components, face_areas, fuse, select_vertices
 from .painting import Sightings, look, paint, vote
@@ -18,6 +17,7 @@ from .painting import Sightings, look, paint, vote
 Array = npt.NDArray[np.float64]
 Float = npt.NDArray[np.float32]
 
+VOXEL_M = 0.002  # spacing of Gaussians that stay as depth put them
 HEXAGON = 0.866  # area per point of a hexagonal lattice, in units of its spacing squared
 TANGENT_SIGMA = 0.55  # of the spacing: neighbours overlap without a hole
 NORMAL_SIGMA_M = 0.0001  # thicker discs reach beyond silhouettes: 0.4 mm costs 0.005 of overlap
@@ -29,16 +29,18 @@ MAX_GUESS_M = 0.004  # surface that no camera shows is kept this far from what o
 def initialise(
     capture: HandoverCapture, voxel_m: float = VOXEL_M, max_gaussians: int = 30_000
 ) -> tuple[GaussianScene, Float, Float]:
-    """Gaussians on what the cameras saw of object and hand, and clean clouds of both.
+    """Puts Gaussians on what the cameras saw of object and hand, and returns clean clouds of both with them.
 
     Args:
-        voxel_m: spacing of points and Gaussians, m; widened where `max_gaussians` would be exceeded.
+        capture: what the cameras saw.
+        voxel_m: spacing of points and Gaussians, m; it is widened where `max_gaussians` would be exceeded.
+        max_gaussians: upper bound on the number of Gaussians.
 
     Returns:
         Gaussians of degree 0, object points (P, 3), m, and hand points (P, 3), m, possibly none.
 
     Raises:
-        CaptureError: no object, or too little usable depth.
+        CaptureError: No depth on the object is usable, or too little depth altogether.
     """
     views = [clean_depth(view) for view in metric(capture).views]
     surface = fuse(views, voxel_m)
@@ -57,7 +59,15 @@ def initialise(
 def flat_gaussians(
     points: Array, normals: Array, spacing_m: Array, colours: Array, labels: npt.NDArray[np.uint8]
 ) -> GaussianScene:
-    """Discs: points (N, 3), unit normals (N, 3), spacing (N,) m, colours (N, 3) in [0, 1], labels (N,)."""
+    """Makes Gaussians that are flat discs.
+
+    Args:
+        points: (N, 3), m.
+        normals: (N, 3), unit length.
+        spacing_m: (N,), distance to the neighbours, m.
+        colours: (N, 3), in [0, 1].
+        labels: (N,), values of `Label`.
+    """
     log_scales = np.log(np.stack([TANGENT_SIGMA * spacing_m] * 2 + [np.full(len(points), NORMAL_SIGMA_M)], 1))
     return GaussianScene(
         means=points.astype(np.float32),
@@ -71,7 +81,7 @@ def flat_gaussians(
 
 
 def _turning_z_to(normals: Array) -> Array:
-    """Quaternions (N, 4), wxyz, of the least turn from z to unit normals (N, 3)."""
+    """Returns quaternions (N, 4), wxyz, of the least rotations from z to unit normals (N, 3)."""
     flipped = np.where(
         normals[:, 2:] < 0, -normals, normals
     )  # a disc has no front: stay away from the half turn
@@ -81,7 +91,7 @@ def _turning_z_to(normals: Array) -> Array:
 
 
 def _labelled(surface: Surface, sightings: Sightings) -> tuple[Surface, npt.NDArray[np.int64]]:
-    """Labels of vertices by vote, islands given to their surroundings; background and guesses are cut off."""
+    """Labels vertices by vote and gives islands to their surroundings; background and guesses are cut off."""
     labels = vote(sightings)
     known = labels >= 0
     if not known.any():
@@ -93,7 +103,7 @@ def _labelled(surface: Surface, sightings: Sightings) -> tuple[Surface, npt.NDAr
 
 
 def _without_islands(surface: Surface, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Patches of one label below 1 cm^2 take the label of the nearest larger patch."""
+    """Gives patches of one label below 1 cm^2 the label of the nearest larger patch."""
     same = surface.faces[(labels[surface.faces] == labels[surface.faces[:, :1]]).all(axis=1)]
     patch = components(same, len(labels))
     corner_area = np.repeat(face_areas(surface) / 3, 3)
@@ -110,7 +120,7 @@ def _without_islands(surface: Surface, labels: npt.NDArray[np.int64]) -> npt.NDA
 def _sample(
     surface: Surface, labels: npt.NDArray[np.int64], voxel_m: float, limit: int
 ) -> tuple[Array, Array, npt.NDArray[np.int64], Array]:
-    """Evenly spaced points on the surface: centres of small patches (Lloyd's iteration on the triangles)."""
+    """Spaces points evenly on the surface: centres of small patches (Lloyd's iteration on the triangles)."""
     faces = surface.faces
     areas = face_areas(surface)
     centroids = surface.vertices[faces].mean(axis=1)
@@ -137,6 +147,6 @@ def _sample(
 
 
 def _mean_by(owner: npt.NDArray[np.int64], weights: Array, values: Array, total: Array) -> Array:
-    """Weighted means (N, 3) of values (M, 3) by owner (M,)."""
+    """Returns weighted means (N, 3) of values (M, 3) by owner (M,)."""
     sums = [np.bincount(owner, weights * values[:, k], len(total)) for k in range(3)]
     return np.stack(sums, axis=1) / np.maximum(total, 1e-12)[:, None]
