@@ -1,4 +1,4 @@
-"""How fast demonstrations are collected on one core, renderer and writing included.
+"""Measures how fast demonstrations are collected on one core, renderer and writing included.
 
 python benchmarks/collection.py
 python benchmarks/collection.py --scenes scenes/train --initial-poses 15 --gaussians 50000
@@ -43,7 +43,7 @@ class CollectionBenchmark:
     gaussians: int = 30_000
     """How many Gaussians each scene is brought to."""
     noise: float = 0.5
-    """Of the executed steps, see experts.collect."""
+    """Noise of the executed steps, as in experts.collect."""
 
     def __post_init__(self) -> None:
         for name in ("initial_poses", "gaussians"):
@@ -52,7 +52,7 @@ class CollectionBenchmark:
 
 
 def of_size(scene: HandoverScene, count: int) -> HandoverScene:
-    """The scene with so many Gaussians: some left out, or some twice."""
+    """Returns the scene with so many Gaussians: some are left out, or there twice."""
     have = len(scene.gaussians)
     picked = np.random.default_rng(0).permutation(have)[:count]
     if count > have:
@@ -87,7 +87,7 @@ def main(config: CollectionBenchmark) -> None:
 
 
 def _seconds(profile: cProfile.Profile, function: str) -> float:
-    """Cumulated seconds of the functions of a name, and, after a space, a part of their file's."""
+    """Returns the cumulated seconds of the functions of a name; after a space, a part of their file's name."""
     name, _, place = function.partition(" ")
     found = pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
     seconds: float = sum(values[3] for (file, _, called), values in found if called == name and place in file)

@@ -1,4 +1,4 @@
-"""How fast environments are beside the bare renderer, how they last, and what more workers bring.
+"""Measures how fast environments are beside the bare renderer, how they last, and what more workers bring.
 
     python benchmarks/environment.py
     python benchmarks/environment.py --soak-steps 1000000

@@ -1,4 +1,4 @@
-"""How the expert does from many starts in each scene, with the figures of the benchmark and their bars.
+"""Measures the expert from many initial poses in each scene, with the figures of the benchmark and their bars.
 
     python benchmarks/expert.py
     python benchmarks/expert.py scenes/train --initial-poses 20 --seed 3
@@ -45,9 +45,9 @@ class ExpertBenchmark:
     scenes: Annotated[Path | None, tyro.conf.Positional] = None
     """A scene folder, or a folder of scene folders; the shipped ones by default."""
     initial_poses: int = 100
-    """In each scene."""
+    """Number of initial poses in each scene."""
     seed: int = 5
-    """Of the starts."""
+    """Seed of the initial poses."""
 
     def __post_init__(self) -> None:
         if self.initial_poses < 1:
@@ -55,7 +55,7 @@ class ExpertBenchmark:
 
 
 def episodes(scene: HandoverScene, starts: int, seed: int, rasteriser: Rasteriser) -> list[EpisodeScore]:
-    """The expert's episodes in a scene, judged as a policy's would be."""
+    """Returns the expert's episodes in a scene, judged as a policy's would be."""
     rollouts = [
         EXPERT.rollout(scene, start)
         for start in sample_initial_poses(scene, np.random.default_rng(seed), starts)
@@ -89,12 +89,12 @@ def row(name: str, scores: Sequence[EpisodeScore]) -> list[str]:
 
 
 def steps_of(one: EpisodeScore) -> int:
-    """Actions, the one that declares included."""
+    """Returns the number of actions, the one that declares included."""
     return one.steps + one.declared
 
 
 def missed(scores: Sequence[EpisodeScore]) -> list[str]:
-    """Which of the expert's bars do not hold."""
+    """Returns which of the expert's bars do not hold."""
     found = summarise(scores)
     bars = {f"{rate} in all": getattr(found, rate).count == len(scores) for rate in RATES}
     bars |= {

@@ -1,4 +1,4 @@
-"""How close reconstructed scenes come to exact novel views, what it costs, and what each trick is worth.
+"""Measures how close reconstructed scenes come to exact novel views, what it costs, and what each method adds.
 
     python benchmarks/reconstruction.py CAPTURES
     python benchmarks/reconstruction.py CAPTURES --ablation
@@ -166,7 +166,7 @@ def novel_views(folder: Path, side: int) -> list[RgbdView]:
 
 
 def timed(run: Callable[..., Any], *arguments: Any) -> tuple[Any, Seconds]:
-    """The result, and the process's CPU and wall seconds (2,)."""
+    """Returns the result, and the process's CPU and wall seconds (2,)."""
     begin = np.array([time.process_time(), time.perf_counter()])
     result = run(*arguments)
     return result, np.array([time.process_time(), time.perf_counter()]) - begin

@@ -1,4 +1,4 @@
-"""How fast the renderer is: one table for the cameras, one for an environment's images, one for a training step.
+"""Measures how fast the renderer is: tables for the cameras, for an environment's images and for a training step.
 
     python benchmarks/rendering.py
     python benchmarks/rendering.py --scene hand_bottle_50k_sh0.ply --clock cpu
@@ -62,7 +62,7 @@ class RenderingBenchmark:
     environment_gaussians: int = 30_000
     """How many Gaussians an environment's scene has."""
     repeats: int = 25
-    """Runs of which the median is told."""
+    """Number of runs, of which the median is printed."""
     peer: str = ""
     """module:function of another renderer, (scene, camera, world_from_camera) -> rgb (H, W, 3), to time in turn."""
     clock: Literal["wall", "cpu"] = "wall"
@@ -108,7 +108,7 @@ def made_up_scene(count: int) -> GaussianScene:
 
 
 def cameras() -> dict[str, tuple[PinholeCamera, SE3]]:
-    """Two sizes at two distances, 60 degrees of view."""
+    """Makes cameras of two sizes at two distances, with 60 degrees of view."""
     result = {}
     for (width, height), size in (((224, 224), "224"), ((640, 480), "640")):
         focal = 0.5 * width / np.tan(np.pi / 6)
@@ -120,7 +120,7 @@ def cameras() -> dict[str, tuple[PinholeCamera, SE3]]:
 
 
 def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable[[], float]) -> Table:
-    """Forward, and forward with backward, on one core."""
+    """Times rendering, and rendering with its gradient, on one core."""
     table = Table(
         title=f"{len(scene)} Gaussians, degree {scene.sh_degree}, 8 channels, 1 thread, {config.clock} time"
     )
@@ -185,7 +185,11 @@ def camera_table(scene: GaussianScene, config: RenderingBenchmark, now: Callable
 
 
 def peer_named(name: str) -> Callable[[GaussianScene, PinholeCamera, SE3], Any]:
-    """Raises: RenderError: there is no such function."""
+    """Imports a renderer by name.
+
+    Raises:
+        RenderError: There is no such function.
+    """
     module, _, function = name.partition(":")
     try:
         found: Callable[[GaussianScene, PinholeCamera, SE3], Any] = getattr(import_module(module), function)

@@ -1,4 +1,4 @@
-"""How far the chosen grasp jumps when the same handover is seen again, and how exactly one must arrive.
+"""Measures how far the chosen grasp jumps when the same handover is seen again, and how exactly one must arrive.
 
     python benchmarks/repeatability.py scenes/train
     python benchmarks/repeatability.py scenes/train --scenes 40 --draws 2 --out study.json
@@ -143,7 +143,7 @@ def rebuilt(scene: HandoverScene, rng: np.random.Generator) -> Clouds:
 
 
 def choose(clouds: Clouds) -> GraspCandidate:
-    """As a scene's building does it."""
+    """Chooses a grasp as the build of a scene does."""
     points = clouds[0].astype(np.float32)
     return select_grasp(AntipodalProposer().propose(points, np.random.default_rng(0)), *clouds)
 

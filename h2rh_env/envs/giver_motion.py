@@ -48,7 +48,8 @@ class GiverMotion:
 
     @cached_property
     def _rotations(self) -> Array:
-        return Rotation.from_rotvec(self.rotvecs_world).as_matrix()
+        rotations: Array = Rotation.from_rotvec(self.rotvecs_world).as_matrix()
+        return rotations
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,14 +143,15 @@ class StartSampler:
 
     def is_turned_to_grasp(self, rotations: Array) -> npt.NDArray[np.bool_]:
         """Eq. 6 for rotations (N, 3, 3) world from camera: z_i . z_f >= cos(theta_max)."""
-        return rotations[:, :, 2] @ self.scene.grasp.scene_from_grasp.rotation[:, 2] >= np.cos(
-            self.max_angle_to_grasp_rad
-        )
+        approach = self.scene.grasp.scene_from_grasp.rotation[:, 2]
+        turned: npt.NDArray[np.bool_] = rotations[:, :, 2] @ approach >= np.cos(self.max_angle_to_grasp_rad)
+        return turned
 
 
 def _jitter_rotations(angles_rad: Array) -> Array:
     """R_x(theta_x) R_y(theta_y) of Eq. 5 for angles (N, 2), rad; (N, 3, 3)."""
-    return Rotation.from_euler("XY", angles_rad).as_matrix()
+    rotations: Array = Rotation.from_euler("XY", angles_rad).as_matrix()
+    return rotations
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ def centre_offset(mask: npt.NDArray[np.bool_]) -> float:
     if not len(rows):
         return float("inf")
     apart = np.hypot(rows + 0.5 - height / 2, columns + 0.5 - width / 2)
-    return max(0.0, float(apart.min()) - math.sqrt(0.5)) / width
+    offset: float = max(0.0, float(apart.min()) - math.sqrt(0.5)) / width
+    return offset
 
 
 def closes_on(

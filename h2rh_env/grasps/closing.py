@@ -82,4 +82,5 @@ def closing_of(rotations: Array, origins: Array, surface: Surface, gripper: Grip
 
 def least(values: Floats, mask: npt.NDArray[np.bool_]) -> Array:
     """Returns the least of `values` where `mask` is set, over the last axis; infinity where it is nowhere set."""
-    return np.where(mask, values, np.inf).min(axis=-1)
+    smallest: Array = np.where(mask, values, np.inf).min(axis=-1)
+    return smallest

@@ -68,7 +68,8 @@ class Density:
         apart = np.maximum(apart - 2 * contacts @ self.contacts.T, 0) / BLUR_M**2
         apart += 2 * (1 - z @ self.rotations[:, :, 2].T) / BLUR_RAD**2
         apart += (1 - (x @ self.rotations[:, :, 0].T) ** 2) / BLUR_RAD**2
-        return np.exp(-0.5 * apart)
+        nearness: Array = np.exp(-0.5 * apart)
+        return nearness
 
     def _mean_about(self, rotation: Array, contact: Array) -> tuple[Array, Array]:
         """Returns the pose after one step of mean shift."""

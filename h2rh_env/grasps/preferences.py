@@ -116,4 +116,5 @@ class Preferences:
         cost += 2 * self.side_cost * (1 - approaches[:, :2] @ situation.aside)
         if situation.towards_hand is not None:
             cost += (angle_between(approaches, situation.towards_hand) / self.away_rad) ** 2
-        return cost / 2 + self.hand_cost * ndtr((SWEEP_MARGIN_M - hand_gaps_m) / self.arrival_m)
+        total: Array = cost / 2 + self.hand_cost * ndtr((SWEEP_MARGIN_M - hand_gaps_m) / self.arrival_m)
+        return total

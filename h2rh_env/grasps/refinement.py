@@ -88,7 +88,8 @@ def _changes(count: int) -> Array:
     changes = np.random.default_rng(0).normal(size=(count, 6))
     for signs in ([-1, -1, -1, -1, -1, -1], [1, -1, -1, -1, 1, 1], [-1, -1, 1, -1, -1, 1]):
         changes = np.concatenate([changes, changes * signs])
-    return changes * np.repeat([SPREAD_RAD, SPREAD_M], 3)
+    scaled: Array = changes * np.repeat([SPREAD_RAD, SPREAD_M], 3)
+    return scaled
 
 
 CHANGES = _changes(48)

@@ -51,7 +51,8 @@ class Limits:
 
 def hand_is_near(points_grasp: Floats, hand_distance_m: float = 0.1) -> npt.NDArray[np.bool_]:
     """Eq. 1 tells which hand points p'_h = G^-1 p_h (..., 3) lie within d_s of the grasp's origin; (...) bool."""
-    return np.linalg.norm(points_grasp, axis=-1) < hand_distance_m
+    near: npt.NDArray[np.bool_] = np.linalg.norm(points_grasp, axis=-1) < hand_distance_m
+    return near
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,8 @@ def _in_frames(points_scene: Array, rotations: Array, origins: Array) -> npt.NDA
     inverse = rotations.transpose(0, 2, 1)
     shifted = inverse.astype(np.float32) @ (points_scene - origins.mean(axis=0)).astype(np.float32).T
     offsets = (inverse @ (origins - origins.mean(axis=0))[:, :, None]).astype(np.float32)
-    return (shifted - offsets).transpose(0, 2, 1)
+    points: npt.NDArray[np.float32] = (shifted - offsets).transpose(0, 2, 1)
+    return points
 
 
 def _batches(count: int, points: int) -> list[slice]:

@@ -66,7 +66,7 @@ def as_json(episodes: Episodes, settings: Mapping[str, Any]) -> dict[str, Any]:
     """report.json; equal runs give equal values but for times."""
     runs = [e for run in episodes.values() for e in run]
     plain = under(episodes)
-    return _without_nan({
+    content: dict[str, Any] = _without_nan({
         "format": FORMAT,
         "settings": dict(settings),
         "versions": {"python": platform.python_version(), "h2rh-env": version("h2rh-env")}
@@ -79,6 +79,7 @@ def as_json(episodes: Episodes, settings: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "episodes": [_episode_json(e) for e in runs],
     })  # fmt: skip
+    return content
 
 
 def _handover_json(e: Episode) -> dict[str, Any] | None:

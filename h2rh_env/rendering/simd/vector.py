@@ -60,7 +60,7 @@ def _define(op: Any, result: _VectorType, operand: _VectorType, emit: Any) -> No
     """Teaches numba that `op(operand, operand)` gives `result`, by the LLVM instruction that `emit` adds."""
 
     class Template(ConcreteTemplate):
-        cases: ClassVar = [typing.signature(result, operand, operand)]
+        cases: ClassVar = [typing.templates.signature(result, operand, operand)]
 
     infer_global(op)(Template)
     lower_builtin(op, operand, operand)(lambda context, builder, signature, args: emit(builder, *args))
