@@ -139,7 +139,7 @@ def main(config: EvaluateConfig) -> None:
         return
     suite, episodes, settings = _run(config)
     env = H2RHandoverEnv(suite.scenes, **_env_options(config))
-    report.save(config.out, episodes, settings, env, suite.by_object)
+    report.save(config.out, episodes, settings, env, suite.by_object, config.contact)
     console = Console()
     for note in suite.notes:
         console.print(note)

@@ -171,7 +171,10 @@ def _films(episodes: Episodes, failures: Sequence[Film], folder: Path) -> str:
             f"<figure><figcaption>{who}, {e.score.distance_m:.2f} m after {e.score.steps} steps</figcaption>"
             f'<img alt="film strip" src="{_jpeg(shown)}"><code class=note>{escape(look)}</code></figure>'
         )
-    note = "From start to end, as the policy saw it; object outlined in green, hand in orange."
+    note = (
+        "From the initial pose on, as the policy saw it; object outlined in green, hand in orange. Then, where the "
+        "fingers were closed, from beside the gripper: final approach, closing, retreat and shake."
+    )
     return _section("Failures", note, f"<div class=films>{''.join(figures)}</div>")
 
 

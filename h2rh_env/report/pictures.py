@@ -17,16 +17,22 @@ from ..envs.handover import H2RHandoverEnv
 from .verdicts import succeeded, verdict
 
 Picture = npt.NDArray[np.uint8]
-SHEET_COLUMNS = 7
+SHEET_COLUMNS, CLOSING_COLUMNS = 7, 3
 OUTLINES = ((0, (64, 255, 96)), (1, (255, 160, 32)))  # object green, hand orange
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """An episode and the pictures (H, W, 3) that the policy acted on, outlined."""
+    """An episode in pictures (H, W, 3).
+
+    Attributes:
+        frames: what the policy acted on, outlined.
+        closing: what contact did then, seen from beside the gripper; empty where nothing was closed.
+    """
 
     episode: Episode
     frames: tuple[Picture, ...]
+    closing: tuple[Picture, ...] = ()
 
 
 def film(env: H2RHandoverEnv, episode: Episode) -> Film:
@@ -49,12 +55,20 @@ def outlined(observation: Observation) -> Picture:
 
 
 def strip(shown: Film, scale: float = 0.75, columns: int = SHEET_COLUMNS) -> Picture:
-    """Moments from start to end in a row."""
+    """Moments in a row, from the initial pose to the end of the shake where there was one."""
     tiles = []
-    for moment in np.linspace(0, len(shown.frames) - 1, columns).round().astype(int):
-        image = Image.fromarray(shown.frames[moment])
+    seen = columns - CLOSING_COLUMNS if shown.closing else columns
+    for picture in (*_evenly(shown.frames, seen), *_evenly(shown.closing, columns - seen)):
+        image = Image.fromarray(picture)
         tiles.append(np.asarray(image.resize((round(image.width * scale), round(image.height * scale)))))
     return np.concatenate(tiles, axis=1)
+
+
+def _evenly(pictures: Sequence[Picture], count: int) -> list[Picture]:
+    """So many of the pictures, the first and the last among them."""
+    if not count:
+        return []
+    return [pictures[i] for i in np.linspace(0, len(pictures) - 1, count).round().astype(int)]
 
 
 def sheet(films: Sequence[Film]) -> Picture:
@@ -89,7 +103,7 @@ def write_video(path: Path, films: Sequence[Film], fps: int = 8, hold: int = 6) 
         by_start.setdefault((shown.episode.scene, record.seed), []).append(shown)
     images: list[Picture] = []
     for group in by_start.values():
-        length = max(len(shown.frames) for shown in group) + hold
+        length = max(len(shown.frames) + len(shown.closing) for shown in group) + hold
         images += [np.concatenate([_labelled(shown, t) for shown in group], axis=1) for t in range(length)]
     height, width = images[0].shape[:2]
     even = [image[: height - height % 2, : width - width % 2] for image in images]
@@ -97,11 +111,12 @@ def write_video(path: Path, films: Sequence[Film], fps: int = 8, hold: int = 6) 
 
 
 def _labelled(shown: Film, moment: int) -> Picture:
-    image = Image.fromarray(shown.frames[min(moment, len(shown.frames) - 1)])
+    pictures = (*shown.frames, *shown.closing)
+    image = Image.fromarray(pictures[min(moment, len(pictures) - 1)])
     draw = ImageDraw.Draw(image)
     name = ImageFont.load_default(13)
     draw.text((5, 3), shown.episode.record.policy, fill=(255, 255, 255), font=name)
     draw.text((5, image.height - 18), shown.episode.scene, fill=(170, 170, 170), font=name)
-    if moment >= len(shown.frames):
+    if moment >= len(pictures):
         draw.text((5, 19), verdict(shown.episode), fill=_verdict_colour(shown.episode), font=name)
     return np.asarray(image)

@@ -7,19 +7,22 @@ import math
 import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ..benchmark.rollout import Episode
+from ..benchmark.rollout import Episode, scene_of
+from ..contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
 from ..core.proportions import Comparison, Rate
 from ..envs.handover import H2RHandoverEnv
 from ..envs.handover_metrics import HandoverSummary
 from ..envs.metrics import Summary
+from ..rendering.select import make_rasteriser
 from ..utils import files
+from .closing import closing_pictures
 from .handover_tables import handover_summaries
 from .page import write_page
 from .pictures import Film, film, sheet, write_video
@@ -38,6 +41,7 @@ def save(
     settings: Mapping[str, Any],
     env: H2RHandoverEnv,
     by_object: bool = False,
+    conditions: ContactConditions = BENCHMARK_CONDITIONS,
 ) -> None:
     """Writes report.json, records.npz, report.md, report.html, episodes.png and episodes.mp4.
 
@@ -45,6 +49,7 @@ def save(
         settings: what reproduces the report: command line arguments, seed, hashes of policies.
         env: holds the scenes; shows the episodes again.
         by_object: scenes are the objects of Table I.
+        conditions: what contact drew from the seeds; the films show its closing again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = as_json(episodes, settings)
@@ -55,8 +60,14 @@ def save(
     text = "## Evaluation\n\n" + "\n".join(parts)
     foot = f"\n`{command(settings)}`\n\n```json\n{json.dumps(dict(settings), indent=1)}\n```\n"
     files.write_bytes(folder / "report.md", (text + foot).encode())
-    films = [film(env, e) for e in _first_starts(episodes)]
-    failures = [film(env, e) for e in _failures(episodes)]
+    rasteriser = make_rasteriser(settings.get("rasteriser", "auto"))
+
+    def shown(e: Episode) -> Film:
+        scene = scene_of(e, env.scenes)
+        return replace(film(env, e), closing=closing_pictures(scene, e, conditions, rasteriser))
+
+    films = [shown(e) for e in _first_starts(episodes)]
+    failures = [shown(e) for e in _failures(episodes)]
     Image.fromarray(sheet(films)).save(folder / "episodes.png")
     write_video(folder / "episodes.mp4", films)
     write_page(folder, report, episodes, found, failures, command(settings))

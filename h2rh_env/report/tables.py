@@ -231,6 +231,9 @@ def tables(episodes: Episodes, by_object: bool = False) -> dict[str, Rows]:
 
 
 def terminal_table(title: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> Table:
+    """A table for the terminal; what the head of the first column says of intervals stands in the title there."""
+    if header[0] == POLICY:
+        title, header = title + POLICY.removeprefix("policy"), ["policy", *header[1:]]
     table = Table(title=title)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right")
