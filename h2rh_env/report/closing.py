@@ -103,7 +103,8 @@ def _picture(
         mask = Image.new("1", (camera.width, camera.height))
         ImageDraw.Draw(mask).polygon([tuple(corner) for corner in camera.project(face)], fill=1)
         picture[np.asarray(mask) & (depth > face[:, 2].mean())] = _shade(face)
-    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    finished: Picture = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    return finished
 
 
 def _faces(camera_from_gripper: SE3, boxes: Array) -> list[Array]:
@@ -124,5 +125,6 @@ def _shade(face: Array) -> Array:
     """A flat colour, lighter where the face (4, 3) looks at the camera."""
     normal = np.cross(face[1] - face[0], face[3] - face[0])
     middle = face.mean(axis=0)
-    facing = abs(normal @ middle) / (np.linalg.norm(normal) * np.linalg.norm(middle))
-    return GRIPPER_COLOUR * (0.35 + 0.65 * facing)
+    facing = abs(float(normal @ middle)) / (np.linalg.norm(normal) * np.linalg.norm(middle))
+    colour: Array = GRIPPER_COLOUR * (0.35 + 0.65 * facing)
+    return colour
