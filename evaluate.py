@@ -212,7 +212,7 @@ def _run(config: EvaluateConfig) -> tuple[Suite, dict[str, list[Episode]], dict[
 
 
 def _content_hash(name: str, policy: Policy) -> str:
-    """Of the files that a policy was made from, if it was made from any."""
+    """Returns the hash of the files that a policy was made from; empty if it was made from none."""
     known = str(getattr(policy, "content_hash", ""))
     return known or (sha256_of(Path(name)) if Path(name).is_file() else "")
 

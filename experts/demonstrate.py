@@ -58,7 +58,7 @@ def _kept_away(scene: HandoverScene, labeller: Labeller, poses: list[SE3]) -> bo
 
 
 def positions(poses: list[SE3]) -> npt.NDArray[np.float64]:
-    """Of poses, (T, 3), m."""
+    """Returns the positions (T, 3), m, of poses."""
     return np.array([pose.translation for pose in poses])
 
 

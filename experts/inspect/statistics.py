@@ -45,7 +45,7 @@ class StatisticsConfig:
 
 @dataclass(frozen=True, eq=False)
 class DemonstrationStatistics:
-    """Of E episodes.
+    """Figures of E episodes.
 
     Attributes:
         frames: (E,) of each. steps: (E,) until the pre-grasp pose, Cls = 1, is reached first.

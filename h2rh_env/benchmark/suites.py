@@ -71,7 +71,7 @@ def make_suite(
 
 
 def _table1(scenes: list[HandoverScene]) -> Suite:
-    """Of each of the paper's objects the first scene, named by it."""
+    """Picks the first scene of each of the paper's objects and names it by the object."""
     found: dict[str, HandoverScene] = {}
     for scene in scenes:
         found.setdefault(scene.object_name, scene)

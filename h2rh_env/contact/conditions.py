@@ -17,7 +17,7 @@ MASS_FACTOR_LIMITS = (1e-3, 1e3)
 
 @dataclass(frozen=True, eq=False)
 class DrawnConditions:
-    """Of one handover.
+    """What one handover drew.
 
     Attributes:
         friction: coefficient between pads and object.

@@ -14,7 +14,7 @@ class PhysicsSettings:
     time_step_s: float = 0.002
     """Half of it changes no verdict in 99 of 100; twice of it does."""
     approach_speed_mps: float = 0.1
-    """Of origin and fingertips along the given path, at most."""
+    """Greatest speed of the origin and of the fingertips along the given path."""
     near_m: float = 0.02
     """The path is simulated from where hand or object come this near to the open gripper."""
     arm_force_n: float = 100.0
@@ -22,17 +22,17 @@ class PhysicsSettings:
     arm_torque_nm: float = 10.0
     """The same about each axis: 100 N at the fingertips, 0.1 m ahead."""
     arm_stiffness_npm: float = 4e4
-    """Of the arm's setpoint control, N/m: 100 N move it by 2.5 mm."""
+    """Stiffness of the arm's setpoint control, N/m: 100 N move it by 2.5 mm."""
     arm_stiffness_nmprad: float = 1000.0
     """The same about each axis, N m/rad."""
     finger_stiffness_npm: float = 1e4
-    """Of each finger's setpoint control up to the grip force, N/m."""
+    """Stiffness of each finger's setpoint control up to the grip force, N/m."""
     giver_stiffness_npm: float = 1000.0
-    """Of the giver's soft hold, N/m: 10 N move the object by 10 mm."""
+    """Stiffness of the giver's soft hold, N/m: 10 N move the object by 10 mm."""
     giver_stiffness_nmprad: float = 3.0
     """The same about each axis, N m/rad."""
     giver_damping_nspm: float = 15.0
-    """Of the giver's hold, N s/m: a hand does not ring."""
+    """Damping of the giver's hold, N s/m: a hand does not ring."""
     giver_damping_nmsprad: float = 0.03
     """The same about each axis, N m s/rad."""
     press_force_n: float = 3.0
@@ -56,7 +56,7 @@ class PhysicsSettings:
     torsion_m: float = 0.003
     """Torsional friction of a pad's contact, as the radius of an equivalent rim, m."""
     impedance_ratio: float = 100.0
-    """Of friction to normal constraints; with 10, held objects creep by 7 degrees instead of 2."""
+    """Ratio of friction to normal impedance; with 10, held objects creep by 7 degrees instead of 2."""
     pushed_m: float = 0.02
     """The object may move this far before the fingers have closed on it."""
     slip_m: float = 0.02

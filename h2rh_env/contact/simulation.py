@@ -133,7 +133,7 @@ class Simulation:
         )
 
     def _normal_forces(self) -> Array:
-        """Of each contact, N; 0 for those that the solver leaves out."""
+        """Returns the normal force of each contact, N; 0 for those that the solver leaves out."""
         address = self._data.contact.efc_address
         return np.where(address >= 0, self._data.efc_force[np.maximum(address, 0)], 0.0)
 
@@ -153,7 +153,7 @@ class Simulation:
 
     @property
     def displacement_m(self) -> float:
-        """Of the object's centre of mass from where the giver held it."""
+        """How far the object's centre of mass is from where the giver held it, m."""
         first = self._handover.qpos["object_x"]
         return float(np.linalg.norm(self._data.qpos[first : first + 3]))
 
@@ -182,7 +182,7 @@ class Simulation:
 
     @property
     def gripper_from_object(self) -> SE3:
-        """Of the object's frame at its centre of mass."""
+        """Pose, in the gripper's frame, of the object's frame at its centre of mass."""
         return self.scene_from_gripper.inverse() @ self.now_from_held @ self._handover.scene_from_object
 
 

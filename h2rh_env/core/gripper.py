@@ -66,6 +66,6 @@ def half_turned(world_from_grasp: SE3) -> SE3:
 
 
 def upright_half_turn(world_from_grasp: SE3) -> SE3:
-    """Of the two half turns of a grasp, the one in which a camera in its frame sees up as up."""
+    """Returns the half turn of a grasp in which a camera in its frame sees up as up."""
     y_up = world_from_grasp.rotation[2, 1]
     return half_turned(world_from_grasp) if y_up > 0 else world_from_grasp

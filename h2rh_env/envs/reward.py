@@ -21,11 +21,11 @@ class SparseReward:
     """
 
     def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:
-        """Of a step from one pose `scene_from_gripper` to another, `clearance_m` from hand and object."""
+        """Rewards a step from one pose `scene_from_gripper` to another, `clearance_m` from hand and object."""
         return 0.0
 
     def declared(self, scene: HandoverScene, at: SE3, success: bool) -> float:
-        """Of declaring the pre-grasp pose, or closing the fingers, at a pose `scene_from_gripper`."""
+        """Rewards declaring the pre-grasp pose, or closing the fingers, at a pose `scene_from_gripper`."""
         return float(success)
 
 

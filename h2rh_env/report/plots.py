@@ -48,7 +48,7 @@ def rate_bars(rates: Mapping[str, Rate], title: str) -> str:
 
 
 def failure_bars(episodes: Episodes, by_contact: bool) -> str:
-    """Of each policy's episodes: successes and what failed first, as parts of one bar."""
+    """Draws the successes of each policy and what failed first as parts of one bar."""
     row, top = 40, 8
     names = kinds(by_contact)
     height = top + row * len(episodes) + 28

@@ -94,7 +94,7 @@ class ContactShape:
 
     @property
     def volume_m3(self) -> float:
-        """Of all boxes together."""
+        """Volume of all boxes together."""
         return float(self._volumes.sum())
 
     @cached_property

@@ -61,7 +61,7 @@ class SceneView:
 
     @property
     def label(self) -> str:
-        """Of the scene that is shown, as `scene_labels` gives it."""
+        """Label of the scene that is shown, as `scene_labels` gives it."""
         return self._shown
 
     def show(self, name: str) -> None:
