@@ -10,7 +10,7 @@ import numpy as np
 
 from h2rh_env import SE3
 from h2rh_env.core.geometry import slerp
-from real_robot.drivers.simulated import TICK_S
+from real_robot.drivers.simulated_clock import TICK_S
 from real_robot.interfaces import RobotState
 
 SHARE = 0.1  # of the remaining path that this arm moves in a tick of 4 ms

@@ -16,7 +16,9 @@ from h2rh_env.utils.plugins import load_plugin
 from policies.registry import make_policy
 from real_robot.benchmark.table2 import rehearsal_config
 from real_robot.config import RobotConfig
-from real_robot.drivers.simulated import SimulatedCamera, SimulatedClock, SimulatedGripper
+from real_robot.drivers.simulated import SimulatedGripper
+from real_robot.drivers.simulated_camera import SimulatedCamera
+from real_robot.drivers.simulated_clock import SimulatedClock
 from real_robot.interfaces import Devices
 from real_robot.segmentation.base import GivenMasks
 from real_robot.session import run_trial

@@ -36,7 +36,7 @@ from .benchmark.table2 import (
 )
 from .benchmark.video import write_video
 from .calibration.charuco import calibrate_folder
-from .config import RobotConfig
+from .config import RobotConfig, annotated
 from .control.outcome import Outcome, TrialResult
 from .drivers.hardware import check_devices, real_devices
 from .drivers.hold_key import HoldKey
@@ -141,6 +141,14 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class Config:
+    """Writes a complete robot.json: every address, limit and threshold, with its explanation and its range."""
+
+    out: Path = Path("robot.json")
+    """File of the configuration; one that exists is not overwritten."""
+
+
+@dataclass(frozen=True)
 class Table2:
     """The paper's Table II protocol through the whole robot stack: objects x five positions x givers."""
 
@@ -167,7 +175,7 @@ class Table2:
         _check_segmenter(self.segmenter, self.devices)
 
 
-def main(command: Rehearse | Check | Run | Replay | Table2 | Calibrate) -> None:
+def main(command: Rehearse | Check | Run | Replay | Table2 | Calibrate | Config) -> None:
     match command:
         case Table2():
             status = run_table2(command)
@@ -181,6 +189,8 @@ def main(command: Rehearse | Check | Run | Replay | Table2 | Calibrate) -> None:
             status = run(command)
         case Replay():
             status = replay_log(command)
+        case Config():
+            status = write_config(command)
     sys.exit(status)
 
 
@@ -269,6 +279,14 @@ def replay_log(command: Replay) -> int:
     return REPLAY_DIFFERS if again.differing_lines else 0
 
 
+def write_config(command: Config) -> int:
+    if command.out.exists():
+        raise RobotError(f"{command.out} exists and is not overwritten; name another file with --out")
+    command.out.write_text(annotated(RobotConfig()))
+    print(f"saved: {command.out}; set arm_host to your robot's address, and the workspace to your table")
+    return 0
+
+
 def _check_segmenter(segmenter: str, devices: str) -> None:
     if segmenter != "labels" and devices != "emulator":
         raise RobotError(f"--segmenter {segmenter} looks at the emulator's images; add: --devices emulator")
@@ -294,4 +312,4 @@ def _print_result(result: TrialResult, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Rehearse | Check | Run | Replay | Table2 | Calibrate, __doc__)  # type: ignore[arg-type]
+    cli.run(main, Rehearse | Check | Run | Replay | Table2 | Calibrate | Config, __doc__)  # type: ignore[arg-type]

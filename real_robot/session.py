@@ -1,4 +1,4 @@
-"""One handover: look, segment, act, guard, move until the policy declares; then `taking` takes the object."""
+"""One handover: look, segment, act, guard, move until the policy declares; then the grasp is executed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.errors import PolicyError, RobotError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy
+from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy, tell_camera
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .config import RobotConfig
 from .control.grasp_execution import GraspExecution
 from .control.loop import ControlLoop, TrialStopped
 from .control.outcome import Outcome, TrialResult
+from .control.phase import Phase
 from .interfaces import Devices
-from .safety.motion_guard import OUT_OF_REACH, Decision
-from .safety.trial_log import FORMAT, TrialLog
+from .safety.decision import Cause, Decision
+from .safety.trial_log import EndLine, TrialLine, TrialLog
 
 
 def _say_nothing(line: str) -> None:
@@ -58,7 +60,7 @@ def run_trial(
         finally:
             devices.arm.stop()
         result = session.result(outcome, reason, policy_name, seed)
-        log.write("end", outcome=outcome, reason=reason, reach_s=result.reach_s, total_s=result.total_s)
+        log.write(EndLine(outcome, reason, result.reach_s, result.total_s))
         return result
 
 
@@ -97,15 +99,17 @@ def _entered(
     if isinstance(policy, PrivilegedPolicy) and scene is None:
         raise PolicyError(f"policy {policy_name!r} needs to see the scene, which only a rehearsal has")
     with TrialLog(log_path) as log, ExitStack() as stack:
+        scene_name = scene.name if scene else ""
         log.write(
-            "trial", format=FORMAT, source=devices.source, policy=policy_name, seed=seed,
-            scene=scene.name if scene else "", gripper_from_camera=devices.gripper_from_camera,
-            config=asdict(config),
-        )  # fmt: skip
+            TrialLine(
+                devices.source, policy_name, seed, scene_name, devices.gripper_from_camera, asdict(config)
+            )
+        )
         for device in (devices.segmenter, devices.camera, devices.gripper, devices.arm):
             stack.enter_context(device)
+        tell_camera(policy, HAND_EYE_CAMERA)
         policy.reset(seed)
-        yield _Session(policy, devices, config, log, scene, tell), log
+        yield _Session(policy, devices, config, log, scene, tell, seed), log
 
 
 class _Session:
@@ -117,9 +121,10 @@ class _Session:
         log: TrialLog,
         scene: HandoverScene | None,
         tell: Callable[[str], None],
+        seed: int,
     ) -> None:
         self._policy, self._devices, self._config = policy, devices, config
-        self._scene, self._tell = scene, tell
+        self._scene, self._tell, self._seed = scene, tell, seed
         self._loop = ControlLoop(devices, config, log)
         self._start_s = devices.clock.now()
         self._reach_s: float | None = None
@@ -131,6 +136,7 @@ class _Session:
 
     def run(self) -> tuple[Outcome, str]:
         self._loop.begin()
+        self._warm_up()
         if not self._reach():
             return Outcome.NOT_DECLARED, f"no score reached {self._config.score_threshold} in time"
         return GraspExecution(self._devices, self._config, self._loop, self._say).run()
@@ -150,12 +156,24 @@ class _Session:
         )
         return TrialResult(outcome, reason, record, self._reach_s, self._since_start())
 
+    def _warm_up(self) -> None:
+        """Has the policy act once on what is seen, and forget it: a first act may take longer than any deadline."""
+        self._show_scene(self._loop.state.world_from_gripper)
+        self._policy.act(self._loop.observation())
+        self._policy.reset(self._seed)
+        self._start_s = self._devices.clock.now()
+
+    def _show_scene(self, world_from_gripper: SE3) -> None:
+        if self._scene is not None and isinstance(self._policy, PrivilegedPolicy):
+            self._policy.observe_state(self._scene, world_from_gripper @ self._devices.gripper_from_camera)
+
     def _since_start(self) -> float:
         return self._devices.clock.now() - self._start_s
 
     def look(self, count: int) -> None:
         """Acts `count` times without moving."""
         self._loop.begin()
+        self._warm_up()
         for _ in range(count):
             self._step()
 
@@ -167,13 +185,13 @@ class _Session:
                 self._reach_s = self._since_start()
                 return True
             if decision is not None and decision.world_from_gripper is not None:
-                self._loop.go(decision.world_from_gripper, self._config.move_timeout_s)
+                self._loop.go(decision.world_from_gripper, Phase.REACH, self._config.move_timeout_s)
                 self._end = self._loop.state.world_from_gripper
         return False
 
     def _step(self) -> Decision | None:
         """What the guard says to what the policy makes of a fresh view at rest; None without an object in it."""
-        self._loop.settle()
+        self._loop.settle(Phase.REACH)
         self._loop.check_sight()
         self._end = self._loop.state.world_from_gripper
         self._end_mask = self._loop.observation()["masks"][..., 0] > 0
@@ -181,12 +199,14 @@ class _Session:
             return None
         action = self._act()
         decision = self._loop.admit(action)
-        way_mm, turn_deg = 1000 * np.linalg.norm(action[3:6]), np.degrees(np.linalg.norm(action[:3]))
+        path_mm, turn_deg = 1000 * np.linalg.norm(action[3:6]), np.degrees(np.linalg.norm(action[:3]))
         said = f"{decision.verdict} {decision.reason}".rstrip()
-        self._say(f"asked {way_mm:3.0f} mm {turn_deg:4.1f} deg, score {action[6]:.2f}: {said}")
-        if decision.reason == OUT_OF_REACH:
-            decision = self._loop.admit_way_round(action)
-            self._say(f"goes round the object instead: {decision.verdict} {decision.reason}".rstrip())
+        self._say(f"asked {path_mm:3.0f} mm {turn_deg:4.1f} deg, score {action[6]:.2f}: {said}")
+        if decision.cause is Cause.OUT_OF_REACH:
+            decision = self._loop.admit_detour(action)
+            self._say(
+                f"takes a detour about the object instead: {decision.verdict} {decision.reason}".rstrip()
+            )
         return decision
 
     def _say(self, what: str) -> None:
@@ -195,8 +215,7 @@ class _Session:
     def _act(self) -> npt.NDArray[np.float32]:
         """The policy's action for what was seen last, within its deadline."""
         pose = self._loop.state.world_from_gripper
-        if self._scene is not None and isinstance(self._policy, PrivilegedPolicy):
-            self._policy.observe_state(self._scene, pose @ self._devices.gripper_from_camera)
+        self._show_scene(pose)
         if self._looks and isinstance(self._policy, OdometryPolicy):
             offset = self._devices.gripper_from_camera
             self._policy.moved((self._looks[-1] @ offset).inverse() @ pose @ offset)

@@ -14,7 +14,6 @@ import numpy as np
 
 from h2rh_env.core.clearance import Clearance, swept_hits
 from h2rh_env.core.errors import RobotError
-from h2rh_env.core.geometry import SE3
 from h2rh_env.core.task import CLEARANCE_M
 from h2rh_env.envs.metrics import closes_on
 from h2rh_env.rendering.base import Rasteriser
@@ -29,7 +28,7 @@ from ..drivers.simulated import simulated_devices
 from ..drivers.ur5_kinematics import UR5
 from ..emulator.base_placement import POSITIONS, Placement, place
 from ..emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
-from ..safety.trial_log import read_log
+from ..safety.trial_log import ClosesLine, EndLine, TickLine, read_log
 from ..segmentation.base import make_segmenter
 from ..session import run_trial
 
@@ -243,12 +242,13 @@ def _is_finished(log: Path, seed: int) -> bool:
     Raises:
         RobotError: it has, and is of another seed.
     """
-    entries = read_log(log) if log.exists() and log.stat().st_size else []
-    if not entries or entries[-1]["kind"] != "end":
+    if not log.exists() or not log.stat().st_size:
         return False
-    first = entries[0]
-    if first["seed"] != seed:
-        raise RobotError(f"{log} is of seed {first['seed']}; name another folder for the logs of seed {seed}")
+    first, lines = read_log(log)
+    if not lines or not isinstance(lines[-1], EndLine):
+        return False
+    if first.seed != seed:
+        raise RobotError(f"{log} is of seed {first.seed}; name another folder for the logs of seed {seed}")
     return True
 
 
@@ -268,29 +268,23 @@ def _run(
 
 def judged(log: Path, policy: str, scene: HandoverScene, position: str) -> Trial:
     """What a finished trial's log says of it."""
-    end = read_log(log)[-1]
+    _, lines = read_log(log)
+    if not lines or not isinstance(lines[-1], EndLine):
+        raise RobotError(f"{log} has no end; the trial was not finished")
+    end = lines[-1]
+    measured = [line.state.world_from_gripper for line in lines if isinstance(line, TickLine)]
+    touched = any(swept_hits(scene.hand_points, pose, 0.0, 0.0).any() for pose in measured)
+    closed = [closes_on(scene.object_points, line.pose) for line in lines if isinstance(line, ClosesLine)]
     return Trial(
-        policy, scene.object_name, scene.name, position, Outcome(end["outcome"]), end["reach_s"], end["total_s"],
-        least_hand_distance(log, scene), *_closed(log, scene),
+        policy, scene.object_name, scene.name, position, Outcome(end.outcome), end.reach_s, end.total_s,
+        least_hand_distance(log, scene), touched, any(closed),
     )  # fmt: skip
 
 
 def least_hand_distance(log: Path, scene: HandoverScene) -> float:
     """Of the gripper frame's measured origin to the scene's hand, m, over every control period of a trial's log."""
-    positions = np.array([pose.translation for pose in _poses(log, "tick")])
+    _, lines = read_log(log)
+    positions = np.array(
+        [line.state.world_from_gripper.translation for line in lines if isinstance(line, TickLine)]
+    )
     return float(Clearance(scene.hand_points).distance(positions).min())
-
-
-def _closed(log: Path, scene: HandoverScene) -> tuple[bool, bool]:
-    """Whether the open gripper ever touched the hand, and whether it closed about the object, not in it."""
-    touched = any(swept_hits(scene.hand_points, pose, 0.0, 0.0).any() for pose in [*_poses(log, "tick")][::4])
-    closed = [closes_on(scene.object_points, pose) for pose in _poses(log, "closes")]
-    return touched, any(closed)
-
-
-def _poses(log: Path, kind: str) -> Iterator[SE3]:
-    """The measured poses of the gripper in a log's lines of a kind."""
-    for entry in read_log(log):
-        if entry["kind"] == kind:
-            rows = np.array(entry["state"]["world_from_gripper"] if kind == "tick" else entry["pose"])
-            yield SE3(rows[:, :3].copy(), rows[:, 3].copy())

@@ -20,7 +20,7 @@ from ..drivers.ur5_kinematics import ArmGeometry, joint_frames, nearest_joints
 from ..emulator.base_placement import Placement
 from ..emulator.camera import SceneView
 from ..emulator.rehearsal import FLANGE_FROM_GRIPPER
-from ..safety.trial_log import read_log
+from ..safety.trial_log import TickLine, read_log
 
 FRAMES_PER_S = 8
 CAMERA = D435I.resized(384, 288)
@@ -81,11 +81,10 @@ def _poses(log: Path) -> list[SE3]:
     """The gripper's pose at each frame."""
     poses: list[SE3] = []
     due = -np.inf
-    for entry in read_log(log):
-        if entry["kind"] == "tick" and entry["now_s"] >= due:
-            due = max((due if poses else entry["now_s"]) + 1 / FRAMES_PER_S, entry["now_s"])
-            rows = np.array(entry["state"]["world_from_gripper"])
-            poses.append(SE3(rows[:, :3].copy(), rows[:, 3].copy()))
+    for line in read_log(log)[1]:
+        if isinstance(line, TickLine) and line.now_s >= due:
+            due = max((due if poses else line.now_s) + 1 / FRAMES_PER_S, line.now_s)
+            poses.append(line.state.world_from_gripper)
     return poses
 
 

@@ -1,4 +1,4 @@
-"""Where to go instead of a goal that the arm cannot reach: the nearest place about the object that it can.
+"""A detour: where to go instead of a goal that the arm cannot reach, the nearest place about the object that it can.
 
 A policy acts on what it sees and knows nothing of the arm's singularities and its end. A camera that is carried a
 little further around the object still sees it in the middle and as large, so a policy goes on from there.
@@ -16,11 +16,11 @@ from h2rh_env.core.geometry import SE3, Array, between
 TILTS_RAD = np.radians([10, 20, 30, 40, 50, 60])
 MOST_LEAST_RAD = np.radians(40)
 DIRECTIONS = 12
-LEAST_SPEED_SCALE = 0.3  # where the way ends; on the way it may be less
-PARTS = (0.25, 0.5, 0.75, 1.0)  # of the way, which are asked about
+LEAST_SPEED_SCALE = 0.3  # where the path ends; along it, it may be less
+PARTS = (0.25, 0.5, 0.75, 1.0)  # of the path, which are asked about
 
 
-def way_round(
+def detour(
     here: SE3,
     goal: SE3,
     pivot_world: Array,
@@ -28,7 +28,7 @@ def way_round(
     can_follow: Callable[[Sequence[SE3]], bool],
     least_rad: float = 0.0,
 ) -> SE3 | None:
-    """The goal turned about a point (3,) by the least angle at which the arm reaches it, and all of the way there.
+    """The goal turned about a point (3,) by the least angle at which the arm reaches it along a path.
 
     Args:
         here, goal: `world_from_gripper`.
@@ -44,8 +44,8 @@ def way_round(
         turned = [_turned(goal, pivot_world, tilt * axis) for axis in axes]
         turned.sort(key=lambda pose: float(np.linalg.norm(pose.translation - here.translation)))
         for pose in turned:
-            way = [between(here, pose, part) for part in PARTS]
-            if speed_scale(pose) >= LEAST_SPEED_SCALE and can_follow(way):
+            path = [between(here, pose, part) for part in PARTS]
+            if speed_scale(pose) >= LEAST_SPEED_SCALE and can_follow(path):
                 return pose
     return None
 

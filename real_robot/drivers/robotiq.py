@@ -53,9 +53,7 @@ class RobotiqGripper:
     def __exit__(self, *exception: object) -> None:
         """Never raises, so that what a trial came to is not lost; what went wrong is a warning."""
         try:
-            if self._was_closed and not self._holds_something():
-                self._open_wide()
-            self.stop()
+            self._leave()
         except RobotError as error:
             warnings.warn(
                 f"the gripper was left as it is ({error}); open it by hand", RuntimeWarning, stacklevel=2
@@ -88,12 +86,15 @@ class RobotiqGripper:
         if self._is_entered:
             self._set("GTO 0")
 
-    def _open_wide(self) -> None:
-        """Opens, and waits until it has."""
-        self.move(ROBOTIQ_2F85.max_width_m)
-        deadline = time.monotonic() + OPENING_S
-        while self._get("OBJ") == ObjectStatus.MOVING and time.monotonic() < deadline:
-            time.sleep(0.02)
+    def _leave(self) -> None:
+        """Halts it, once it holds something or has opened."""
+        if self._is_entered and not self._read_only and not self._holds_something():
+            if self._was_closed:
+                self.move(ROBOTIQ_2F85.max_width_m)
+            deadline = time.monotonic() + OPENING_S
+            while self._get("OBJ") == ObjectStatus.MOVING and time.monotonic() < deadline:
+                time.sleep(0.02)
+        self.stop()
 
     def _holds_something(self) -> bool:
         """False where that is not to be learnt, too."""

@@ -1,4 +1,4 @@
-"""The four devices over a handover scene, in simulated time: rehearsal and tests without a robot.
+"""Arm and gripper over a handover scene, in simulated time: rehearsal and tests without a robot.
 
 The scene stands still and so does the giver. What is grasped is not drawn as it moves; its load is felt.
 Faults are set as attributes while a session runs.
@@ -6,57 +6,32 @@ Faults are set as attributes while a session runs.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.clearance import between_fingers
-from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.gripper import ROBOTIQ_2F85
 from h2rh_env.rendering.base import Rasteriser
-from h2rh_env.rendering.masks import masks_from_labels, rgb_to_uint8
 from h2rh_env.scenes.handover_scene import HandoverScene
 
-from ..interfaces import Devices, Frame, GripperState, ObjectStatus, RobotState, Safety
+from ..interfaces import Devices, GripperState, ObjectStatus, RobotState, Safety
 from ..segmentation.base import GivenMasks
+from .simulated_camera import SimulatedCamera
+from .simulated_clock import TICK_S, SimulatedClock
 
-TICK_S = 0.004
 LAG_S = 0.03  # of the servo
 MAX_SPEED_MPS = 1.5  # the controller's own limit: a setpoint that asks for more is a protective stop
 MAX_ACCELERATION_MPS2 = 10.0
 MAX_TURN_RADPS = 3.0
 REACH_M = 1.6  # from the start; a scene knows no arm, so this stands for the joints' limits
 WATCHDOG_S = 0.1
-FRAME_PERIOD_S = 1 / 30
-FRAME_LATENCY_S = 0.03
 PAD_SPEED_MPS = 0.1
 GIVER_FORCE_N = 22.0
 OBJECT_LOAD_N = 3.0
-
-
-class SimulatedClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self._ticks = 0
-        self._rest_s = 0.0
-        self.on_tick: list[Callable[[], None]] = []
-
-    def now(self) -> float:
-        return self._ticks * TICK_S
-
-    def sleep(self, seconds: float) -> None:
-        self._rest_s += seconds
-        while self._rest_s >= TICK_S - 1e-9:
-            self._rest_s -= TICK_S
-            self._ticks += 1
-            for tick in self.on_tick:
-                tick()
 
 
 class SimulatedArm:
@@ -85,6 +60,10 @@ class SimulatedArm:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+    def on_tick(self, see: Callable[[], None]) -> None:
+        """Has something called after each of the arm's own ticks."""
+        self._clock.on_tick.append(see)
 
     @property
     def world_from_gripper(self) -> SE3:
@@ -145,6 +124,10 @@ class SimulatedGripper:
     """A 2F-85 that stops on what its fingers hold, and the giver who lets go of it, or does not.
 
     Faults: `fault` (FLT), `slippery` (closes past whatever is there), `release_after_s` None (never lets go).
+
+    Attributes:
+        giver_force: the giver's pull, (3,) N, so long after the fingers closed, s; by default he holds against the
+            gripper's weight until `release_after_s`. `noise_n`: of the arm's force estimate, on each axis.
     """
 
     def __init__(
@@ -158,7 +141,10 @@ class SimulatedGripper:
         self._opening_m = self._wanted_m = ROBOTIQ_2F85.max_width_m
         self._status = ObjectStatus.AT_POSITION
         self._held_since_s: float | None = None
+        self._rng = np.random.default_rng(0)
         self.release_after_s = release_after_s
+        self.giver_force: Callable[[float], Array] = self._scripted_force
+        self.noise_n = 0.0
         self.fault = 0
         self.slippery = False
         self.stops = 0
@@ -168,6 +154,11 @@ class SimulatedGripper:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Opens, unless something is held."""
+        if self._status is not ObjectStatus.STOPPED_CLOSING and self._wanted_m < ROBOTIQ_2F85.max_width_m:
+            self.move(ROBOTIQ_2F85.max_width_m)
+        while self._status is ObjectStatus.MOVING and self._wanted_m == ROBOTIQ_2F85.max_width_m:
+            self._clock.sleep(TICK_S)
         self.stop()
 
     def state(self) -> GripperState:
@@ -205,69 +196,17 @@ class SimulatedGripper:
         return float(2 * np.abs(points[between, 0]).max()) if between.any() else 0.0
 
     def _load(self) -> Array:
-        """Force at the tool, N: the giver's hold, then the object's weight alone."""
+        """Force at the tool, N: the giver's pull and the object's weight."""
+        noise = self._rng.normal(0.0, self.noise_n, 3) if self.noise_n else np.zeros(3)
         if self._held_since_s is None:
-            return np.zeros(3)
-        held_s = self._clock.now() - self._held_since_s
+            return noise
+        pull = self.giver_force(self._clock.now() - self._held_since_s)
+        load: Array = noise + pull + np.array([0.0, 0.0, -OBJECT_LOAD_N])
+        return load
+
+    def _scripted_force(self, held_s: float) -> Array:
         released = self.release_after_s is not None and held_s >= self.release_after_s
-        return np.array([0.0, 0.0, -(OBJECT_LOAD_N if released else GIVER_FORCE_N)])
-
-
-class SimulatedCamera:
-    """Renders the scene from where the gripper was at each exposure, 30 times a second, a little late.
-
-    Faults: `dropping` (no new frames), `blind` (frames in which neither object nor hand is found), `hand_hidden`.
-    """
-
-    serial = "simulated"
-
-    def __init__(
-        self,
-        clock: SimulatedClock,
-        arm: SimulatedArm,
-        scene: HandoverScene,
-        rasteriser: Rasteriser,
-        gripper_from_camera: SE3,
-        camera: PinholeCamera = HAND_EYE_CAMERA,
-    ) -> None:
-        self._clock, self._arm, self._scene, self._rasteriser = clock, arm, scene, rasteriser
-        self._gripper_from_camera, self._camera = gripper_from_camera, camera
-        self._exposed: deque[tuple[float, SE3]] = deque(maxlen=8)
-        self._next_s = 0.0
-        self._frame: Frame | None = None
-        self.dropping = self.blind = self.hand_hidden = False
-        clock.on_tick.append(self._tick)
-
-    def __enter__(self) -> Self:
-        while not self._exposed or self._clock.now() < self._exposed[0][0] + FRAME_LATENCY_S:
-            self._clock.sleep(TICK_S)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def frame(self) -> Frame:
-        arrived = [e for e in self._exposed if e[0] + FRAME_LATENCY_S <= self._clock.now() + 1e-9]
-        if not arrived:
-            raise RobotError("the simulated camera has no frame yet; enter it first")
-        time_s, world_from_gripper = arrived[-1]
-        if self._frame is None or self._frame.time_s != time_s:
-            self._frame = self._render(time_s, world_from_gripper @ self._gripper_from_camera)
-        return self._frame
-
-    def _tick(self) -> None:
-        if not self.dropping and self._clock.now() >= self._next_s:
-            self._exposed.append((self._clock.now(), self._arm.world_from_gripper))
-            self._next_s = self._clock.now() + FRAME_PERIOD_S
-
-    def _render(self, time_s: float, world_from_camera: SE3) -> Frame:
-        view = self._rasteriser.render(self._scene.gaussians, self._camera, world_from_camera)
-        masks = masks_from_labels(view)
-        if self.hand_hidden:
-            masks[..., 1] = 0
-        if self.blind:
-            masks[:] = 0
-        return Frame(time_s, self._camera, rgb_to_uint8(view), view.median_depth, masks)
+        return np.array([0.0, 0.0, 0.0 if released else OBJECT_LOAD_N - GIVER_FORCE_N])
 
 
 def simulated_devices(

@@ -11,14 +11,15 @@ One law bounds the speed v near anything that matters, with a the acceleration o
 where d is a distance and v_i the speed allowed within d_i: the zones of the configuration, and v_i = 0 at the
 clearance d_min and at the walls of the workspace. Distances shrink no faster than the arm moves, so braking
 with a keeps the law: a stop is always within reach, in whatever direction the arm moves.
+
+The walls bound every corner of the open gripper, and of what it carries. A corner at radius r moves with the turn w
+too, so what the turn needs to brake, r w^2 / (2 b) with b its deceleration, is taken off the distance to the walls.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,70 +27,41 @@ from scipy.spatial.transform import Rotation
 
 from h2rh_env.core.action import decode_action
 from h2rh_env.core.geometry import SE3, Array, slerp
-from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
 from h2rh_env.core.spaces import action_space
 
 from ..config import RobotConfig
 from ..interfaces import RobotState, Safety
+from .decision import Cause, Decision, Surroundings, Verdict, hold
 
 TRACKING = (
     0.8  # of the acceleration is spent on arriving, so that rounding never asks for more than all of it
 )
-NEGLIGIBLE = 1e-5  # a way in m or rad not worth moving for
-OUT_OF_REACH = "the arm cannot reach the goal"
+NEGLIGIBLE = 1e-5  # a path in m or rad not worth moving along
 ACTION_LIMIT = np.asarray(action_space().high[:6], np.float64) * (1 + 1e-6)
 
 
-class Verdict(StrEnum):
-    GO = "go"
-    HOLD = "hold"
-    STOP = "stop"
+def corners_of(gripper: GripperGeometry) -> Array:
+    """(24, 3) corners of an open gripper's boxes, m, in its frame."""
+    low, high = gripper.boxes()[:, :1], gripper.boxes()[:, 1:]
+    is_high = np.array(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij")).reshape(3, 8).T
+    return np.where(is_high, high, low).reshape(-1, 3)
 
 
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """What may be done.
-
-    Attributes:
-        verdict: GO; HOLD, which brakes and waits; STOP, after which nothing is sent until a person re-arms.
-        reason: why not GO, and what to do about it.
-        world_from_gripper: the goal admitted or the setpoint to send; None for a goal refused and on STOP.
-        score: of the action, where one was judged.
-    """
-
-    verdict: Verdict
-    reason: str = ""
-    world_from_gripper: SE3 | None = None
-    score: float = 0.0
-
-
-class Surroundings(Protocol):
-    """What the guard asks about the world around a pose."""
-
-    def distance(self, position_world: Array) -> float:
-        """From (3,) to the nearest point of hand or object, m; infinite if there is none."""
-
-    def clearance(self, position_world: Array) -> float:
-        """The same to what the gripper must keep away from: hand and object, or the hand alone while grasping."""
-
-    def in_the_way(self, world_from_gripper: SE3) -> bool:
-        """Whether the open gripper, there or on its way onwards, touches what it must keep away from."""
-
-    def is_reachable(self, world_from_gripper: SE3) -> bool:
-        """Whether joints exist for the pose, near enough to the arm's own."""
-
-    def speed_scale(self, world_from_gripper: SE3) -> float:
-        """Part of the allowed speed that the arm takes there: less near a singularity."""
-
-    def is_allowed(self, world_from_gripper: SE3) -> bool:
-        """Whether the controller's safety limits allow the pose."""
+GRIPPER_CORNERS = corners_of(ROBOTIQ_2F85)
 
 
 class MotionGuard:
-    """Bounds motion; holds state: the last setpoint, its velocity, and a fault that stays once met."""
+    """Bounds motion; holds state: the last setpoint, its velocity, and a fault that stays once met.
 
-    def __init__(self, config: RobotConfig) -> None:
+    Args:
+        extent: (K, 3) points that the workspace bounds, m, in the gripper's frame.
+    """
+
+    def __init__(self, config: RobotConfig, extent: Array = GRIPPER_CORNERS) -> None:
         self._config = config
+        self._gripper_extent = self._extent = extent
+        self._radius = float(np.linalg.norm(extent, axis=1).max())
         self._low = np.array(config.workspace_low_m)
         self._high = np.array(config.workspace_high_m)
         self._position = np.full(3, np.nan)
@@ -133,101 +105,137 @@ class MotionGuard:
         self.fault = ""
         self._velocity, self._turn = np.zeros(3), np.zeros(3)
         self._jumps = self._refusals = 0
+        self._carries(np.zeros((0, 3)))
         if not np.isfinite(world_from_gripper.matrix).all():
-            return self._stop("the arm's pose is not finite; check its driver")
-        if self._wall(world_from_gripper.translation) < 0:
-            return self._stop("the arm is outside the workspace; move it inside by its pendant")
+            return self._stop(Cause.NOT_FINITE, "the arm's pose is not finite; check its driver")
+        if (wall := self._wall(world_from_gripper)) < 0:
+            return self._stop(
+                Cause.OUTSIDE,
+                f"the gripper is {-wall:.3f} m outside the workspace; move it inside by the arm's pendant",
+            )
         self._position = world_from_gripper.translation.copy()
         self._rotation = Rotation.from_matrix(world_from_gripper.rotation)
         return Decision(Verdict.GO, world_from_gripper=world_from_gripper)
+
+    def carry(self, points_gripper: Array) -> None:
+        """From here on the workspace bounds what the fingers hold too, until the guard begins anew.
+
+        Args:
+            points_gripper: (P, 3), m, in the gripper's frame; those beyond a wall already are not asked to be inside.
+        """
+        points_world = self.setpoint.apply(points_gripper)
+        inside = ((points_world >= self._low) & (points_world <= self._high)).all(axis=1)
+        self._carries(points_gripper[inside])
+
+    def _carries(self, points_gripper: Array) -> None:
+        self._extent = np.concatenate([self._gripper_extent, points_gripper])
+        self._radius = float(np.linalg.norm(self._extent, axis=1).max())
 
     def admit_action(
         self, action: npt.ArrayLike, gripper_from_camera: SE3, surroundings: Surroundings
     ) -> Decision:
         """Judges a policy's action (7,), given at the last setpoint, as a goal."""
         if self.fault:
-            return Decision(Verdict.STOP, self.fault)
+            return Decision(Verdict.STOP, self.fault, cause=Cause.LATCHED)
         raw = np.asarray(action, np.float64)
         if raw.shape != (7,) or not np.isfinite(raw).all():
-            return self._stop(f"the policy's action is not 7 finite numbers: {raw.tolist()}")
+            return self._stop(
+                Cause.NOT_FINITE, f"the policy's action is not 7 finite numbers: {raw.tolist()}"
+            )
         camera_from_next_camera, score = decode_action(raw)
         self._jumps = self._jumps + 1 if (np.abs(raw[:6]) > ACTION_LIMIT).any() else 0
         goal = self.setpoint @ gripper_from_camera @ camera_from_next_camera @ gripper_from_camera.inverse()
         decision = self.admit_new(goal, surroundings)
         if self._jumps > self._config.max_jumps:
-            decision = Decision(Verdict.HOLD, f"{self._jumps} actions in a row beyond the action space")
+            decision = hold(Cause.JUMPS, f"{self._jumps} actions in a row beyond the action space")
         self._refusals = 0 if decision.verdict is Verdict.GO else self._refusals + 1
         if self._refusals >= self._config.max_refusals:
-            return self._stop(f"{self._refusals} actions in a row were refused; the last: {decision.reason}")
-        return Decision(decision.verdict, decision.reason, decision.world_from_gripper, score)
+            return self._stop(
+                Cause.REFUSALS,
+                f"{self._refusals} actions in a row were refused; the last: {decision.reason}",
+            )
+        return replace(decision, score=score)
 
     def admit_new(self, goal: SE3, surroundings: Surroundings) -> Decision:
         """Judges a goal that the controller has not been asked about; at rest, as that may take a while."""
         decision = self.admit(goal, surroundings)
         if decision.world_from_gripper and not surroundings.is_allowed(decision.world_from_gripper):
-            return Decision(Verdict.HOLD, "the controller's safety limits forbid the goal")
+            return hold(Cause.FORBIDDEN, "the controller's safety limits forbid the goal")
         return decision
 
     def admit(self, goal: SE3, surroundings: Surroundings) -> Decision:
-        """Judges a goal, `world_from_gripper`; one too far is cut short on the straight way to it."""
+        """Judges a goal, `world_from_gripper`; one too far is cut short on the straight path to it."""
         config = self._config
         if self.fault:
-            return Decision(Verdict.STOP, self.fault)
+            return Decision(Verdict.STOP, self.fault, cause=Cause.LATCHED)
         if not np.isfinite(goal.matrix).all():
-            return self._stop("a goal is not finite")
-        if self._wall(goal.translation) < 0:
-            return Decision(Verdict.HOLD, "the goal is outside the workspace")
+            return self._stop(Cause.NOT_FINITE, "a goal is not finite")
+        if self._wall(goal) < 0:
+            return hold(
+                Cause.OUTSIDE, "the goal would put the gripper, or what it holds, outside the workspace"
+            )
         goal = self._within_step(goal)
         clearance = surroundings.clearance(goal.translation)
         if clearance < config.clearance_m and clearance < surroundings.clearance(self._position):
-            return Decision(Verdict.HOLD, f"the goal is {clearance:.3f} m from hand or object")
+            return hold(Cause.TOO_NEAR, f"the goal is {clearance:.3f} m from hand or object")
         if not surroundings.is_reachable(goal):
-            return Decision(Verdict.HOLD, OUT_OF_REACH)
+            return hold(Cause.OUT_OF_REACH, "the arm cannot reach the goal")
         return Decision(Verdict.GO, world_from_gripper=goal)
 
     def advance(
-        self, goal: SE3 | None, state: RobotState, surroundings: Surroundings, now_s: float, frame_s: float
+        self,
+        goal: SE3 | None,
+        state: RobotState,
+        surroundings: Surroundings,
+        now_s: float,
+        frame_s: float,
+        most_mps: float = math.inf,
     ) -> Decision:
         """The next setpoint, one control period on, straight towards a goal; brakes for None.
 
         Args:
             state: the newest of the arm.
             now_s: the time; frame_s: when the newest frame was exposed.
+            most_mps: a speed that is not to be exceeded, where something besides the distances asks for one.
         """
         if self.fault:
-            return Decision(Verdict.STOP, self.fault)
+            return Decision(Verdict.STOP, self.fault, cause=Cause.LATCHED)
         if fault := self._fault_of(state, now_s, frame_s):
-            return self._stop(fault)
+            return self._stop(Cause.ARM_FAULT, fault)
         admitted = (
-            Decision(Verdict.HOLD, "nothing to move to") if goal is None else self.admit(goal, surroundings)
+            hold(Cause.NO_GOAL, "nothing to move to") if goal is None else self.admit(goal, surroundings)
         )
         if admitted.verdict is Verdict.STOP:
             return admitted
-        hold, goal = admitted.reason, admitted.world_from_gripper
         if now_s - frame_s > self._config.frame_hold_s:
-            hold = f"the newest frame is {now_s - frame_s:.3f} s old"
+            admitted = hold(Cause.STALE_FRAME, f"the newest frame is {now_s - frame_s:.3f} s old")
         here = surroundings.clearance(self._position)
         speed_scale = surroundings.speed_scale(self.setpoint)
         velocity, turn = self._towards(
-            None if hold else goal, surroundings.distance(self._position), here, speed_scale
+            admitted.world_from_gripper, surroundings.distance(self._position), here, speed_scale, most_mps
         )
-        there, _ = self._after(velocity, turn)
-        limit = self._speed_limit(there, surroundings.distance(there), surroundings.clearance(there), here)
-        if np.linalg.norm(velocity) > limit:
+        position, rotation = self._after(velocity, turn)
+        room = self._wall(_pose(position, rotation)) - self._turn_reserve(turn)
+        limit = self._speed_limit(
+            room, surroundings.distance(position), surroundings.clearance(position), here
+        )
+        if np.linalg.norm(velocity) > limit or room < 0:
             velocity, turn = self._braking()
-        if not hold and surroundings.in_the_way(_pose(*self._after(velocity, turn))):
-            hold = "hand or object is in the gripper's way"
+        if admitted.verdict is Verdict.GO and surroundings.in_the_way(_pose(*self._after(velocity, turn))):
+            admitted = hold(Cause.PATH_BLOCKED, "hand or object is in the gripper's way")
             velocity, turn = self._braking()
         position, rotation = self._after(velocity, turn)
         setpoint = _pose(position, rotation)
         if not surroundings.is_reachable(setpoint):
-            return self._stop("the arm cannot reach the way to the goal; move it by its pendant")
+            return self._stop(
+                Cause.OUT_OF_REACH, "the arm cannot reach the path to the goal; move it by its pendant"
+            )
         self._position, self._rotation, self._velocity, self._turn = position, rotation, velocity, turn
-        return Decision(Verdict.HOLD if hold else Verdict.GO, hold, setpoint)
+        return replace(admitted, world_from_gripper=setpoint)
 
-    def _stop(self, fault: str) -> Decision:
+    def _stop(self, cause: Cause, fault: str) -> Decision:
         self.fault = fault
-        return Decision(Verdict.STOP, fault)
+        return Decision(Verdict.STOP, fault, cause=cause)
 
     def _fault_of(self, state: RobotState, now_s: float, frame_s: float) -> str:
         config = self._config
@@ -242,9 +250,14 @@ class MotionGuard:
             return f"the arm is {lag:.3f} m from its setpoint; find what holds it"
         return ""
 
-    def _wall(self, position: Array) -> float:
-        """Distance to the nearest wall of the workspace, negative outside."""
-        return float(min((position - self._low).min(), (self._high - position).min()))
+    def _wall(self, world_from_gripper: SE3) -> float:
+        """Distance of what the workspace bounds to its nearest wall, m, negative outside."""
+        corners = world_from_gripper.apply(self._extent)
+        return float(min((corners - self._low).min(), (self._high - corners).min()))
+
+    def _turn_reserve(self, turn: Array) -> float:
+        """How far any corner still moves while an angular velocity (3,) is braked, m."""
+        return self._radius * float(turn @ turn) / (2 * self._config.turn_acceleration_radps2)
 
     def _within_step(self, goal: SE3) -> SE3:
         here = self.setpoint
@@ -261,9 +274,9 @@ class MotionGuard:
         return SE3(slerp(here.rotation, goal.rotation, part), here.translation + part * way)
 
     def _speed_limit(
-        self, position: Array, distance: float, clearance: float, here: float, slack_m: float = 0.0
+        self, room: float, distance: float, clearance: float, here: float, slack_m: float = 0.0
     ) -> float:
-        """The law of this module at a position (3,), with `slack_m` taken off every distance.
+        """The law of this module, with `slack_m` taken off every distance; `room` is that to the walls.
 
         Where the clearance `here`, at the last setpoint, is too small already because the hand came, only
         positions of no less clearance may be moved to, and slowly.
@@ -278,26 +291,35 @@ class MotionGuard:
                 c.speed_mps**2,
                 c.near_speed_mps**2 + twice_a * max(0.0, gap - c.near_m),
                 c.last_speed_mps**2 + twice_a * max(0.0, gap - c.last_m),
-                twice_a * max(0.0, self._wall(position) - slack_m),
+                twice_a * max(0.0, room - slack_m),
                 keep,
             )
         )
 
     def _towards(
-        self, goal: SE3 | None, distance: float, clearance: float, speed_scale: float
+        self, goal: SE3 | None, distance: float, clearance: float, speed_scale: float, most_mps: float
     ) -> tuple[Array, Array]:
         """Velocity and angular velocity of the next period, both (3,), in the world frame."""
         if goal is None:
             return self._braking()
         c, dt = self._config, self._config.control_period_s
         slack = (self.speed + c.acceleration_mps2 * dt) * dt
-        limit = self._speed_limit(self._position, distance, clearance, clearance, slack)
+        slack += self._radius * (self.turn_speed + c.turn_acceleration_radps2 * dt) * dt
+        wall = self._wall(self.setpoint)
+        half = max(0.0, wall - slack) / 2  # the other half is the velocity's
+        most_turn = min(c.turn_speed_radps, self._turn_within(half))
         way = goal.translation - self._position
         rest = (Rotation.from_matrix(goal.rotation) * self._rotation.inv()).as_rotvec()
-        return self._changed(
-            _arriving(way, speed_scale * limit, TRACKING * c.acceleration_mps2, dt),
-            _arriving(rest, speed_scale * c.turn_speed_radps, TRACKING * c.turn_acceleration_radps2, dt),
-        )
+        turn = _arriving(rest, speed_scale * most_turn, TRACKING * c.turn_acceleration_radps2, dt)
+        limit = self._speed_limit(wall - self._turn_reserve(turn), distance, clearance, clearance, slack)
+        limit = min(speed_scale * limit, most_mps)
+        return self._changed(_arriving(way, limit, TRACKING * c.acceleration_mps2, dt), turn)
+
+    def _turn_within(self, room_m: float) -> float:
+        """The angular speed, rad/s, that is braked before any corner has moved this far."""
+        if self._radius == 0:
+            return math.inf
+        return math.sqrt(2 * self._config.turn_acceleration_radps2 * room_m / self._radius)
 
     def _braking(self) -> tuple[Array, Array]:
         return self._changed(np.zeros(3), np.zeros(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,11 +13,22 @@ from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3, Array
 
 from ..config import RobotConfig
-from ..interfaces import RobotState, Safety
-from .motion_guard import Decision, MotionGuard, Surroundings
-from .trial_log import read_log
+from .decision import Decision, Surroundings
+from .motion_guard import GRIPPER_CORNERS, MotionGuard
+from .trial_log import (
+    FIRST_FORMAT,
+    ActionLine,
+    Answers,
+    BeginLine,
+    CarryLine,
+    DetourLine,
+    JudgedLine,
+    Line,
+    TickLine,
+    read_log,
+)  # fmt: skip
 
-Answer = float | bool
+ORIGIN = np.zeros((1, 3))
 Kept = TypeVar("Kept", float, bool)
 
 
@@ -26,7 +37,7 @@ class Recording:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        self.answers: list[Answer] = []
+        self.answers: Answers = []
 
     def distance(self, position_world: Array) -> float:
         return self._kept(self._surroundings.distance(position_world))
@@ -54,7 +65,7 @@ class Recording:
 class _Recorded:
     """Gives recorded answers in order, whatever the question."""
 
-    def __init__(self, answers: list[Answer | None]) -> None:
+    def __init__(self, answers: Answers) -> None:
         self._answers = deque(answers)
 
     def distance(self, position_world: Array) -> float:
@@ -94,17 +105,17 @@ def replay(path: Path | str) -> Replay:
     Raises:
         RobotError: not a log, or a line lacks what its decision was made from.
     """
-    entries = read_log(path)
+    first, lines = read_log(path)
     try:
-        guard = MotionGuard(RobotConfig.from_json(entries[0]["config"]))
-        gripper_from_camera = _pose(entries[0]["gripper_from_camera"])
+        extent = ORIGIN if first.format == FIRST_FORMAT else GRIPPER_CORNERS
+        guard = MotionGuard(RobotConfig.from_json(first.config), extent)
         differing, judged = [], 0
-        for number, entry in enumerate(entries[1:], 2):
-            decision = _decide(guard, gripper_from_camera, entry)
-            if decision is None:
+        for number, line in enumerate(lines, 2):
+            decision = _decide(guard, first.gripper_from_camera, line)
+            if decision is None or not isinstance(line, JudgedLine):
                 continue
             judged += 1
-            if not _same(decision, entry):
+            if not _same(decision, line):
                 differing.append(number)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RobotError(
@@ -113,40 +124,25 @@ def replay(path: Path | str) -> Replay:
     return Replay(judged, tuple(differing))
 
 
-def _decide(guard: MotionGuard, gripper_from_camera: SE3, entry: dict[str, Any]) -> Decision | None:
-    if entry["kind"] == "begin":
-        return guard.begin(_pose(entry["pose"]))
-    if entry["kind"] == "action":
-        return guard.admit_action(_array(entry["action"]), gripper_from_camera, _Recorded(entry["answers"]))
-    if entry["kind"] == "way round":
-        return guard.admit_new(_pose(entry["goal"]), _Recorded(entry["answers"]))
-    if entry["kind"] == "tick":
-        goal = None if entry["goal"] is None else _pose(entry["goal"])
-        surroundings = _Recorded(entry["answers"])
-        return guard.advance(goal, _state(entry["state"]), surroundings, entry["now_s"], entry["frame_s"])
+def _decide(guard: MotionGuard, gripper_from_camera: SE3, line: Line) -> Decision | None:
+    match line:
+        case BeginLine():
+            return guard.begin(line.pose)
+        case ActionLine():
+            return guard.admit_action(line.action, gripper_from_camera, _Recorded(line.answers))
+        case DetourLine():
+            return guard.admit_new(line.goal, _Recorded(line.answers))
+        case TickLine():
+            around = _Recorded(line.answers)
+            return guard.advance(line.goal, line.state, around, line.now_s, line.frame_s, line.most_mps)
+        case CarryLine():
+            guard.carry(line.points)
     return None
 
 
-def _same(decision: Decision, entry: dict[str, Any]) -> bool:
-    if (decision.verdict, decision.reason) != (entry["verdict"], entry["reason"]):
+def _same(decision: Decision, line: JudgedLine) -> bool:
+    if (decision.verdict, decision.reason) != (line.verdict, line.reason):
         return False
-    if decision.world_from_gripper is None or entry["sent"] is None:
-        return decision.world_from_gripper is None and entry["sent"] is None
-    return bool(np.array_equal(decision.world_from_gripper.matrix[:3], _array(entry["sent"])))
-
-
-def _state(logged: dict[str, Any]) -> RobotState:
-    return RobotState(
-        logged["time_s"], _pose(logged["world_from_gripper"]), _array(logged["velocity"]), _array(logged["force"]),
-        Safety(logged["safety"]),
-    )  # fmt: skip
-
-
-def _pose(rows: list[list[float | None]]) -> SE3:
-    matrix = _array(rows)
-    return SE3(matrix[:, :3].copy(), matrix[:, 3].copy())
-
-
-def _array(values: Any) -> Array:
-    """Logged numbers; null, which stands for what was not finite, becomes NaN."""
-    return np.array(values, np.float64)
+    if decision.world_from_gripper is None or line.sent is None:
+        return decision.world_from_gripper is None and line.sent is None
+    return bool(np.array_equal(decision.world_from_gripper.matrix, line.sent.matrix))

@@ -1,22 +1,24 @@
 """One handover over simulated devices, and what each fault does to it."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from h2rh_env.core.clearance import swept_hits
+from h2rh_env.core.clearance import sweep_gap, swept_hits
 from h2rh_env.core.errors import PolicyError, RobotError
 from h2rh_env.core.geometry import SE3
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import CLEARANCE_M
 from h2rh_env.envs.metrics import score
 from real_robot.config import RobotConfig
 from real_robot.control.outcome import Outcome
 from real_robot.drivers.simulated import simulated_devices
+from real_robot.drivers.simulated_camera import Intruder
 from real_robot.interfaces import Safety
 from real_robot.safety.replay import replay
-from real_robot.safety.trial_log import read_log
 from real_robot.session import dry_run, run_trial
 
 CONFIG = RobotConfig()
@@ -67,8 +69,13 @@ def at(devices, time_s, fault):
     devices.clock.on_tick.append(tick)
 
 
+def entries(log):
+    """The lines of a log as they stand in the file."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
 def ticks(log):
-    return [entry for entry in read_log(log) if entry["kind"] == "tick"]
+    return [entry for entry in entries(log) if entry["kind"] == "tick"]
 
 
 def pose_of(rows):
@@ -119,7 +126,7 @@ def test_without_alignment_the_advance_is_straight_as_declared(scene, start, ras
         result = run_trial(homing, "aside", devices, config, log, scene=replace(scene, grasp=grasp))
         assert result.outcome is Outcome.HANDED_OVER, result.reason
         assert replay(log).differing_lines == ()
-        (closed,) = [pose_of(entry["pose"]) for entry in read_log(log) if entry["kind"] == "closes"]
+        (closed,) = [pose_of(entry["pose"]) for entry in entries(log) if entry["kind"] == "closes"]
         declared = SE3.from_matrix(result.record.scene_from_gripper[-1])
         return np.linalg.norm(declared.inverse().apply(closed.translation) - [0.0, 0.0, config.standoff_m])
 
@@ -249,6 +256,186 @@ def test_a_hand_that_was_never_seen_is_never_advanced_on(trial, devices):
     assert devices.gripper.state().opening_m == OPEN_M
 
 
+def force_of(*steps):
+    """The giver's pull along the gripper's z, N, by seconds since the fingers closed: (from, N) in turn."""
+
+    def force(held_s):
+        pull = [newton for since_s, newton in steps if held_s >= since_s][-1]
+        return np.array([0.0, 0.0, -float(pull)])
+
+    return force
+
+
+@pytest.mark.parametrize(
+    ("steps", "noise_n", "outcome"),
+    [
+        (((0.0, 19.0), (0.8, 0.0)), 0.0, Outcome.HANDED_OVER),
+        (((0.0, 19.0), (0.8, 0.0)), 6.0, Outcome.HANDED_OVER),
+        (((0.0, 19.0), (0.5, 45.0)), 0.0, Outcome.NOT_RELEASED),
+        (((0.0, 19.0),), 6.0, Outcome.NOT_RELEASED),
+        (((0.0, 19.0), (0.5, 4.0), (0.516, 19.0), (1.5, -40.0), (1.6, 19.0)), 0.0, Outcome.NOT_RELEASED),
+        (((0.0, 45.0), (0.5, 19.0)), 0.0, Outcome.NOT_RELEASED),
+    ],
+    ids=["lets go", "lets go, noise", "tugs", "noise alone", "jerks", "pulls less"],
+)
+def test_only_a_pull_that_falls_and_stays_low_is_a_release(
+    pregrasp_trial, near_devices, steps, noise_n, outcome
+):
+    near_devices.gripper.giver_force, near_devices.gripper.noise_n = force_of(*steps), noise_n
+    result = pregrasp_trial()
+    assert result.outcome is outcome, result.reason
+    held = near_devices.gripper.state().opening_m < OPEN_M - 0.01
+    assert held == (outcome is Outcome.HANDED_OVER)
+
+
+def test_a_giver_who_holds_on_again_is_not_dragged(pregrasp_trial, near_devices, log):
+    """He seems to let go, and then holds on while the arm retreats: the further, the harder he pulls."""
+    gripper, arm = near_devices.gripper, near_devices.arm
+    taken: list[np.ndarray] = []
+
+    def force(held_s):
+        taken.append(arm.world_from_gripper.translation) if not taken else None
+        away_m = np.linalg.norm(arm.world_from_gripper.translation - taken[0])
+        return np.array([0.0, 0.0, -19.0 if held_s < 0.8 else -1000.0 * away_m])
+
+    gripper.giver_force = force
+    result = pregrasp_trial()
+    assert result.outcome is Outcome.NOT_RELEASED
+    assert "pulls" in result.reason
+    forces = np.array([np.linalg.norm(entry["state"]["force"]) for entry in ticks(log)])
+    assert forces.max() < 30.0
+    assert gripper.state().opening_m == pytest.approx(OPEN_M)
+
+
+@pytest.fixture
+def near_devices(scene, rasteriser):
+    """The arm stands at the pre-grasp pose."""
+    return simulated_devices(scene, scene.grasp.pregrasp(), rasteriser)
+
+
+@pytest.fixture
+def pregrasp_trial(scene, near_devices, homing, log):
+    def run(config=CONFIG):
+        return run_trial(homing, "homing", near_devices, config, log, scene=scene)
+
+    return run
+
+
+def when_left(devices, scene, left_m, fault):
+    """Calls `fault` once, when so much of the path to the scene's grasp is left."""
+    done: list[None] = []
+
+    def tick():
+        ahead = devices.arm.world_from_gripper.inverse().apply(scene.grasp.scene_from_grasp.translation)
+        if not done and ahead[2] < left_m:
+            done.append(fault())
+
+    devices.clock.on_tick.append(tick)
+
+
+@pytest.mark.parametrize("left_m", [0.2, 0.1])
+def test_a_hand_mask_that_is_lost_on_the_advance_holds_it_and_never_closes(
+    pregrasp_trial, near_devices, scene, log, left_m
+):
+    when_left(near_devices, scene, left_m, lambda: setattr(near_devices.camera, "hand_hidden", True))
+    result = pregrasp_trial()
+    assert result.outcome is Outcome.BLOCKED
+    assert "hand" in result.reason
+    assert not any(entry["kind"] == "closes" for entry in entries(log))
+    assert near_devices.gripper.state().opening_m == OPEN_M
+
+
+def coming_hand(scene, devices, side, left_m, speed_mps=0.3):
+    """A hand that sets out for between the fingertips when so much of the advance is left."""
+
+    def set_out():
+        pose = devices.arm.world_from_gripper
+        tips = np.array([0.0, 0.0, FINGERTIP_DEPTH_M])
+        start = tips + 0.25 * np.array(side) / np.linalg.norm(side)
+        devices.camera.intruder = Intruder(
+            devices.clock.now(), pose.apply(start), pose.apply(tips), speed_mps
+        )
+
+    when_left(devices, scene, left_m, set_out)
+
+
+@pytest.mark.parametrize("least_depth_m", [0.0, 0.25])
+def test_a_hand_that_comes_in_before_the_camera_meets_an_arm_at_rest(
+    pregrasp_trial, near_devices, scene, log, least_depth_m
+):
+    """With and without depth of what is near: a blind camera is no free path."""
+    near_devices.camera.least_depth_m = least_depth_m
+    coming_hand(scene, near_devices, (-1.0, 0.0, 1.0), 0.12)
+    touched_mps = []
+
+    def watch():
+        intruder = near_devices.camera.intruder
+        if intruder is not None and not touched_mps:
+            centre = near_devices.arm.world_from_gripper.inverse().apply(
+                intruder.centre(near_devices.clock.now())
+            )
+            if sweep_gap(centre, 0.0) < intruder.radius_m:
+                touched_mps.append(near_devices.arm.state().speed)
+
+    near_devices.clock.on_tick.append(watch)
+    result = pregrasp_trial(RobotConfig(further_advances=0))
+    assert result.outcome is Outcome.BLOCKED
+    assert "hand" in result.reason
+    assert all(speed < 0.005 for speed in touched_mps)
+    assert not any(entry["kind"] == "closes" for entry in entries(log))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_fingers_never_close_on_a_hand_between_them(pregrasp_trial, near_devices, scene, begun):
+    """A hand that is there before they close, or comes while they do, ends with an open gripper."""
+    gripper, arm, camera = near_devices.gripper, near_devices.arm, near_devices.camera
+    grasp = scene.grasp.scene_from_grasp
+    beside = grasp.apply(np.array([0.0, -0.03, FINGERTIP_DEPTH_M]))
+
+    def appear():
+        is_there = np.linalg.norm(arm.world_from_gripper.translation - grasp.translation) < 0.02
+        is_closing = gripper.state().opening_m < 0.08
+        if camera.intruder is None and is_there and (is_closing or not begun):
+            camera.intruder = Intruder(0.0, beside, beside, 1.0, 0.02)
+
+    near_devices.clock.on_tick.append(appear)
+    result = pregrasp_trial(RobotConfig(further_advances=0))
+    assert result.outcome in (Outcome.BLOCKED, Outcome.NO_GRASP)
+    assert "hand" in result.reason
+    assert gripper.state().opening_m == pytest.approx(OPEN_M)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("frozen", True), ("safety", Safety.PROTECTIVE_STOP), ("jammed", True)]
+)
+def test_a_stop_while_the_fingers_close_opens_them(pregrasp_trial, near_devices, attribute, value):
+    gripper, arm = near_devices.gripper, near_devices.arm
+
+    def fail():
+        if gripper.state().opening_m < 0.075:
+            setattr(arm, attribute, value)
+
+    near_devices.clock.on_tick.append(fail)
+    result = pregrasp_trial()
+    assert result.outcome is not Outcome.HANDED_OVER
+    assert gripper.state().opening_m == pytest.approx(OPEN_M)
+
+
+def test_a_first_act_that_is_slow_is_over_before_the_first_deadline(scene, devices, homing, log):
+    class Slow(type(homing)):
+        slept = False
+
+        def act(self, observation):
+            if not self.slept:
+                self.slept = True
+                devices.clock.sleep(1.5)
+            return super().act(observation)
+
+    result = run_trial(Slow(), "slow", devices, CONFIG, log, scene=scene)
+    assert result.record.declared
+    assert result.reach_s < 10
+
+
 def test_a_hand_beside_the_advance_is_got_out_of_the_way_of(beside_scene, start, rasteriser, homing, log):
     devices = simulated_devices(beside_scene, start, rasteriser)
     result = run_trial(homing, "homing", devices, CONFIG, log, scene=beside_scene)
@@ -374,12 +561,12 @@ def test_a_pocket_out_of_reach_is_gone_round_and_replays(scene, start, homing, r
     devices.arm.speed_scale, devices.arm.is_reachable = speed_scale, lambda pose: speed_scale(pose) > 0
     result = run_trial(homing, "homing", devices, CONFIG, log, scene=scene)
     assert result.outcome is Outcome.HANDED_OVER, result.reason
-    assert any(entry["kind"] == "way round" and entry["verdict"] == "go" for entry in read_log(log))
+    assert any(entry["kind"] == "detour" and entry["verdict"] == "go" for entry in entries(log))
     assert np.linalg.norm(measured_positions(log) - pocket, axis=1).min() > 0.025
     assert replay(log).differing_lines == ()
 
 
-def test_the_controller_is_asked_about_a_way_round_too(scene, start, homing, rasteriser, log):
+def test_the_controller_is_asked_about_a_detour_too(scene, start, homing, rasteriser, log):
     devices = simulated_devices(scene, start, rasteriser)
     way = scene.grasp.pregrasp().translation - start.translation
     pocket = start.translation + way / 2
@@ -394,6 +581,6 @@ def test_the_controller_is_asked_about_a_way_round_too(scene, start, homing, ras
     devices.arm.is_allowed = lambda pose: off_the_line_m(pose) < 0.005
     result = run_trial(homing, "homing", devices, CONFIG, log, scene=scene)
     assert result.outcome is Outcome.STOPPED
-    rounds = [entry["reason"] for entry in read_log(log) if entry["kind"] == "way round"]
+    rounds = [entry["reason"] for entry in entries(log) if entry["kind"] == "detour"]
     assert set(rounds) == {"the controller's safety limits forbid the goal"}
     assert replay(log).differing_lines == ()

@@ -9,7 +9,8 @@ from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz, uniform_directi
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from real_robot.config import RobotConfig
 from real_robot.interfaces import RobotState, Safety
-from real_robot.safety.motion_guard import MotionGuard, Verdict
+from real_robot.safety.decision import Cause, Verdict
+from real_robot.safety.motion_guard import GRIPPER_CORNERS, MotionGuard
 from real_robot.safety.perception import SeenSurroundings
 
 CONFIG = RobotConfig(max_refusals=10**9)
@@ -93,8 +94,9 @@ class Watch:
         speed = np.linalg.norm(velocity)
         gap = self.around.distance(position) - FINGERTIP_DEPTH_M
         zone = c.last_speed_mps if gap < c.last_m else c.near_speed_mps if gap < c.near_m else c.speed_mps
-        assert (position >= c.workspace_low_m).all()
-        assert (position <= c.workspace_high_m).all()
+        corners = pose.apply(GRIPPER_CORNERS)
+        assert (corners >= c.workspace_low_m - EXACT * np.ones(3)).all()
+        assert (corners <= c.workspace_high_m + EXACT * np.ones(3)).all()
         assert speed <= zone + EXACT
         assert np.linalg.norm(velocity - self.velocity) <= c.acceleration_mps2 * dt + EXACT
         turn = turn_of(self.before.rotation, pose.rotation) / dt
@@ -185,13 +187,54 @@ def test_any_list_of_numbers_gives_a_goal_within_a_step_or_a_reason(values):
 @pytest.mark.parametrize("ticks", range(20, 90, 6))
 def test_a_turn_before_a_wall_does_not_carry_past_it(ticks):
     around = surroundings()
-    wall_m = CONFIG.workspace_high_m[0]
+    wall_m = CONFIG.workspace_high_m[0] - GRIPPER_CORNERS[:, 0].max()
     guard = begun(SE3(np.eye(3), np.array([wall_m - 0.09, 0.0, 0.5])))
     watch = Watch(guard, around)
     for _ in range(ticks):
         watch.see(step(guard, SE3(np.eye(3), np.array([wall_m, 0.0, 0.5])), around))
     for _ in range(60):
         watch.see(step(guard, SE3(np.eye(3), np.array([wall_m, 0.1, 0.5])), around))
+
+
+@pytest.mark.parametrize("gap_m", [0.0, 0.005, 0.02, 0.05])
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_turn_does_not_swing_a_corner_through_a_wall(gap_m, moves):
+    """Near a wall a gripper turns on its spot, or on the move, until it meets the wall; never through it."""
+    around = surroundings()
+    wall_m = CONFIG.workspace_high_m[0] - GRIPPER_CORNERS[:, 0].max() - gap_m - 1e-9
+    guard = begun(SE3(np.eye(3), np.array([wall_m, 0.0, 0.5])))
+    watch = Watch(guard, around)
+    for k in range(1, 200):
+        turn = rotation_from_euler_xyz([0.0, min(1.5, 0.02 * k), 0.3 * np.sin(k / 20)])
+        aside = 0.04 * np.sin(k / 15) if moves else 0.0
+        watch.see(step(guard, SE3(turn, np.array([wall_m + abs(aside) / 10, aside, 0.5])), around))
+    assert not guard.fault
+
+
+DOWN = np.diag([1.0, -1.0, -1.0])
+
+
+def test_fingertips_below_the_table_are_outside_the_workspace():
+    table_m = CONFIG.workspace_low_m[2]
+    low = SE3(DOWN, np.array([0.4, 0.0, table_m + FINGERTIP_DEPTH_M - 0.01]))
+    assert MotionGuard(CONFIG).begin(low).cause is Cause.OUTSIDE
+    guard = begun(SE3(DOWN, np.array([0.4, 0.0, table_m + FINGERTIP_DEPTH_M + 0.02])))
+    assert guard.admit(low, surroundings()).cause is Cause.OUTSIDE
+    above = SE3(DOWN, np.array([0.4, 0.0, table_m + FINGERTIP_DEPTH_M + 1e-6]))
+    assert guard.admit(above, surroundings()).verdict is Verdict.GO
+
+
+def test_what_the_fingers_hold_is_bounded_too_until_the_guard_begins_anew():
+    table_m = CONFIG.workspace_low_m[2]
+    here = SE3(DOWN, np.array([0.4, 0.0, table_m + 0.3]))
+    lower = SE3(DOWN, np.array([0.4, 0.0, table_m + 0.25]))
+    guard = begun(here)
+    assert guard.admit(lower, surroundings()).verdict is Verdict.GO
+    guard.carry(np.array([[0.0, 0.0, 0.28], [0.0, 0.0, 9.0]]))
+    assert guard.admit(lower, surroundings()).cause is Cause.OUTSIDE
+    assert guard.admit(here, surroundings()).verdict is Verdict.GO
+    guard.begin(here)
+    assert guard.admit(lower, surroundings()).verdict is Verdict.GO
 
 
 def test_a_way_between_two_good_goals_does_not_cut_through_the_clearance():
@@ -236,7 +279,7 @@ def test_not_finite_is_rejected_before_clamping_and_latches(bad):
 
 
 def test_the_order_is_work_space_before_distance_before_reach():
-    guard = begun(SE3(np.eye(3), np.array([0.0, 0.0, 0.06])))
+    guard = begun(SE3(np.eye(3), np.array([0.0, 0.0, 0.07])))
     down = action(translation=(0, 0, -0.05))
     near = surroundings(hand=[[0.0, 0.0, 0.0]], arm=NowhereArm)
     assert "workspace" in guard.admit_action(down, STILL, near).reason
