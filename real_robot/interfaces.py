@@ -118,7 +118,7 @@ class Arm(_Device, Protocol):
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         """Whether joints exist for this pose, on the branch the arm is on and away from singularities."""
 
-    def can_follow(self, way: Sequence[SE3]) -> bool:
+    def can_follow(self, path: Sequence[SE3]) -> bool:
         """Whether the arm can go from where it is through all of these poses, near one another, as `is_reachable`,
         and without crawling past a singularity that it isn't already near."""
 

@@ -282,7 +282,7 @@ def judged(log: Path, policy: str, scene: HandoverScene, position: str) -> Trial
 
 
 def least_hand_distance(log: Path, scene: HandoverScene) -> float:
-    """Of the gripper frame's measured origin to the scene's hand, m, over every control period of a trial's log."""
+    """Least distance, m, of the measured origin of the gripper's frame to the scene's hand in a trial's log."""
     _, lines = read_log(log)
     positions = np.array(
         [line.state.world_from_gripper.translation for line in lines if isinstance(line, TickLine)]

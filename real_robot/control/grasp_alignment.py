@@ -1,7 +1,7 @@
 """From a declared pre-grasp pose to one near it, whose straight advance ends with the fingers about the object.
 
 The policy says where from to take the object; the points of it that the camera measured say how far to go, and
-whether to turn about the approach or to step aside first. The guard judges every pose on the way all the same.
+whether to turn about the approach or to step aside first. The guard judges every pose on the path all the same.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from h2rh_env.core.geometry import SE3, Array, between
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
 
 TURNS_RAD = np.radians(np.arange(-90, 91, 10))
-TILTS_RAD = np.radians([15, 30])  # of the approach, where there is no other way
+TILTS_RAD = np.radians([15, 30])  # of the approach, where there is nothing else
 STEPS_M = np.arange(-0.06, 0.061, 0.015)
 BITES_M = (0.03, 0.02, 0.012)  # how far the fingers reach beyond the object's nearest point between them
 GAP_M = 0.004  # between a finger or the palm and what was measured, which is 5 mm coarse
 HAND_GAPS_M = (0.012, 0.004)  # wished and least, beyond the guard's: nearer, more of a hand shows
 LEAST_POINTS = 4
 TURN_COST, STEP_COST, BITE_COST = 1 / np.radians(60), 1 / 0.05, 1 / 0.02
-PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of each of both ways, which are asked about
+PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of each of both paths, which are asked about
 ASKED_AT_ONCE = 8
 MOST_ASKED = 600  # of the best, until one keeps off the hand and can be reached
 
@@ -64,7 +64,7 @@ def aligned(
         world_from_pregrasp: as the policy declared it.
         object_points: (P, 3), m, and hand_points (Q, 3), in the world, as measured.
         standoff_m: of the pre-grasp pose from the grasp; clearance_m: of the gripper's origin from the hand.
-        can_follow: of the arm; asked about the way from there to the end of the advance.
+        can_follow: of the arm; asked about the path from there to the end of the advance.
     """
     hand = Clearance(hand_points)
 
@@ -73,7 +73,7 @@ def aligned(
         return (
             float(hand.distance(end.translation)) >= clearance_m + gap_m
             and not swept_hits(hand_points, begin, advance.length_m, SWEEP_MARGIN_M + gap_m).any()
-            and can_follow(_way(world_from_pregrasp, advance))
+            and can_follow(_path(world_from_pregrasp, advance))
         )
 
     for ring in _rings(world_from_pregrasp, standoff_m):
@@ -92,7 +92,7 @@ def aligned(
     return None
 
 
-def _way(here: SE3, advance: Advance) -> list[SE3]:
+def _path(here: SE3, advance: Advance) -> list[SE3]:
     """From where the gripper is to the end of an advance."""
     begin, end = advance.world_from_pregrasp, advance.world_from_grasp
     return [*(between(here, begin, part) for part in PARTS), *(between(begin, end, part) for part in PARTS)]
@@ -131,7 +131,7 @@ def _advances(
 
 
 def _closing(points: Array, bite_m: float) -> tuple[Array, Array]:
-    """Steps aside (K, 2) and ways ahead (K,), m, after which open fingers stand about points (P, 3) without touching.
+    """Steps aside (K, 2) and lengths ahead (K,), m, after which open fingers stand about points (P, 3), not touching.
 
     Points are in the gripper's frame. Each of a grid of steps is centred on what it finds between the fingers.
     """

@@ -76,8 +76,8 @@ class SimulatedArm:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return float(np.linalg.norm(world_from_gripper.translation - self._start)) < REACH_M
 
-    def can_follow(self, way: Sequence[SE3]) -> bool:
-        return all(self.is_reachable(pose) for pose in way)
+    def can_follow(self, path: Sequence[SE3]) -> bool:
+        return all(self.is_reachable(pose) for pose in path)
 
     def speed_scale(self, world_from_gripper: SE3) -> float:
         return 1.0
@@ -179,14 +179,14 @@ class SimulatedGripper:
 
     def _move_pads(self) -> None:
         step = PAD_SPEED_MPS * TICK_S
-        way = self._wanted_m - self._opening_m
-        held = 0.0 if self.slippery or way >= 0 else self._width_between()
-        if way > 0:
+        path = self._wanted_m - self._opening_m
+        held = 0.0 if self.slippery or path >= 0 else self._width_between()
+        if path > 0:
             self._held_since_s = None
-        self._opening_m += float(np.clip(way, -step, step))
+        self._opening_m += float(np.clip(path, -step, step))
         if held > 0 and self._opening_m <= held:
             self._status, self._held_since_s = ObjectStatus.STOPPED_CLOSING, self._clock.now()
-        elif abs(way) <= step:
+        elif abs(path) <= step:
             self._status = ObjectStatus.AT_POSITION
 
     def _width_between(self) -> float:

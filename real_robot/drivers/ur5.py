@@ -46,10 +46,12 @@ News = TypeVar("News", Ready, Allowed, Stopped)
 CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 20.0
 SLOW_CONDITION, STOP_CONDITION = 17.0, 30.0  # MoveIt Servo's defaults
-WORTHWHILE_SPEED_SCALE = 0.25  # on a way that isn't begun where it is less: 0.3 m once took 90 s
-MAX_TURN_OF_JOINTS_RAD = 2.0  # a pose that needs more is on another branch, which a straight way cannot reach
+WORTHWHILE_SPEED_SCALE = 0.25  # on a path that isn't begun where it is less: 0.3 m once took 90 s
+MAX_TURN_OF_JOINTS_RAD = (
+    2.0  # a pose that needs more is on another branch, which a straight path cannot reach
+)
 MAX_TURN_ON_WAY_RAD = (
-    0.8  # from one pose of a way to the next; more is another branch, or a singularity between
+    0.8  # from one pose of a path to the next; more is another branch, or a singularity between
 )
 SAME_ARM_M = 0.02  # a calibrated arm differs from its data sheet by millimetres, a UR5 from a UR5e by 0.07 m
 SAFETY_BITS = {2: Safety.PROTECTIVE_STOP, 4: Safety.PROTECTIVE_STOP, 5: Safety.EMERGENCY_STOP,
@@ -137,13 +139,13 @@ class UR5Arm:
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._read_only or self.speed_scale(world_from_gripper) > 0
 
-    def can_follow(self, way: Sequence[SE3]) -> bool:
+    def can_follow(self, path: Sequence[SE3]) -> bool:
         if self._read_only:
             return True
         newest = self._measured()
         joints, here = np.array(newest.joints), self._world_from_base @ world_from_tcp(newest.pose)
         least = min(WORTHWHILE_SPEED_SCALE, self._speed_scale(here, joints))
-        for pose in way:
+        for pose in path:
             following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
             speed_scale = 0.0 if following is None else self._speed_scale(pose, following)
             if following is None or speed_scale == 0 or speed_scale < least:

@@ -61,8 +61,8 @@ def jacobian(frames: list[Array], base_from_tool: Array) -> Array:
         frames: `joint_frames` at the joints in question.
     """
     moving = np.stack(frames[:6])
-    axes, ways = moving[:, :3, 2], base_from_tool[:3, 3] - moving[:, :3, 3]
-    turned = axes[:, [1, 2, 0]] * ways[:, [2, 0, 1]] - axes[:, [2, 0, 1]] * ways[:, [1, 2, 0]]
+    axes, levers = moving[:, :3, 2], base_from_tool[:3, 3] - moving[:, :3, 3]
+    turned = axes[:, [1, 2, 0]] * levers[:, [2, 0, 1]] - axes[:, [2, 0, 1]] * levers[:, [1, 2, 0]]
     return np.concatenate([turned, axes], axis=1).T
 
 
@@ -97,14 +97,14 @@ def nearest_joints(arm: ArmGeometry, base_from_flange: Array, near: Array) -> Ar
     for solution in inverse(arm, base_from_flange):
         turned = near + np.remainder(solution - near + math.pi, 2 * math.pi) - math.pi
         turned = np.where(np.abs(turned) > JOINT_LIMIT_RAD, solution, turned)
-        way = float(np.abs(turned - near).max())
-        if way < least:
-            best, least = turned, way
+        turn = float(np.abs(turned - near).max())
+        if turn < least:
+            best, least = turned, turn
     return best
 
 
 def condition_number(arm: ArmGeometry, joints: Array, base_from_tool: Array) -> float:
-    """Of the Jacobian, in m and rad as they are: large near a singularity, infinite at one."""
+    """Condition number of the Jacobian, in m and rad as they are: large near a singularity, infinite at one."""
     singular_values = np.linalg.svd(jacobian(joint_frames(arm, joints), base_from_tool), compute_uv=False)
     return float(singular_values[0] / max(singular_values[-1], 1e-12))
 

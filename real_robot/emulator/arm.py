@@ -101,7 +101,7 @@ class ArmModel:
         self._begin(_Motion(kind, target, acceleration))
 
     def follow(self, path: Path, length: float, speed: float, acceleration: float) -> None:
-        """A way of `length`, m or rad, whose point at s has the joints `path(s)`."""
+        """A path of `length`, m or rad, whose point at s has the joints `path(s)`."""
         if length < 1e-9:
             return self.halt(acceleration)
         self._begin(_Motion("path", acceleration=acceleration, path=path, length=length, speed=speed))
@@ -161,7 +161,7 @@ class ArmModel:
         return self.q + qd * dt, qd
 
     def _servoed(self, motion: _Motion, dt: float) -> tuple[Array, Array]:
-        """A critically damped filter on the way to the target, with bounded acceleration."""
+        """A critically damped filter towards the target, with bounded acceleration."""
         omega = 2 / motion.lookahead_s * math.sqrt(motion.gain / 300)
         q, qd, h = self.q, self.qd, dt / SUBSTEPS
         for _ in range(SUBSTEPS):

@@ -39,7 +39,7 @@ REACH_M = (0.42, 0.52, 0.62, 0.74, 0.86)  # of the object from the base
 HEIGHT_M = (-0.30, -0.15, 0.0, 0.15, 0.30, 0.45)
 TURNS_RAD = tuple(math.radians(t) for t in (0, 20, -20, 40, -40, 60, -60, 80, -80, 100, -100, 120, -120, 180))
 START_M = (0.5, 0.68)  # from the object
-START_CONE_RAD = math.radians(75)  # about the way back from the grasp
+START_CONE_RAD = math.radians(75)  # about the path back from the grasp
 JITTER_RAD = math.radians(8)
 LEAST_CLEARANCE_M = 0.3  # of a start from hand and object
 MOST_CONDITION = 15.0
@@ -48,8 +48,8 @@ STEP_M, STEP_RAD, BRANCH_RAD = 0.02, 0.1, 0.5
 ABOUT_RAD = tuple(math.radians(t) for t in range(0, 360, 45))  # axes across the approach,
 TILTS_RAD = tuple(math.radians(t) for t in (20, 40, 60))  # and turns about each of them
 OFFSETS_M = ((0.15, 0.3), (-0.15, -0.3))  # along each of them: to the contact, and back
-MOST_RISE = 0.3  # of a way to take it, per metre
-LEAST_ROOM = 0.2  # part of the poses on such ways
+MOST_RISE = 0.3  # of a path to take it, per metre
+LEAST_ROOM = 0.2  # part of the poses on such paths
 MOST_TURN_RAD = 1.0  # of a joint from one of them to the next
 TRIES = 150
 
@@ -66,9 +66,9 @@ class Placement:
 def place(
     scene: HandoverScene, arm: ArmGeometry, flange_from_tcp: SE3, rng: np.random.Generator, position: str = "middle"
 ) -> Placement:  # fmt: skip
-    """A base and a start from which the straight ways to the pre-grasp pose and the grasp can be followed.
+    """A base and a start from which the straight paths to the pre-grasp pose and the grasp can be followed.
 
-    Bases from which most other ways to take the object are open come first: a policy chooses its own.
+    Bases from which most other paths to take the object are open come first: a policy chooses its own.
 
     Raises:
         RobotError: none was found: the grasp comes from where no arm can.
@@ -80,25 +80,25 @@ def place(
         for height in HEIGHT_M
         for reach in REACH_M
     ]
-    ways = _open_ways(scene)
-    rooms = [_room(arm, flange_from_tcp, base, scene, ways) for base in bases]
+    paths = _open_paths(scene)
+    rooms = [_room(arm, flange_from_tcp, base, scene, paths) for base in bases]
     for number in np.argsort(rooms, kind="stable")[::-1]:
         if rooms[number] < LEAST_ROOM:
             break
         base = bases[number]
         for _ in range(TRIES // 10):
             start = _start(scene, rng)
-            way = [_grasp(scene), scene.grasp.pregrasp(), start]
+            path = [_grasp(scene), scene.grasp.pregrasp(), start]
             clear = _is_clear(scene, start)
-            if clear and (joints := _joints_along(arm, flange_from_tcp, base, way)):
+            if clear and (joints := _joints_along(arm, flange_from_tcp, base, path)):
                 return Placement(base, start, joints[-1])
     raise RobotError(f"no place for an {arm.name} from which it could take {scene.name} at the {position}")
 
 
 def _room(
-    arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, scene: HandoverScene, ways: Sequence[Sequence[SE3]]
+    arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, scene: HandoverScene, paths: Sequence[Sequence[SE3]]
 ) -> float:
-    """Part of the poses on ways from the pre-grasp pose, and before and behind each of them, that the arm reaches one
+    """Part of the poses on paths from the pre-grasp pose, and before and behind each, that the arm reaches one
     after the other, away from singularities; 0 where the grasp cannot be advanced on."""
     if not (found := _joints_along(arm, flange_from_tcp, base, [_grasp(scene), scene.grasp.pregrasp()])):
         return 0.0
@@ -116,26 +116,26 @@ def _room(
             yield joints
 
     count = 0
-    for way in ways:
-        for pose, joints in zip(way, reached(way, found[-1]), strict=False):
+    for path in paths:
+        for pose, joints in zip(path, reached(path, found[-1]), strict=False):
             count += 1
             for offsets in OFFSETS_M:
                 count += sum(1 for _ in reached([ahead(pose, offset) for offset in offsets], joints))
-    most = (1 + sum(map(len, OFFSETS_M))) * sum(map(len, ways))
+    most = (1 + sum(map(len, OFFSETS_M))) * sum(map(len, paths))
     return count / max(1, most)
 
 
-def _open_ways(scene: HandoverScene) -> list[list[SE3]]:
+def _open_paths(scene: HandoverScene) -> list[list[SE3]]:
     """From the pre-grasp pose about the object, to where a policy may want to take it from instead: not from below,
     nor through the hand."""
     pivot = ahead(SE3.identity(), STANDOFF_M + FINGERTIP_DEPTH_M)
-    ways = []
+    paths = []
     for about in ABOUT_RAD:
         axis = np.array([math.cos(about), math.sin(about), 0.0])
         tilts = [SE3(Rotation.from_rotvec(tilt * axis).as_matrix(), np.zeros(3)) for tilt in TILTS_RAD]
-        way = [scene.grasp.pregrasp() @ pivot @ tilt @ pivot.inverse() for tilt in tilts]
-        ways.append(list(takewhile(lambda pose: _is_open(scene, pose), way)))
-    return ways
+        path = [scene.grasp.pregrasp() @ pivot @ tilt @ pivot.inverse() for tilt in tilts]
+        paths.append(list(takewhile(lambda pose: _is_open(scene, pose), path)))
+    return paths
 
 
 def _is_open(scene: HandoverScene, world_from_gripper: SE3) -> bool:
@@ -172,18 +172,18 @@ def _is_clear(scene: HandoverScene, start: SE3) -> bool:
     return float(scene.clearance.distance(start.translation)) > LEAST_CLEARANCE_M
 
 
-def _joints_along(arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, way: list[SE3]) -> list[Array]:
-    """Joints at each pose of a way made of straight pieces; empty where the arm can't follow it."""
+def _joints_along(arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, path: list[SE3]) -> list[Array]:
+    """Joints at each pose of a path made of straight pieces; empty where the arm can't follow it."""
     base_from_world, tcp_from_flange = base.inverse(), flange_from_tcp.inverse()
-    for first in inverse(arm, (base_from_world @ way[0] @ tcp_from_flange).matrix):
+    for first in inverse(arm, (base_from_world @ path[0] @ tcp_from_flange).matrix):
         found, joints = [first], first
-        for before, after in pairwise(way):
+        for before, after in pairwise(path):
             joints_after = _follow(arm, base_from_world, tcp_from_flange, (before, after), joints)
             if joints_after is None:
                 break
             joints = joints_after
             found.append(joints)
-        if len(found) == len(way):
+        if len(found) == len(path):
             return found
     return []
 
@@ -191,11 +191,11 @@ def _joints_along(arm: ArmGeometry, flange_from_tcp: SE3, base: SE3, way: list[S
 def _follow(
     arm: ArmGeometry, base_from_world: SE3, tcp_from_flange: SE3, ends: tuple[SE3, SE3], joints: Array
 ) -> Array | None:
-    """Joints at the end of a straight way begun with given ones; None if it can't be followed smoothly."""
+    """Joints at the end of a straight path begun with given ones; None if it can't be followed smoothly."""
     before, after = ends
-    way = after.translation - before.translation
+    path = after.translation - before.translation
     turn = rotation_angle(before.rotation.T @ after.rotation)
-    steps = max(1, math.ceil(max(float(np.linalg.norm(way)) / STEP_M, turn / STEP_RAD)))
+    steps = max(1, math.ceil(max(float(np.linalg.norm(path)) / STEP_M, turn / STEP_RAD)))
     for k in range(steps + 1):
         pose = base_from_world @ between(before, after, k / steps)
         following = nearest_joints(arm, (pose @ tcp_from_flange).matrix, joints)

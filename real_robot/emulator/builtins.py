@@ -22,7 +22,7 @@ SINCE = {
     "tool_contact": ((9, 0), (5, 4)),
     "protective_stop": ((3, 8), (5, 0)),
 }  # least CB3 and e-Series versions
-TURN_WEIGHT_M = 0.5  # a rotation of 1 rad counts as this much way in a straight move
+TURN_WEIGHT_M = 0.5  # a rotation of 1 rad counts as this much path in a straight move
 
 
 class Registers(Protocol):
@@ -193,7 +193,7 @@ def _finite(values: list[float] | Array) -> Array:
 
 
 def _joints(arm: ArmModel, target: list[float]) -> Array:
-    """Of a pose or a list of joints."""
+    """Joints (6,) of a pose or of a list of joints."""
     if not isinstance(target, Pose):
         return _finite(target)
     joints = arm.joints_of(pose_matrix(_finite(target)))
@@ -205,15 +205,15 @@ def _joints(arm: ArmModel, target: list[float]) -> Array:
 def _straight(arm: ArmModel, end: Array) -> tuple[Callable[[float], Array | None], float]:
     """Joints along the straight line from here to a TCP pose (4, 4), and its length."""
     start = arm.tcp.copy()
-    way = end[:3, 3] - start[:3, 3]
+    path = end[:3, 3] - start[:3, 3]
     turn = math.acos(max(-1.0, min(1.0, (float(np.trace(start[:3, :3].T @ end[:3, :3])) - 1) / 2)))
-    length = max(float(np.linalg.norm(way)), TURN_WEIGHT_M * turn)
+    length = max(float(np.linalg.norm(path)), TURN_WEIGHT_M * turn)
 
     def joints_at(s: float) -> Array | None:
         part = min(1.0, s / length)
         tcp = np.eye(4)
         tcp[:3, :3] = slerp(start[:3, :3], end[:3, :3], part)
-        tcp[:3, 3] = start[:3, 3] + part * way
+        tcp[:3, 3] = start[:3, 3] + part * path
         return arm.joints_of(tcp)
 
     return joints_at, length

@@ -42,10 +42,10 @@ class EmulatedGripper:
             return
         part = max(LEAST_SPEED_PART, registers["SPE"] / 255)
         goal = float(np.clip(self._wanted, OPEN_COUNT, CLOSED_COUNT))
-        way = goal - self._position
-        held = width_between(object_points_gripper) if way > 0 else 0.0
+        path = goal - self._position
+        held = width_between(object_points_gripper) if path > 0 else 0.0
         stop = CLOSED_COUNT - held / ROBOTIQ_2F85.max_width_m * (CLOSED_COUNT - OPEN_COUNT)
-        self._position += float(np.clip(way, -COUNTS_PER_S * part * dt, COUNTS_PER_S * part * dt))
+        self._position += float(np.clip(path, -COUNTS_PER_S * part * dt, COUNTS_PER_S * part * dt))
         if held and self._position >= stop:
             self._position, registers["OBJ"], self.is_holding = stop, 2, True
         elif abs(goal - self._position) < 0.5:

@@ -69,7 +69,7 @@ class Surroundings(Protocol):
         """The same to what the gripper must keep away from: hand and object, or the hand alone while grasping."""
 
     def in_the_way(self, world_from_gripper: SE3) -> bool:
-        """Whether the open gripper, there or on its way onwards, touches what it must keep away from."""
+        """Whether the open gripper, there or as it goes on, touches what it must keep away from."""
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         """Whether joints exist for the pose, near enough to the arm's own."""

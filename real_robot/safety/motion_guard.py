@@ -92,16 +92,16 @@ class MotionGuard:
 
     @property
     def speed(self) -> float:
-        """Of the last setpoint, m/s."""
+        """Speed of the last setpoint, m/s."""
         return float(np.linalg.norm(self._velocity))
 
     @property
     def turn_speed(self) -> float:
-        """Of the last setpoint, rad/s."""
+        """Angular speed of the last setpoint, rad/s."""
         return float(np.linalg.norm(self._turn))
 
     def begin(self, world_from_gripper: SE3) -> Decision:
-        """Starts from a measured pose at rest; the only way to clear a latched fault."""
+        """Starts from a measured pose at rest; the only thing that clears a latched fault."""
         self.fault = ""
         self._velocity, self._turn = np.zeros(3), np.zeros(3)
         self._jumps = self._refusals = 0
@@ -261,17 +261,17 @@ class MotionGuard:
 
     def _within_step(self, goal: SE3) -> SE3:
         here = self.setpoint
-        way = goal.translation - here.translation
+        path = goal.translation - here.translation
         # From the length of the rotations' difference: exact near zero, and faster than a logarithm.
         angle = 2 * math.asin(min(1.0, float(np.linalg.norm(goal.rotation - here.rotation)) / math.sqrt(8)))
         part = min(
             1.0,
-            self._config.max_step_m / max(float(np.linalg.norm(way)), 1e-12),
+            self._config.max_step_m / max(float(np.linalg.norm(path)), 1e-12),
             self._config.max_turn_rad / max(angle, 1e-12),
         )
         if part == 1.0:
             return goal
-        return SE3(slerp(here.rotation, goal.rotation, part), here.translation + part * way)
+        return SE3(slerp(here.rotation, goal.rotation, part), here.translation + part * path)
 
     def _speed_limit(
         self, room: float, distance: float, clearance: float, here: float, slack_m: float = 0.0
@@ -308,12 +308,12 @@ class MotionGuard:
         wall = self._wall(self.setpoint)
         half = max(0.0, wall - slack) / 2  # the other half is the velocity's
         most_turn = min(c.turn_speed_radps, self._turn_within(half))
-        way = goal.translation - self._position
+        path = goal.translation - self._position
         rest = (Rotation.from_matrix(goal.rotation) * self._rotation.inv()).as_rotvec()
         turn = _arriving(rest, speed_scale * most_turn, TRACKING * c.turn_acceleration_radps2, dt)
         limit = self._speed_limit(wall - self._turn_reserve(turn), distance, clearance, clearance, slack)
         limit = min(speed_scale * limit, most_mps)
-        return self._changed(_arriving(way, limit, TRACKING * c.acceleration_mps2, dt), turn)
+        return self._changed(_arriving(path, limit, TRACKING * c.acceleration_mps2, dt), turn)
 
     def _turn_within(self, room_m: float) -> float:
         """The angular speed, rad/s, that is braked before any corner has moved this far."""
@@ -342,12 +342,12 @@ def _pose(position: Array, rotation: Rotation) -> SE3:
     return SE3(rotation.as_matrix(), position)
 
 
-def _arriving(way: Array, limit: float, acceleration: float, dt: float) -> Array:
-    """Velocity (3,) along a way (3,) from which the end can still be reached without overshoot."""
-    length = float(np.linalg.norm(way))
+def _arriving(path: Array, limit: float, acceleration: float, dt: float) -> Array:
+    """Velocity (3,) along a path (3,) from which the end can still be reached without overshoot."""
+    length = float(np.linalg.norm(path))
     if length < NEGLIGIBLE:
         return np.zeros(3)
-    return way / length * min(limit, math.sqrt(2 * acceleration * length), length / dt)
+    return path / length * min(limit, math.sqrt(2 * acceleration * length), length / dt)
 
 
 def _nearer(velocity: Array, wanted: Array, most: float) -> Array:

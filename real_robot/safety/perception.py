@@ -137,8 +137,8 @@ class SeenSurroundings:
 
         Args:
             keep_off_object: whether to keep the clearance to the object too, or to the hand alone.
-            advance_m: way still to go straight ahead, m, which must be free too; None does not ask what the
-                gripper's own volume touches, as on the way back out.
+            advance_m: path still to go straight ahead, m, which must be free too; None does not ask what the
+                gripper's own volume touches, as when it backs out.
         """
         both = np.concatenate([hand_points, object_points])
         self._avoid_points = both if keep_off_object else hand_points

@@ -60,7 +60,7 @@ class Pictures:
 
     @staticmethod
     def load(folder: Path) -> Pictures:
-        """Of every file in a folder.
+        """Training images of every file in a folder.
 
         Raises:
             CaptureError: there is none.

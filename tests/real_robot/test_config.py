@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +96,8 @@ def test_every_limit_is_in_the_saved_file(tmp_path):
     assert saved["score_threshold"] == 0.6
     assert saved["budget_s"] == 30.0
     assert saved["clearance_m"] == 0.1
+
+
+def test_the_file_that_the_docs_show_is_what_the_command_writes():
+    shown = Path(__file__).parents[2] / "examples" / "robot.json"
+    assert shown.read_text() == annotated(RobotConfig())
