@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.clearance import between_fingers, sweep_gap
 from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3
@@ -28,8 +27,8 @@ from ..config import RobotConfig
 from ..control.grasp_alignment import ahead
 from ..control.outcome import Outcome
 from ..drivers.simulated import SimulatedArm, SimulatedGripper, simulated_devices
-from ..drivers.simulated_camera import FRAME_PERIOD_S, Intruder, SimulatedCamera
-from ..interfaces import Devices
+from ..drivers.simulated_camera import FRAME_LATENCY_S, FRAME_PERIOD_S, Intruder, SimulatedCamera
+from ..interfaces import Clock, Frame
 from ..safety.trial_log import ClosesLine, TickLine, read_log
 from ..session import run_trial
 from .table2 import rehearsal_config
@@ -88,41 +87,44 @@ class DeclaresAtOnce:
 class _Witness:
     """Sees every tick of the simulated clock: the truth, whatever the session knows."""
 
-    def __init__(self, devices: Devices, intruder: Intruder) -> None:
-        if not isinstance(devices.arm, SimulatedArm) or not isinstance(devices.gripper, SimulatedGripper):
-            raise RobotError("intrusions are watched over simulated devices alone")
-        self._devices, self._arm, self._gripper, self._intruder = (
-            devices,
-            devices.arm,
-            devices.gripper,
-            intruder,
-        )
-        self._looked_s = -np.inf
+    def __init__(
+        self,
+        clock: Clock,
+        arm: SimulatedArm,
+        gripper: SimulatedGripper,
+        camera: SimulatedCamera,
+        intruder: Intruder,
+    ) -> None:
+        self._clock, self._arm, self._gripper, self._camera = clock, arm, gripper, camera
+        self._intruder = intruder
+        self._looked: Frame | None = None
         self.gap_m, self.seen_s = np.inf, 0.0
         self.touch_mps: float | None = None
         self.closed_on = False
 
     def see(self) -> None:
-        now = self._devices.clock.now()
+        now = self._clock.now()
         if now < self._intruder.begins_s:
             return
         pose = self._arm.world_from_gripper
         centre = pose.inverse().apply(self._intruder.centre(now))
         gap = float(sweep_gap(centre, 0.0)) - self._intruder.radius_m
         if self.touch_mps is None:
-            self._look(now, pose)
+            self._look()
             self.gap_m = min(self.gap_m, gap)
             if gap <= 0:
                 self.touch_mps = self._arm.state().speed
         is_shut = self._gripper.state().opening_m < 0.5 * ROBOTIQ_2F85.max_width_m
         self.closed_on |= is_shut and bool(between_fingers(centre, margin_m=self._intruder.radius_m))
 
-    def _look(self, now: float, pose: SE3) -> None:
-        if now - self._looked_s < FRAME_PERIOD_S:
+    def _look(self) -> None:
+        """Counts the frames that arrived and show the hand, from when the first of them was exposed."""
+        frame = self._camera.frame()
+        if frame is self._looked:
             return
-        self._looked_s = now
-        depth = self._intruder.depth(now, HAND_EYE_CAMERA, pose @ self._devices.gripper_from_camera)
-        self.seen_s += FRAME_PERIOD_S * bool((depth > 0).sum() >= LEAST_PIXELS)
+        self._looked = frame
+        if self._camera.intruder_pixels >= LEAST_PIXELS:
+            self.seen_s += FRAME_PERIOD_S + (FRAME_LATENCY_S if self.seen_s == 0 else 0.0)
 
 
 def intrusions(
@@ -144,12 +146,15 @@ def intrusions(
         world_from_start = ahead(scene.grasp.scene_from_grasp, -ADVANCE_M)
 
         def run(log: Path, intruder: Intruder | None) -> tuple[Outcome, _Witness | None]:
-            devices = simulated_devices(scene, world_from_start, rasteriser)
-            witness = None if intruder is None else _Witness(devices, intruder)
-            if isinstance(devices.camera, SimulatedCamera) and isinstance(devices.arm, SimulatedArm):
-                devices.camera.intruder, devices.camera.least_depth_m = intruder, least_depth_m
-                if witness is not None:
-                    devices.arm.on_tick(witness.see)
+            devices, witness = simulated_devices(scene, world_from_start, rasteriser), None
+            arm, gripper, camera = devices.arm, devices.gripper, devices.camera
+            assert isinstance(arm, SimulatedArm)
+            assert isinstance(gripper, SimulatedGripper)
+            assert isinstance(camera, SimulatedCamera)
+            camera.intruder, camera.least_depth_m = intruder, least_depth_m
+            if intruder is not None:
+                witness = _Witness(devices.clock, arm, gripper, camera, intruder)
+                arm.on_tick(witness.see)
             return run_trial(DeclaresAtOnce(), "declares at once", devices, config, log).outcome, witness
 
         quiet = Path(folder) / "quiet.jsonl"

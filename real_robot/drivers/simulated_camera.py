@@ -85,6 +85,7 @@ class SimulatedCamera:
         self.dropping = self.blind = self.hand_hidden = False
         self.least_depth_m = 0.0
         self.intruder: Intruder | None = None
+        self.intruder_pixels = 0  # of the newest frame
         clock.on_tick.append(self._tick)
 
     def __enter__(self) -> Self:
@@ -115,6 +116,7 @@ class SimulatedCamera:
         if self.intruder is not None:
             ball = self.intruder.depth(time_s, self._camera, world_from_camera)
             is_before = (ball > 0) & ((depth <= 0) | (ball < depth))
+            self.intruder_pixels = int(is_before.sum())
             masks[is_before], rgb[is_before] = (0, 255), SKIN
             depth = np.where(is_before, ball, depth).astype(np.float32)
         if self.hand_hidden:
