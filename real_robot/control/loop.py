@@ -20,7 +20,7 @@ from ..safety.decision import Cause, Decision, Verdict, hold
 from ..safety.motion_guard import MotionGuard
 from ..safety.perception import PointMemory, SeenSurroundings, observation_of, surfaces_of
 from ..safety.replay import Recording
-from ..safety.sight import has_hand_moved, is_hand_in_gripper, is_hand_lost, is_hand_unmeasured
+from ..safety.sight import SightBefore, has_hand_moved, is_hand_in_gripper, is_hand_lost, is_hand_unmeasured
 from ..safety.trial_log import (
     ActionLine,
     AlignedLine,
@@ -67,7 +67,8 @@ class ControlLoop:
         self._new_hand = np.zeros((0, 3))
         self._next_s = self._hand_s = self._object_s = devices.clock.now()
         self._hand_trouble = ""
-        self._hand_before: Clearance | None = None
+        self._camera_from_world = SE3.identity()
+        self._before: SightBefore | None = None
         self._seen: dict[bool, SeenSurroundings] = {}
         self._detours = 0
 
@@ -144,7 +145,8 @@ class ControlLoop:
 
     def begin_advance(self) -> None:
         """Remembers where the hand is: from here on it must not move."""
-        self._hand_before = Clearance(self._hand.points)
+        if self._frame is not None:
+            self._before = SightBefore(Clearance(self._hand.points), self._frame, self._camera_from_world)
 
     def note_closing(self) -> None:
         """Logs that the fingers close, with the measured pose."""
@@ -261,10 +263,10 @@ class ControlLoop:
         state = min(self._states, key=lambda s: abs(s.time_s - frame.time_s))
         world_from_camera = state.world_from_gripper @ self._devices.gripper_from_camera
         object_points, self._new_hand = surfaces_of(frame, masks, world_from_camera)
-        camera_from_world, known = world_from_camera.inverse(), self._hand.points
-        if is_hand_lost(frame, masks, known, camera_from_world):
+        self._camera_from_world, known = world_from_camera.inverse(), self._hand.points
+        if is_hand_lost(frame, masks, known, self._camera_from_world):
             self._hand_trouble = "the hand is out of sight where it was"
-        elif is_hand_unmeasured(frame, masks, known, camera_from_world):
+        elif is_hand_unmeasured(frame, masks, known, self._camera_from_world):
             self._hand_trouble = "a hand is nearer than the camera measures"
         else:
             self._hand_trouble = ""
@@ -281,7 +283,7 @@ class ControlLoop:
             return "nothing says where the hand is"
         if self.time_s - self._hand_s > self._config.hand_unseen_s:
             return f"no part of the hand has been seen for {self.time_s - self._hand_s:.1f} s"
-        before, most_m = self._hand_before, self._config.hand_moved_m
+        before, most_m = self._before, self._config.hand_moved_m
         if before and has_hand_moved(self._new_hand, before, self.setpoint, self._ahead_m(goal), most_m):
             return "the hand has moved"
         return ""

@@ -6,6 +6,8 @@ hand is nearer than the camera can measure, so that its pixels have no depth; or
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -17,6 +19,7 @@ from ..interfaces import Frame
 
 LEAST_DEPTH_M = 1e-3
 BORDER = 0.04  # of the image's width, in which nothing is expected
+HIDDEN_M = 0.01  # a point this far behind what was seen there may have been there before
 OCCLUDED_M = 0.02  # a point this far behind what is seen there is hidden
 LEAST_EXPECTED = 20  # remembered points in view, of which one at least must be seen as hand
 KNOWN_NEAR = (
@@ -61,16 +64,36 @@ def is_hand_unmeasured(
     return bool((unmeasured & ~explained).sum() >= LEAST_UNMEASURED * unmeasured.size)
 
 
+@dataclass(frozen=True, eq=False)
+class SightBefore:
+    """What was seen when the advance began: how far it is to the hand as it was, and the frame of then."""
+
+    hand: Clearance
+    frame: Frame
+    camera_from_world: SE3
+
+    def was_hidden(self, points_world: Array) -> npt.NDArray[np.bool_]:
+        """(P,) bool: whether something stood before each of these points (P, 3), so that it could not be seen."""
+        points = self.camera_from_world.apply(points_world)
+        camera = self.frame.camera
+        columns, rows = np.floor(np.nan_to_num(camera.project(points), nan=-1.0)).astype(np.intp).T
+        inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
+        seen_m = np.zeros(len(points))
+        seen_m[inside] = self.frame.depth_m[rows[inside], columns[inside]]
+        return (seen_m > 0) & (seen_m < points[:, 2] - HIDDEN_M)
+
+
 def has_hand_moved(
-    new_points: Array, before: Clearance, world_from_gripper: SE3, advance_m: float, most_m: float
+    new_points: Array, before: SightBefore, world_from_gripper: SE3, advance_m: float, most_m: float
 ) -> bool:
-    """Whether hand near the gripper's path shows further than `most_m` from where it was.
+    """Whether hand near the gripper's path shows further than `most_m` from where it was, where it could be seen.
 
     Args:
-        new_points: (P, 3) of the newest frame, m, in the world; before: distances to the hand as it was.
+        new_points: (P, 3) of the newest frame, m, in the world.
         advance_m: path still to go, straight ahead.
     """
-    moved = new_points[before.distance(new_points) > most_m]
+    moved = new_points[before.hand.distance(new_points) > most_m]
+    moved = moved[~before.was_hidden(moved)] if len(moved) else moved
     if len(moved) < LEAST_MOVED:
         return False
     gap = sweep_gap(world_from_gripper.inverse().apply(moved), advance_m)

@@ -9,7 +9,13 @@ from h2rh_env.core.geometry import SE3, uniform_directions
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from real_robot.drivers.simulated_camera import Intruder
 from real_robot.interfaces import Frame
-from real_robot.safety.sight import has_hand_moved, is_hand_in_gripper, is_hand_lost, is_hand_unmeasured
+from real_robot.safety.sight import (
+    SightBefore,
+    has_hand_moved,
+    is_hand_in_gripper,
+    is_hand_lost,
+    is_hand_unmeasured,
+)
 
 HERE = SE3.identity()
 CENTRE, RADIUS_M = np.array([0.03, 0.0, 0.4]), 0.04
@@ -64,13 +70,13 @@ def test_a_hand_that_is_known_from_further_away_may_be_nearer_than_is_measured()
 
 @pytest.mark.parametrize(("shift_m", "moved"), [(0.0, False), (0.01, False), (0.05, True), (0.3, True)])
 def test_a_hand_that_moved_is_told_from_one_that_trembles(shift_m, moved):
-    before = Clearance(ball([0.0, 0.15, 0.3]))
+    before = SightBefore(Clearance(ball([0.0, 0.15, 0.3])), view((0.0, 0.15, 0.3))[0], HERE)
     now = ball([0.0, 0.15 - shift_m, 0.3])
     assert has_hand_moved(now, before, HERE, 0.2, 0.03) == moved
 
 
 def test_a_hand_that_moves_far_from_the_path_is_let_be():
-    before, now = Clearance(ball([0.6, 0.0, 0.3])), ball([0.5, 0.0, 0.3])
+    before, now = SightBefore(Clearance(ball([0.6, 0.0, 0.3])), view()[0], HERE), ball([0.5, 0.0, 0.3])
     assert not has_hand_moved(now, before, HERE, 0.2, 0.03)
     assert not has_hand_moved(NONE, before, HERE, 0.2, 0.03)
 
@@ -88,3 +94,12 @@ def test_a_hand_that_moves_far_from_the_path_is_let_be():
 def test_a_hand_between_or_at_the_fingers_is_in_the_gripper(point, inside):
     assert is_hand_in_gripper(np.array([point]), HERE) == inside
     assert not is_hand_in_gripper(NONE, HERE)
+
+
+def test_a_part_of_the_hand_that_was_hidden_has_not_moved():
+    """What is seen from nearer, beside what stood before it, was there all the time."""
+    behind, screen = (0.0, 0.0, 0.4), (0.0, 0.0, 0.2)
+    hidden = SightBefore(Clearance(ball([0.0, 0.2, 0.4])), view(screen)[0], HERE)
+    free = SightBefore(Clearance(ball([0.0, 0.2, 0.4])), view()[0], HERE)
+    assert not has_hand_moved(ball(behind, 0.02), hidden, HERE, 0.2, 0.03)
+    assert has_hand_moved(ball(behind, 0.02), free, HERE, 0.2, 0.03)
