@@ -27,12 +27,14 @@ from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
 from .captures.synthetic.objects.held_out import is_held_out
 from .contact.shapes import shape_of_clouds, true_shape
+from .contact.verified_grasps import DEFAULT as VERIFICATION
+from .contact.verified_grasps import Verification, choose_grasps
 from .core.errors import CaptureError, GraspError, HandoverError
 from .core.labels import Label
 from .grasps.antipodal import AntipodalProposer
 from .grasps.base import GraspProposer
 from .grasps.proposers import GraspSource, propose
-from .grasps.selection import count_faults, reasons, select_grasp
+from .grasps.selection import reasons
 from .reconstruction.initialisation.initialise import VOXEL_M, initialise
 from .reconstruction.optimisation.config import METHODS, OPTIMISED_VOXEL_M, OptimiseConfig
 from .rendering.select import make_rasteriser
@@ -88,6 +90,8 @@ class BuildConfig:
     """Save the splat in the compressed PLY layout of web viewers, which takes a quarter of the space."""
     grasp_source: tyro.conf.OmitArgPrefixes[GraspSource] = field(default_factory=GraspSource)
     """Where the grasps to choose among come from."""
+    verify_grasps: bool = True
+    """Choose the first grasp that is handed over in contact, and store all that are; without, geometry chooses."""
     workers: int = 1
     """Number of processes that build synthetic scenes side by side."""
     cluster: Cluster | None = None
@@ -107,6 +111,10 @@ class BuildConfig:
             )
         if not self.optimise_config().steps:
             cli.refuse_ignored(self, ("method", "pose", "renderer"), "without --steps")
+
+    def verification(self) -> Verification | None:
+        """Returns how grasps are verified; None if geometry chooses."""
+        return VERIFICATION if self.verify_grasps else None
 
     def optimise_config(self) -> OptimiseConfig:
         """Returns the settings of the optimisation, which has no steps if none was asked for."""
@@ -131,6 +139,7 @@ def build_scene(
     progress: Callable[[str, int], None] = lambda note, done: None,
     checkpoint_file: Path | None = None,
     proposer: GraspProposer | None = None,
+    verification: Verification | None = VERIFICATION,
 ) -> HandoverScene:
     """Builds the scene of a capture, with its grasp.
 
@@ -142,6 +151,7 @@ def build_scene(
         progress: Called with what is being done, and with how many of the `STAGES` and optimisation steps are done.
         checkpoint_file: Where an interrupted optimisation keeps its state; see `optimise`.
         proposer: Proposes the grasps to choose among; the default is the built-in sampler.
+        verification: How grasps are verified by contact; None leaves the choice to geometry.
 
     Raises:
         CaptureError: No camera sees the object.
@@ -162,19 +172,17 @@ def build_scene(
         object_points, hand_points = _solid(gaussians, Label.OBJECT), _solid(gaussians, Label.HAND)
     progress("proposing grasps", steps + 1)
     candidates = propose(proposer or AntipodalProposer(), object_points, seed)
-    progress("choosing the grasp", steps + 2)
-    grasp = select_grasp(candidates, object_points, hand_points)
-    progress("shaping what can be touched", steps + 3)
+    progress("shaping what can be touched", steps + 2)
     shape = true_shape(capture.truth) if capture.truth else shape_of_clouds(object_points, hand_points)
+    progress("verifying grasps" if verification else "choosing the grasp", steps + 3)
+    grasps = choose_grasps(candidates, object_points, hand_points, shape, verification)
     made_with: dict[str, Any] = {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians}
     if settings:
         made_with["optimise"] = asdict(settings)
     provenance = {"capture": capture.provenance, "settings": made_with, "version": __version__}
-    if not grasp.graspable:
-        provenance["grasp_faults"] = count_faults(candidates, object_points, hand_points)
     return HandoverScene(
-        capture.name, capture.object_name, gaussians, object_points, hand_points, grasp, provenance,
-        contact_shape=shape,
+        capture.name, capture.object_name, gaussians, object_points, hand_points, grasps.grasp,
+        provenance | grasps.provenance(), contact_shape=shape, acceptable_grasps=grasps.acceptable,
     )  # fmt: skip
 
 
@@ -206,7 +214,8 @@ def _build_one(config: BuildConfig, path: Path) -> None:
         task = bar.add_task(f"building {path.name}", total=settings.steps + STAGES, note="")
         scene = build_scene(
             capture, config.seed, config.voxel_m, config.max_gaussians, settings,
-            lambda note, done: bar.update(task, completed=done, note=note), config.out / CHECKPOINT, proposer,
+            lambda note, done: bar.update(task, completed=done, note=note), config.out / CHECKPOINT,
+            proposer, config.verification(),
         )  # fmt: skip
         scene = replace(scene, provenance=scene.provenance | config.grasp_source.provenance())
         if quality:
@@ -275,7 +284,7 @@ def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
         settings = replace(config.optimise_config(), seed=seed)
         scene = build_scene(
             capture, seed, config.voxel_m, config.max_gaussians, settings if settings.steps else None,
-            proposer=config.grasp_source.proposer(capture),
+            proposer=config.grasp_source.proposer(capture), verification=config.verification(),
         )  # fmt: skip
     except (CaptureError, GraspError) as error:
         return f"{name}: {error}", True
@@ -303,9 +312,11 @@ def refuse_held_out(capture: HandoverCapture) -> None:
 def _line(scene: HandoverScene, folder: Path) -> str:
     made = f"{folder}: {len(scene.gaussians)} Gaussians"
     if not scene.grasp.graspable:
-        faults = scene.provenance["grasp_faults"]
-        return f"{made}, an approach only: of {sum(faults.values())} grasps, {reasons(faults)}"
-    return f"{made}, grasp of width {1e3 * scene.grasp.width_m:.0f} mm, score {scene.grasp.score:.2f}"
+        faults, failures = scene.provenance["grasp_faults"], scene.provenance["grasp_failures"]
+        contact = f"; in contact, {reasons(failures)}" if failures else ""
+        return f"{made}, an approach only: of {sum(faults.values())} grasps, {reasons(faults)}{contact}"
+    grasp = f"grasp of width {1e3 * scene.grasp.width_m:.0f} mm, score {scene.grasp.score:.2f}"
+    return f"{made}, {grasp}, one of {len(scene.acceptable_grasps)} acceptable ones"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.geometry import SE3, rotation_angle
 from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
+from ..scenes.contact_shape import ContactShape
 from ..scenes.handover_scene import HandoverScene
 from . import motion
 from .conditions import BENCHMARK_CONDITIONS, ContactConditions
@@ -34,7 +35,7 @@ def final_approach(scene_from_gripper: SE3, length_m: float) -> list[SE3]:
 
 
 def simulate_handover(
-    scene: HandoverScene,
+    scene: HandoverScene | ContactShape,
     scene_from_gripper: Sequence[SE3],
     seed: int,
     conditions: ContactConditions = BENCHMARK_CONDITIONS,
@@ -47,6 +48,7 @@ def simulate_handover(
     """Judges a path of the gripper by contact; the same arguments give the same outcome, bit for bit.
 
     Args:
+        scene: the scene, or only what can be touched in it.
         scene_from_gripper: the gripper's path in the scene's frame. The fingers close at the last pose; earlier ones
             are moved through on straight lines. Only the part near object or hand is simulated.
         seed: of the drawn conditions, at least 0.

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from ..captures.base import TrueShapes
 from ..core.geometry import Array
+from ..core.task import OBJECT_DENSITY_KG_M3
 from ..scenes.contact_shape import HAND_UNIT_M, ContactShape
 from ..scenes.handover_scene import HandoverScene
 from .boxes import greedy_boxes
 from .solids import SolidCells, solid_of_cloud, solid_of_distance
 
-DENSITY_KG_M3 = 400.0  # of a household object, full and empty ones together
 MASS_RANGE_KG = (0.05, 0.8)
 TRUE_HAND_SPACING_M, TRUE_HAND_RADIUS_M = 0.006, 0.005
 CLOUD_HAND_SPACING_M, CLOUD_HAND_RADIUS_M = 0.004, 0.002
@@ -24,8 +24,10 @@ KEPT_CLOUD_SHAPES = 64
 _of_clouds: OrderedDict[str, ContactShape] = OrderedDict()
 
 
-def shape_of(scene: HandoverScene) -> ContactShape:
-    """The scene's own shape, or one made from its points where it has none (and kept while it is in use)."""
+def shape_of(scene: HandoverScene | ContactShape) -> ContactShape:
+    """Returns a shape itself, a scene's own, or one made from its points if it has none, kept while it is in use."""
+    if isinstance(scene, ContactShape):
+        return scene
     if scene.contact_shape is not None:
         return scene.contact_shape
     key = hashlib.sha256(scene.object_points.tobytes() + b"|" + scene.hand_points.tobytes()).hexdigest()
@@ -65,7 +67,7 @@ def _shape(
 ) -> ContactShape:
     boxes = greedy_boxes(cells.filled)
     volume_m3 = float(cells.filled.sum() * cells.cell_m.prod())
-    mass = float(np.clip(DENSITY_KG_M3 * volume_m3, *MASS_RANGE_KG)) if mass_kg is None else mass_kg
+    mass = float(np.clip(OBJECT_DENSITY_KG_M3 * volume_m3, *MASS_RANGE_KG)) if mass_kg is None else mass_kg
     origin = (
         np.floor(hand_centres.min(axis=0, initial=np.inf) * 1e3) / 1e3 if len(hand_centres) else np.zeros(3)
     )

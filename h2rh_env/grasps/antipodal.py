@@ -20,6 +20,7 @@ from .surface import Surface
 
 BATCH_PAIRS = 16
 PARTNER_M = 0.006  # how far from the closing axis the facing point may lie
+SAME_PATCH_M = 0.006  # facing points less far apart along the axis belong to one patch
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,25 @@ class AntipodalProposer:
         return candidates
 
     def _pairs(self, surface: Surface, seeds: npt.NDArray[np.integer]) -> tuple[Array, Array]:
-        """Returns closing axes (K, 3) and the points midway between their two contacts (K, 3)."""
-        contacts, axes = surface.points[seeds], -surface.normals[seeds]
+        """Returns closing axes (K, 3) and the points midway between their two contacts (K, 3).
+
+        Each seed is paired with the nearest facing patch on either side, such as a wall's other face, and with the
+        farthest, such as the far side of a cup.
+        """
+        contacts = np.tile(surface.points[seeds], (2, 1))
+        axes = np.concatenate([surface.normals[seeds], -surface.normals[seeds]])
         offsets = surface.points[None] - contacts[:, None]  # (S, M, 3)
         along = np.einsum("smi,si->sm", offsets, axes)
         across = np.sqrt(np.maximum(np.einsum("smi,smi->sm", offsets, offsets) - along**2, 0))
-        facing = axes @ surface.normals.T > CONE_COS
+        facing = np.abs(axes @ surface.normals.T) > CONE_COS
         widest = self.gripper.max_width_m - 2 * OPEN_GAP_M
         opposite = facing & (across < PARTNER_M) & (along > MIN_WIDTH_M) & (along < widest)
-        reach = np.where(opposite, along, -np.inf)
-        found = np.isfinite(reach.max(axis=1))
-        widths = reach.max(axis=1)[found]
-        return axes[found], contacts[found] + 0.5 * widths[:, None] * axes[found]
+        nearest, farthest = least(along, opposite), -least(-along, opposite)
+        paired = np.isfinite(nearest)
+        twice = paired & (farthest > nearest + SAME_PATCH_M)
+        rows = np.concatenate([np.flatnonzero(twice), np.flatnonzero(paired)])
+        widths = np.concatenate([nearest[twice], farthest[paired]])
+        return axes[rows], contacts[rows] + 0.5 * widths[:, None] * axes[rows]
 
     def _fit(self, surface: Surface, axes: Array, middles: Array) -> list[GraspCandidate]:
         """Returns the grasps of K pairs, at A approaches and every depth, that touch only what they close on."""

@@ -17,10 +17,10 @@ CONE_COS = float(np.cos(np.arctan(FRICTION)))
 OPEN_GAP_M = 0.004  # between the object and the open fingers and palm
 PATCH_M = 0.003  # points this near to the outermost one are touched by a pad
 MIN_PATCH_POINTS = 3
-MIN_WIDTH_M = 0.006  # thinner is one noisy side of a surface whose other side was not seen
+MIN_WIDTH_M = 0.002  # thinner is one noisy side of a surface whose other side was not seen
 MIN_SCORE = 0.1  # a grasp that scores less is too near to slipping
 MIN_OVERLAP_M = 0.01  # of pads and object along the approach
-FULL_OVERLAP_M = 0.025  # more does not count as better
+FULL_OVERLAP_M = 0.03  # more does not count as better
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def close_on(
 
     Args:
         x: The points' coordinate along the closing axis, m.
-        normal_x: The same component of their outward normals.
+        normal_x: The same component of their normals, of either sign.
         depth: Their distance behind the fingertips along the approach, m.
         between: Which points lie between the open pads.
         gripper: The gripper, whose opening limits the width.
@@ -54,10 +54,10 @@ def close_on(
     low, high = least(x, between), -least(-x, between)
     left = between & (x < low[:, None] + PATCH_M)
     right = between & (x > high[:, None] - PATCH_M)
-    counts = left.sum(axis=1), right.sum(axis=1)
+    counts, facing = (left.sum(axis=1), right.sum(axis=1)), np.abs(normal_x)
     alignment = np.minimum(
-        -np.where(left, normal_x, 0).sum(axis=1) / np.maximum(counts[0], 1),
-        np.where(right, normal_x, 0).sum(axis=1) / np.maximum(counts[1], 1),
+        np.where(left, facing, 0).sum(axis=1) / np.maximum(counts[0], 1),
+        np.where(right, facing, 0).sum(axis=1) / np.maximum(counts[1], 1),
     )
     overlap = np.where(between, depth, 0).max(axis=1)
     held = (np.minimum(*counts) >= MIN_PATCH_POINTS) & (overlap > MIN_OVERLAP_M)

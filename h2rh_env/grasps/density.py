@@ -19,6 +19,7 @@ BLUR_M = 0.02
 BLUR_RAD = 0.45
 SHIFTS = 4  # steps of mean shift
 APART = float(np.exp(-4.5))  # modes are less near to each other than three blurs
+SPREADS = (2.0, 1.0, 0.5)  # blurs between grasps that cover all, pass by pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +43,23 @@ class Density:
         least = costs[order[0]] if len(order) else 0.0
         return cls(rotations[order], contacts[order], np.exp(least - costs[order]))
 
-    def poses(self, count: int) -> Iterator[SE3]:
-        """Yields the `count` cheapest grasps themselves."""
-        yield from map(_pose, self.rotations[:count], self.contacts[:count])
+    def spread(self, apart_from: SE3 | None = None) -> Iterator[SE3]:
+        """Yields grasps that cover all of them, coarsely first, then finer.
+
+        At each fineness the cheapest grasp comes first, and none is nearer to an earlier one, or to `apart_from`.
+        """
+        near = np.zeros(len(self.weights)) if apart_from is None else self._nearness_to(apart_from)
+        for least_distance in SPREADS:
+            limit = np.exp(-0.5 * least_distance**2)
+            while (near < limit).any():
+                k = int(np.argmax(near < limit))  # the cheapest of those that are far enough away
+                pose = _pose(self.rotations[k], self.contacts[k])
+                near = np.maximum(near, self._nearness_to(pose))
+                yield pose
 
     def modes(self, count: int) -> Iterator[SE3]:
         """Yields at most `count` modes, the densest first, each well apart from those before."""
-        density = self._nearness(self.rotations, self.contacts) @ self.weights
+        density = nearness(self.rotations, self.contacts, self.rotations, self.contacts) @ self.weights
         for _ in range(count):
             if not density.any():
                 return
@@ -56,24 +67,19 @@ class Density:
             rotation, contact = self.rotations[densest], self.contacts[densest]
             for _ in range(SHIFTS):
                 rotation, contact = self._mean_about(rotation, contact)
-            yield _pose(rotation, contact)
-            nearness = self._nearness(rotation[None], contact[None])[0]
-            density = np.where(nearness > APART, 0.0, density)
+            mode = _pose(rotation, contact)
+            yield mode
+            density = np.where(self._nearness_to(mode) > APART, 0.0, density)
             density[densest] = 0.0
 
-    def _nearness(self, rotations: Array, contacts: Array) -> Array:
-        """Returns (K, N) values: 1 for the same grasp, or with its fingers exchanged, less the more they differ."""
-        x, z = rotations[:, :, 0], rotations[:, :, 2]
-        apart = (contacts**2).sum(axis=1)[:, None] + (self.contacts**2).sum(axis=1)
-        apart = np.maximum(apart - 2 * contacts @ self.contacts.T, 0) / BLUR_M**2
-        apart += 2 * (1 - z @ self.rotations[:, :, 2].T) / BLUR_RAD**2
-        apart += (1 - (x @ self.rotations[:, :, 0].T) ** 2) / BLUR_RAD**2
-        nearness: Array = np.exp(-0.5 * apart)
-        return nearness
+    def _nearness_to(self, pose: SE3) -> Array:
+        """Returns the nearness (N,) of all grasps to a pose."""
+        contact = pose.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
+        return nearness(pose.rotation[None], contact[None], self.rotations, self.contacts)[0]
 
     def _mean_about(self, rotation: Array, contact: Array) -> tuple[Array, Array]:
         """Returns the pose after one step of mean shift."""
-        near = self._nearness(rotation[None], contact[None])[0] * self.weights
+        near = self._nearness_to(_pose(rotation, contact)) * self.weights
         near /= near.sum()
         same = np.sign(self.rotations[:, :, 0] @ rotation[:, 0])
         z = near @ self.rotations[:, :, 2]
@@ -82,6 +88,23 @@ class Density:
         x -= (x @ z) * z
         x /= np.linalg.norm(x)
         return np.stack([x, np.cross(z, x), z], axis=1), near @ self.contacts
+
+
+def nearness(rotations: Array, contacts: Array, other_rotations: Array, other_contacts: Array) -> Array:
+    """Returns values (K, N) in (0, 1]: 1 for the same grasp or its half turn, less the more two grasps differ.
+
+    Args:
+        rotations: Rotations (K, 3, 3), scene from grasp frame.
+        contacts: Midpoints of the fingertips, (K, 3), m.
+        other_rotations: Rotations (N, 3, 3).
+        other_contacts: Midpoints (N, 3), m.
+    """
+    x, z = rotations[:, :, 0], rotations[:, :, 2]
+    apart = (contacts**2).sum(axis=1)[:, None] + (other_contacts**2).sum(axis=1)
+    apart = np.maximum(apart - 2 * contacts @ other_contacts.T, 0) / BLUR_M**2
+    apart += 2 * (1 - z @ other_rotations[:, :, 2].T) / BLUR_RAD**2
+    apart += (1 - (x @ other_rotations[:, :, 0].T) ** 2) / BLUR_RAD**2
+    return np.asarray(np.exp(-0.5 * apart))
 
 
 def _pose(rotation: Array, contact: Array) -> SE3:

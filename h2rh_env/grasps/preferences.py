@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, cKDTree
 from scipy.special import ndtr
 
 from ..core.clearance import SWEEP_MARGIN_M
 from ..core.errors import GraspError
-from ..core.geometry import Array, angle_between
+from ..core.geometry import WORLD_UP, Array, angle_between
+from ..core.task import OBJECT_DENSITY_KG_M3
 from .surface import Surface, thinned
 
 HAND_VOXEL_M = 0.007
@@ -37,6 +39,11 @@ class Situation:
     free_centre: Array
     towards_hand: Array | None
     aside: Array
+
+    @cached_property
+    def mass_kg(self) -> float:
+        """A guess at the object's mass, from the volume of its hull."""
+        return OBJECT_DENSITY_KG_M3 * float(ConvexHull(self.surface.points, qhull_options="QJ").volume)
 
     @classmethod
     def of(cls, object_points: npt.ArrayLike, hand_points: npt.ArrayLike) -> Situation:
@@ -73,6 +80,8 @@ class Preferences:
         descent_spread_rad: The spread about that.
         roll_rad: The camera's roll from upright in the grasp frame.
         centre_m: The distance from the fingertips' midpoint to the middle of the object's free part.
+        torque_kgm: The torque by which the object's weight turns it about the closing axis, between the pads, in
+            kilograms at a lever of so many metres.
         misfit: The lack of score, 1 - score.
         height_m: A contact this much higher than the middle of the object's free part is one unit cheaper, so that of
             two free ends the upper one is taken.
@@ -87,6 +96,7 @@ class Preferences:
     descent_spread_rad: float = float(np.radians(20))
     roll_rad: float = float(np.radians(25))
     centre_m: float = 0.025
+    torque_kgm: float = 0.016
     misfit: float = 0.6
     arrival_m: float = 0.02
     height_m: float = 0.1
@@ -111,6 +121,7 @@ class Preferences:
         cost = ((descent - self.descent_rad) / self.descent_spread_rad) ** 2
         cost += (roll / self.roll_rad) ** 2
         cost += ((contacts - situation.free_centre) ** 2).sum(axis=1) / self.centre_m**2
+        cost += (_torques_kgm(rotations, contacts, situation) / self.torque_kgm) ** 2
         cost += ((1 - scores) / self.misfit) ** 2
         cost -= 2 * (contacts - situation.free_centre)[:, 2] / self.height_m
         cost += 2 * self.side_cost * (1 - approaches[:, :2] @ situation.aside)
@@ -118,3 +129,10 @@ class Preferences:
             cost += (angle_between(approaches, situation.towards_hand) / self.away_rad) ** 2
         total: Array = cost / 2 + self.hand_cost * ndtr((SWEEP_MARGIN_M - hand_gaps_m) / self.arrival_m)
         return total
+
+
+def _torques_kgm(rotations: Array, contacts: Array, situation: Situation) -> Array:
+    """Returns the torques (N,), kg m, of the object's weight about the closing axes."""
+    level = np.cross(rotations[:, :, 0], WORLD_UP)
+    offsets = situation.surface.points.mean(axis=0) - contacts
+    return np.asarray(situation.mass_kg * np.abs(np.einsum("ni,ni->n", offsets, level)))

@@ -6,8 +6,9 @@ density of good grasps, blurred so much that no single grasp decides it, from wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,87 @@ from ..core.geometry import SE3
 from ..core.gripper import ROBOTIQ_2F85, GripperGeometry, upright_half_turn
 from .base import GraspCandidate
 from .closing import closing_of
-from .density import Density
+from .density import SPREADS, Density, nearness
 from .fallback import approach_poses
 from .preferences import Preferences, Situation
 from .refinement import Objective
 from .safety import FAULTS, Limits
 
-MODES = 6  # modes of the density that are climbed in turn, until one leads to a grasp
-SINGLES = 200  # grasps that are tried as they are, if none did
+MODES = 10  # modes of the density that are climbed in turn, until one leads to a grasp
+ALIKE = float(np.exp(-0.5 * SPREADS[-1] ** 2))
+MAX_SINGLES = 30  # grasps that are tried as they are, if none did
+
+
+@dataclass(frozen=True, eq=False)
+class SafeGrasps:
+    """The safe ones among candidates, in their order of preference.
+
+    Attributes:
+        objective: What a grasp must keep, and what makes it better.
+        density: The candidates that are safe on the thinned clouds.
+        faults: What is wrong first with each candidate, see `safety.Verdicts`.
+    """
+
+    objective: Objective
+    density: Density
+    faults: npt.NDArray[np.int64]
+
+    @classmethod
+    def among(cls, candidates: Sequence[GraspCandidate], objective: Objective) -> SafeGrasps:
+        """Judges candidates, in any order."""
+        rotations = np.array([c.scene_from_grasp.rotation for c in candidates]).reshape(-1, 3, 3)
+        origins = np.array([c.scene_from_grasp.translation for c in candidates]).reshape(-1, 3)
+        contacts = np.array([c.contact_scene for c in candidates]).reshape(-1, 3)
+        scores = np.array([c.score for c in candidates])
+        verdicts = objective.judged(rotations, origins)
+        safe = verdicts.faults == 0
+        costs = objective.preferences.costs(
+            rotations[safe], contacts[safe], scores[safe], verdicts.hand_gap_m[safe], objective.situation
+        )
+        return cls(objective, Density.of(rotations[safe], contacts[safe], costs), verdicts.faults)
+
+    def choices(self) -> Iterator[GraspCandidate]:
+        """Yields what the modes lead to, the densest first, then single grasps well apart, cheapest first."""
+        tops = (self.objective.climb(pose) for pose in self.density.modes(MODES))
+        before: list[GraspCandidate] = []
+        for choice in self._usable(chain(tops, islice(self.density.spread(), MAX_SINGLES))):
+            if not any(_alike(choice, other) for other in before):  # several modes may lead to one top
+                before.append(choice)
+                yield choice
+
+    def others(self, chosen: GraspCandidate, count: int) -> Iterator[GraspCandidate]:
+        """Yields at most `count` grasps, apart from the chosen one and each other, that cover all that is safe."""
+        return self._usable(islice(self.density.spread(chosen.scene_from_grasp), count))
+
+    @property
+    def fault_counts(self) -> dict[str, int]:
+        """How many candidates have which fault first, before anyone looks closely."""
+        counts = np.bincount(self.faults, minlength=1 + len(FAULTS))
+        names = ("are safe at first sight", *FAULTS)
+        return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+
+    def _usable(self, poses: Iterable[SE3 | None]) -> Iterator[GraspCandidate]:
+        """Yields those poses that close on something and have no fault on the whole clouds."""
+        for pose in poses:
+            choice = None if pose is None else _grasp_at(pose, self.objective)
+            if choice is None or (self.objective.closes and not choice.score > 0):
+                continue
+            if self.objective.allows(choice.scene_from_grasp):
+                yield choice
+
+
+def safe_grasps(
+    candidates: Sequence[GraspCandidate],
+    object_points: npt.ArrayLike,
+    hand_points: npt.ArrayLike,
+    gripper: GripperGeometry = ROBOTIQ_2F85,
+    limits: Limits | None = None,
+    preferences: Preferences | None = None,
+) -> SafeGrasps:
+    """Finds the safe grasps among candidates; see `select_grasp` for the arguments."""
+    situation = Situation.of(object_points, hand_points)
+    objective = Objective(situation, limits or Limits(), preferences or Preferences(), gripper, closes=True)
+    return SafeGrasps.among(candidates, objective)
 
 
 def select_grasp(
@@ -46,45 +120,36 @@ def select_grasp(
         preferences: What makes it better.
 
     Returns:
-        A grasp at or near one of the candidates. `graspable` is False where none of them is safe.
+        A grasp at or near one of the candidates. `graspable` is False where none of them is safe. Whether it holds is
+        for contact to say, see `h2rh_env.contact.verified_grasps`.
 
     Raises:
         GraspError: Not even an approach is safe; the message counts why.
     """
-    limits, preferences = limits or Limits(), preferences or Preferences()
-    situation = Situation.of(object_points, hand_points)
-    messages: list[str] = []
-    for closes, tried in ((True, "grasps"), (False, "approaches")):
-        objective = Objective(situation, limits, preferences, gripper, closes)
-        proposed = (
-            list(candidates) if closes else approach_poses(situation.surface.points, situation.free_centre)
+    safe = safe_grasps(candidates, object_points, hand_points, gripper, limits, preferences)
+    return next(safe.choices(), None) or select_approach(safe)
+
+
+def select_approach(safe: SafeGrasps) -> GraspCandidate:
+    """Returns the best safe approach to an object that no grasp fits.
+
+    Args:
+        safe: The grasps that were tried, for the message.
+
+    Raises:
+        GraspError: Not even an approach is safe; the message counts why.
+    """
+    objective = replace(safe.objective, closes=False)
+    situation = objective.situation
+    poses = approach_poses(situation.surface.points, situation.free_centre)
+    approaches = SafeGrasps.among(poses, objective)
+    choice = next(approaches.choices(), None)
+    if choice is None:
+        raise GraspError(
+            f"no safe approach to the object: of {len(safe.faults)} grasps tried, {reasons(safe.fault_counts)}; "
+            f"of {len(approaches.faults)} approaches tried, {reasons(approaches.fault_counts)}"
         )
-        density, faults = _safe_ones(proposed, objective)
-        for choice in _choices(density, objective):
-            if objective.allows(choice.scene_from_grasp):
-                return choice
-        messages.append(f"of {len(faults)} {tried} tried, {reasons(_counted(faults))}")
-    raise GraspError(f"no safe approach to the object: {'; '.join(messages)}")
-
-
-def count_faults(
-    candidates: Sequence[GraspCandidate],
-    object_points: npt.ArrayLike,
-    hand_points: npt.ArrayLike,
-    gripper: GripperGeometry = ROBOTIQ_2F85,
-    limits: Limits | None = None,
-) -> dict[str, int]:
-    """Counts the first faults of grasps, as `select_grasp` sees them before it looks closely."""
-    objective = Objective(
-        Situation.of(object_points, hand_points), limits or Limits(), Preferences(), gripper, closes=True
-    )
-    return _counted(_safe_ones(list(candidates), objective)[1])
-
-
-def _counted(faults: npt.NDArray[np.int64]) -> dict[str, int]:
-    counts = np.bincount(faults, minlength=1 + len(FAULTS))
-    names = ("are safe only at first sight", *FAULTS)
-    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+    return choice
 
 
 def reasons(faults: Mapping[str, int]) -> str:
@@ -92,29 +157,10 @@ def reasons(faults: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in faults.items()) or "none to judge"
 
 
-def _safe_ones(
-    candidates: list[GraspCandidate], objective: Objective
-) -> tuple[Density, npt.NDArray[np.int64]]:
-    """Returns the candidates that are safe on the thinned clouds, and the faults of all."""
-    rotations = np.array([c.scene_from_grasp.rotation for c in candidates]).reshape(-1, 3, 3)
-    origins = np.array([c.scene_from_grasp.translation for c in candidates]).reshape(-1, 3)
-    contacts = np.array([c.contact_scene for c in candidates]).reshape(-1, 3)
-    scores = np.array([c.score for c in candidates])
-    verdicts = objective.judged(rotations, origins)
-    safe = verdicts.faults == 0
-    costs = objective.preferences.costs(
-        rotations[safe], contacts[safe], scores[safe], verdicts.hand_gap_m[safe], objective.situation
-    )
-    return Density.of(rotations[safe], contacts[safe], costs), verdicts.faults
-
-
-def _choices(density: Density, objective: Objective) -> Iterator[GraspCandidate]:
-    """Yields what the modes lead to, the densest first, then single grasps, cheapest first."""
-    tops = (objective.climb(pose) for pose in density.modes(MODES))
-    for pose in chain(tops, density.poses(SINGLES)):
-        choice = None if pose is None else _grasp_at(pose, objective)
-        if choice is not None and (choice.score > 0 or not objective.closes):
-            yield choice
+def _alike(one: GraspCandidate, other: GraspCandidate) -> bool:
+    """Tells whether two grasps are too near to each other to count as two choices."""
+    arrays = (a[None] for g in (one, other) for a in (g.scene_from_grasp.rotation, g.contact_scene))
+    return float(nearness(*arrays)[0, 0]) > ALIKE
 
 
 def _grasp_at(pose: SE3, objective: Objective) -> GraspCandidate:

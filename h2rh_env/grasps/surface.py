@@ -1,4 +1,4 @@
-"""Surface: an object's points thinned to an even spacing, with outward normals."""
+"""Surface: an object's points thinned to an even spacing, with the direction of the surface's normal at each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from ..core.geometry import Array
 MIN_POINTS = 100
 NEIGHBOURS = 70
 FINEST_VOXEL_M = 0.003
-LOOK_ROUND_M = 0.05  # how far around a point the object's bulk is looked for to tell inside from outside
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Points and outward unit normals, (M, 3) each, m, scene frame."""
+    """Points and unit normals, (M, 3) each, m, scene frame.
+
+    Normals have no sign: a cloud does not tell the inside of a bowl from its outside, and a grasp need not know,
+    since the outermost of what lies between two pads faces them.
+    """
 
     points: Array
     normals: Array
@@ -28,8 +31,7 @@ class Surface:
     def from_points(cls, points_scene: npt.ArrayLike, max_points: int = 1600) -> Surface:
         """Thins a cloud (P, 3), m, to at most about `max_points` and estimates normals.
 
-        A normal is the least axis of the nearest points; it points away from the object's bulk, which is right
-        for solid shapes even where the hand hides a part of them.
+        A normal is the least axis of the nearest points.
 
         Raises:
             GraspError: There are fewer than 100 points, or some that are not finite.
@@ -48,8 +50,7 @@ class Surface:
         _, near = cKDTree(cloud).query(points, k=min(NEIGHBOURS, len(cloud)))
         offsets = cloud[near] - cloud[near].mean(axis=1, keepdims=True)  # (M, K, 3)
         _, axes = np.linalg.eigh(np.einsum("mki,mkj->mij", offsets, offsets))
-        normals = axes[:, :, 0]
-        return cls(points, normals * _outward_sign(points, normals)[:, None])
+        return cls(points, axes[:, :, 0])
 
 
 def thinned(points: npt.ArrayLike, voxel_m: float) -> Array:
@@ -61,12 +62,3 @@ def thinned(points: npt.ArrayLike, voxel_m: float) -> Array:
     _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     sums = np.stack([np.bincount(cell.ravel(), cloud[:, axis]) for axis in range(3)], axis=1)
     return sums / counts[:, None]
-
-
-def _outward_sign(points: Array, normals: Array) -> Array:
-    """Returns +1 where a normal points away from the bulk around its point, -1 where it points into it; (M,)."""
-    bulk = points[:: max(1, len(points) // 600)]
-    offsets = bulk[None] - points[:, None]  # (M, S, 3)
-    weights = np.exp(-0.5 * np.einsum("msi,msi->ms", offsets, offsets) / LOOK_ROUND_M**2)
-    depth = np.einsum("ms,msi,mi->m", weights, offsets, normals, optimize=True)
-    return np.where(depth > 0, -1.0, 1.0)

@@ -6,9 +6,11 @@ gaussians.ply   the splat, with a label per Gaussian, in the 3DGS layout or the 
 points.npz      object_points and hand_points, (P, 3) float32, m, world frame; or of_gaussians, (N / 8) uint8, a bit
                 for each Gaussian whose mean is a point of its label
 contact.npz     boxes (B, 2, 3) of the object and hand_spheres (S, 3), uint16; where scene.json has "contact"
-scene.json      format, name, object, grasp, contact (the rest of the shape, such as its mass; or null), provenance
+grasps.npz      the acceptable grasps, see `acceptable_grasps`; where scene.json says how many there are
+scene.json      format, name, object, grasp, acceptable_grasps (their number), contact (the rest of the shape, such as
+                its mass; or null), provenance
 
-Format 2 added the contact shape; folders of format 1 load without one.
+Format 2 added the contact shape and the acceptable grasps; folders of format 1 load without them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from ..core.geometry import SE3
 from ..core.labels import Label
 from ..grasps.base import GraspCandidate
 from ..utils import files
+from .acceptable_grasps import read_grasps, write_grasps
 from .contact_shape import MAX_BOXES, MAX_SPHERES, ContactShape
 from .gaussians import GaussianScene
 from .ply import read_ply, write_compressed_ply, write_ply
@@ -40,6 +43,7 @@ FORMAT = "h2rh-scene-2"
 FORMATS = ("h2rh-scene-1", FORMAT)
 FILES = ("gaussians.ply", "points.npz", "scene.json")
 CONTACT_FILE = "contact.npz"
+GRASPS_FILE = "grasps.npz"
 MAX_POINTS = 10_000_000
 SHIPPED_SCENES = Path(__file__).parents[1] / "assets" / "scenes"
 
@@ -56,6 +60,8 @@ class HandoverScene:
         provenance: JSON values: capture and its hash, settings, version.
         scene_hash: SHA-256 of the scene's files; empty for a scene that was never saved.
         contact_shape: what can be touched; None for a scene that was saved without.
+        acceptable_grasps: all grasps that are safe and hold in contact, thinned so that they differ, the chosen one
+            first; none for a scene that was not verified, or whose object nothing holds.
     """
 
     name: str
@@ -67,6 +73,7 @@ class HandoverScene:
     provenance: dict[str, Any] = field(default_factory=dict)
     scene_hash: str = ""
     contact_shape: ContactShape | None = None
+    acceptable_grasps: tuple[GraspCandidate, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("object_points", "hand_points"):
@@ -98,6 +105,8 @@ class HandoverScene:
         arrays = [np.asarray(getattr(splat, item.name)) for item in fields(splat)]
         arrays += [self.object_points, self.hand_points, grasp.scene_from_grasp.matrix]
         arrays += [np.array([grasp.width_m, grasp.score, grasp.graspable])]
+        if self.acceptable_grasps:
+            arrays.append(np.array([other.scene_from_grasp.matrix for other in self.acceptable_grasps]))
         digest = hashlib.sha256()
         for array in arrays:
             digest.update(f"{array.dtype} {array.shape}".encode())
@@ -123,7 +132,9 @@ class HandoverScene:
         return Clearance(self.object_points)
 
     def save(self, folder: Path | str, *, compressed: bool = False) -> None:
-        """Writes the scene as a folder of three files, or four with a contact shape, each atomically.
+        """Writes the scene as a folder of three files, and one each for contact shape and acceptable grasps.
+
+        Each file is written atomically.
 
         Args:
             compressed: 16 bytes per Gaussian, whose order changes, instead of 69; points that are means of
@@ -148,7 +159,7 @@ class HandoverScene:
         self.save_contact(folder)
 
     def save_contact(self, folder: Path | str) -> None:
-        """Writes the contact shape and scene.json alone; the Gaussians and points that lie there stay as they are."""
+        """Writes all but the Gaussians and points, which stay as they lie there."""
         folder, shape = Path(folder), self.contact_shape
         if shape is None:
             (folder / CONTACT_FILE).unlink(missing_ok=True)
@@ -158,6 +169,15 @@ class HandoverScene:
                 "hand_spheres": shape.hand_spheres,
             }  # columns pack better than rows
             _write_arrays(folder / CONTACT_FILE, {key: np.asfortranarray(a) for key, a in columns.items()})
+        self.save_grasps(folder)
+
+    def save_grasps(self, folder: Path | str) -> None:
+        """Writes the acceptable grasps and scene.json alone; whatever else lies there stays as it is."""
+        folder = Path(folder)
+        if self.acceptable_grasps:
+            write_grasps(folder / GRASPS_FILE, self.acceptable_grasps)
+        else:
+            (folder / GRASPS_FILE).unlink(missing_ok=True)
         files.write_json(folder / "scene.json", self._meta())
 
     def _meta(self) -> dict[str, Any]:
@@ -172,6 +192,7 @@ class HandoverScene:
                 "score": self.grasp.score,
                 "graspable": self.grasp.graspable,
             },
+            "acceptable_grasps": len(self.acceptable_grasps),
             "contact": self.contact_shape.to_json() if self.contact_shape else None,
             "provenance": self.provenance,
         }
@@ -212,10 +233,11 @@ class HandoverScene:
             raise SceneError(f"{folder}/scene.json is malformed ({error!r}); build the scene again") from None
         gaussians = read_ply(folder / "gaussians.ply")
         object_points, hand_points = _read_points(folder / "points.npz", gaussians)
-        read = (*FILES, CONTACT_FILE) if shape else FILES
+        acceptable = read_grasps(folder / GRASPS_FILE) if meta.get("acceptable_grasps") else ()
+        read = (*FILES, *([CONTACT_FILE] if shape else []), *([GRASPS_FILE] if acceptable else []))
         return cls(
             name, object_name, gaussians, object_points, hand_points, candidate, provenance,
-            files.sha256_of(*(folder / name for name in read)), shape,
+            files.sha256_of(*(folder / name for name in read)), shape, acceptable,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from h2rh_env.core.geometry import SE3, angle_between, rotation_angle, uniform_d
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, PANDA, half_turned
 from h2rh_env.grasps.antipodal import AntipodalProposer
 from h2rh_env.grasps.base import GraspCandidate
-from h2rh_env.grasps.density import Density
+from h2rh_env.grasps.density import BLUR_M, BLUR_RAD, SPREADS, Density
 from h2rh_env.grasps.fallback import even_directions
 from h2rh_env.grasps.preferences import Preferences, Situation
 from h2rh_env.grasps.refinement import CHANGES
@@ -172,10 +172,25 @@ def test_the_density_has_its_first_mode_where_most_are_and_fingers_exchanged_are
         assert min(rotation_angle(pose.rotation.T @ rotation) for pose in (mode, half_turned(mode))) < 0.05
 
 
+def test_a_spread_covers_all_grasps_apart_from_each_other_and_from_the_chosen_one(candidates):
+    rotations = np.array([c.scene_from_grasp.rotation for c in candidates])
+    contacts = np.array([c.contact_scene for c in candidates])
+    density = Density.of(rotations, contacts, np.arange(len(candidates), dtype=float))
+    chosen = candidates[0].scene_from_grasp
+    spread = [chosen, *density.spread(chosen)]
+    tips = np.array([pose.apply([0, 0, FINGERTIP_DEPTH_M]) for pose in spread])
+    axes = np.array([pose.rotation for pose in spread])
+    squares = ((tips[:, None] - tips) ** 2).sum(axis=2) / BLUR_M**2
+    squares += 2 * (1 - axes[:, :, 2] @ axes[:, :, 2].T) / BLUR_RAD**2
+    squares += (1 - (axes[:, :, 0] @ axes[:, :, 0].T) ** 2) / BLUR_RAD**2
+    assert np.sqrt(squares[~np.eye(len(spread), dtype=bool)].min()) >= SPREADS[-1] - 1e-6
+    assert 10 < len(spread) < len(density.weights)
+
+
 def test_the_density_of_nothing_has_no_modes():
     nobody = Density.of(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0))
     assert list(nobody.modes(3)) == []
-    assert list(nobody.poses(3)) == []
+    assert list(nobody.spread()) == []
 
 
 def test_the_changes_of_the_climb_prefer_no_side():
