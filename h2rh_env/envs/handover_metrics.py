@@ -97,7 +97,8 @@ def score_handover(
     outcome = simulate_handover(scene, path, seed, conditions, gripper, closes=closed)
     clear = kept_away(scene_from_gripper, scene.hand_clearance, scene.object_clearance).all()
     hand_clear = scene.hand_clearance.distance(scene_from_gripper[:, :3, 3]).min() > CLEARANCE_M
-    distance_m, angle_rad = to_nearest_grasp(path[-1], [scene.grasp.scene_from_grasp])
+    grasps = [grasp.scene_from_grasp for grasp in scene.acceptable_grasps or (scene.grasp,)]
+    distance_m, angle_rad = to_nearest_grasp(path[-1], grasps)
     return HandoverScore(
         first_failure=_first_failure(closed, bool(clear), outcome),
         safe=bool(hand_clear) and not outcome.touched_hand,

@@ -75,7 +75,8 @@ class Density:
     def _nearness_to(self, pose: SE3) -> Array:
         """Returns the nearness (N,) of all grasps to a pose."""
         contact = pose.apply([0.0, 0.0, FINGERTIP_DEPTH_M])
-        return nearness(pose.rotation[None], contact[None], self.rotations, self.contacts)[0]
+        near: Array = nearness(pose.rotation[None], contact[None], self.rotations, self.contacts)[0]
+        return near
 
     def _mean_about(self, rotation: Array, contact: Array) -> tuple[Array, Array]:
         """Returns the pose after one step of mean shift."""

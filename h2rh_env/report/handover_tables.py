@@ -36,7 +36,7 @@ def handover_rows(episodes: Episodes) -> Rows:
         rates = [with_interval(s.handed_over), with_interval(s.safe), str(s.touched_hand)]
         body.append([policy, *rates, *map(str, counts), f"{distance}, {angle}"])
     header = ["handed over (95 %)", "safe (95 %)", "touched a hand", "pushed", "slipped"]
-    return [POLICY, *header, "to the chosen grasp (median)"], body
+    return [POLICY, *header, "to the nearest acceptable grasp (median)"], body
 
 
 def handover_failure_rows(episodes: Episodes) -> Rows:
