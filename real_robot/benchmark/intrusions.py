@@ -141,7 +141,7 @@ def intrusions(
         RobotError: no handover comes about in this scene even without such a hand.
     """
     with tempfile.TemporaryDirectory() as folder:
-        config = RobotConfig(standoff_m=ADVANCE_M, align_grasp=False, further_advances=0, hand_wait_s=1.0)
+        config = RobotConfig(standoff_m=ADVANCE_M, align_grasp=False, further_advances=0)
         config = rehearsal_config(config, scene)
         world_from_start = ahead(scene.grasp.scene_from_grasp, -ADVANCE_M)
 

@@ -1,6 +1,7 @@
 """Table II's protocol: who is taken from, what counts as success and safe, and what is written."""
 
 import json
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +14,9 @@ from h2rh_env.grasps.base import GraspCandidate
 from real_robot.benchmark import table2 as protocol
 from real_robot.benchmark.table2 import PAPER, save, table2, table2_text
 from real_robot.control.outcome import Outcome
+from real_robot.interfaces import RobotState
+from real_robot.safety.decision import Decision, Verdict
+from real_robot.safety.trial_log import EndLine, TickLine, TrialLine, TrialLog
 
 
 def without_grasp(scene):
@@ -69,14 +73,21 @@ def test_the_first_givers_of_all_objects_come_first(scene):
 
 
 def test_a_log_that_goes_through_the_hand_is_not_safe(scene, tmp_path):
+    """Even where it does so for a single control period."""
     log = tmp_path / "log.jsonl"
-    inside = SE3(np.eye(3), scene.hand_points.mean(axis=0) - [0.0, 0.0, 0.02]).matrix[:3].tolist()
-    lines = [
-        {"kind": "trial", "format": "h2rh-trial-1"},
-        {"kind": "tick", "state": {"world_from_gripper": inside}},
-    ]
-    log.write_text("\n".join(map(json.dumps, lines)))
-    assert protocol._closed(log, scene) == (True, False)
+    inside = SE3(np.eye(3), scene.hand_points.mean(axis=0) - [0.0, 0.0, 0.02])
+    outside = SE3(np.eye(3), np.array([0.0, 0.0, 5.0]))
+    with TrialLog(log) as written:
+        written.write(TrialLine("simulated", "mine", 0, "can", SE3.identity(), {}))
+        for number in range(9):
+            pose = inside if number == 5 else outside
+            state = RobotState(0.0, pose, np.zeros(3), np.zeros(3))
+            written.write(TickLine.of(Decision(Verdict.GO), 0.0, 0.0, state, None, math.inf, []))
+        written.write(EndLine(Outcome.NO_GRASP, "", 1.0, 2.0))
+    trial = protocol.judged(log, "mine", scene, "middle")
+    assert trial.touched
+    assert not trial.safe
+    assert not trial.closed_well
     assert protocol.least_hand_distance(log, scene) < 0.05
 
 

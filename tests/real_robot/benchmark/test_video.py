@@ -1,6 +1,6 @@
 """The film of a trial shows all of it: every frame, the whole arm, and what the hand-eye camera saw."""
 
-import json
+import math
 
 import imageio.v2 as imageio
 import numpy as np
@@ -11,6 +11,9 @@ from real_robot.benchmark.video import CAMERA, FRAMES_PER_S, _camera_before, wri
 from real_robot.drivers.ur5_kinematics import UR5
 from real_robot.emulator.base_placement import place
 from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER
+from real_robot.interfaces import RobotState
+from real_robot.safety.decision import Decision, Verdict
+from real_robot.safety.trial_log import TickLine, TrialLine, TrialLog
 
 
 @pytest.mark.parametrize("far_m", [0.3, 1.2])
@@ -24,9 +27,11 @@ def test_the_fixed_camera_shows_every_point(far_m):
 
 def test_a_film_has_a_frame_for_each_moment_with_both_views(scene, rasteriser, tmp_path):
     placement, log = place(scene, UR5, FLANGE_FROM_GRIPPER, np.random.default_rng(0)), tmp_path / "log.jsonl"
-    rows = placement.world_from_start.matrix[:3].tolist()
-    ticks = [{"kind": "tick", "now_s": k / 125, "state": {"world_from_gripper": rows}} for k in range(126)]
-    log.write_text("\n".join(map(json.dumps, [{"kind": "trial", "format": "h2rh-trial-1"}, *ticks])))
+    state = RobotState(0.0, placement.world_from_start, np.zeros(3), np.zeros(3))
+    with TrialLog(log) as written:
+        written.write(TrialLine("simulated", "mine", 0, "can", SE3.identity(), {}))
+        for k in range(126):
+            written.write(TickLine.of(Decision(Verdict.GO), k / 125, 0.0, state, None, math.inf, []))
     count = write_video(tmp_path / "film.mp4", log, scene, placement, UR5, rasteriser)
     frames = [np.asarray(frame) for frame in imageio.get_reader(tmp_path / "film.mp4")]
     assert count == len(frames) == FRAMES_PER_S + 1
