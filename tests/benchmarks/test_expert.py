@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.expert import episodes, missed, row
+from h2rh_env.envs.metrics import UNSAFE
 from h2rh_env.rendering.select import make_rasteriser
 
 
@@ -22,7 +23,7 @@ def test_on_a_scene_that_can_be_grasped_all_bars_hold(scores):
     ("change", "bar"),
     [
         ({"in_band": False}, "in_band in all"),
-        ({"safe": False}, "safe in all"),
+        ({"unsafe": UNSAFE[0]}, "safe in all"),
         ({"steps": 30}, "at most 30 steps"),
         ({"graspable": False}, "graspable in 98%"),
         ({"clearance_m": 0.1}, "no pose within 0.1 m"),
