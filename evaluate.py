@@ -144,7 +144,7 @@ def main(config: EvaluateConfig) -> None:
     for note in suite.notes:
         console.print(note)
     numbers = f"seed {config.seed}" if config.seeds == 1 else f"{config.seeds} seeds from {config.seed}"
-    console.print(f"{len(suite.scenes)} scenes x {config.initial_poses} starts, {numbers}")
+    console.print(f"{len(suite.scenes)} scenes x {config.initial_poses} initial poses, {numbers}")
     for title, (header, body) in report.tables(episodes, suite.by_object).items():
         if len(body) <= MOST_ROWS:
             console.print(report.terminal_table(title, header, body))
