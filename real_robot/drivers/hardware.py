@@ -89,7 +89,7 @@ def _found_calibration(config: RobotConfig, path: Path) -> str:
 
 
 def _found_arm(config: RobotConfig) -> str:
-    with UR5Arm(config.arm_host, config.control_period_s, read_only=True) as arm:
+    with UR5Arm(config.arm_host, config.control_period_s, True, state_age_s=config.state_age_s) as arm:
         state = arm.state()
         if state.safety is not Safety.NORMAL:
             raise RobotError(f"the arm reports: {state.safety}; acknowledge it at the pendant")
@@ -103,7 +103,7 @@ def check_tool(config: RobotConfig) -> str:
     Raises:
         RobotError: they are not those of the configuration.
     """
-    with UR5Arm(config.arm_host, config.control_period_s, read_only=True) as arm:
+    with UR5Arm(config.arm_host, config.control_period_s, True, state_age_s=config.state_age_s) as arm:
         wanted = SE3(np.eye(3), np.array([0.0, 0.0, config.tcp_height_m]))
         off = wanted.inverse() @ arm.measured_tool()
         turn = rotation_angle(off.rotation)

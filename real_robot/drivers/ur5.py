@@ -39,6 +39,7 @@ from .ur5_messages import (
     pack,
     unpack,
 )  # fmt: skip
+from .ur5_process import REST_S
 from .ur_dashboard import check_ready, end_program
 
 News = TypeVar("News", Ready, Allowed, Stopped)
@@ -290,10 +291,15 @@ class UR5Arm:
         self._measured()
 
     def _latch(self, fault: str) -> None:
-        """Keeps the first fault, and makes sure that nothing of ours runs on at the controller."""
+        """Keeps the first fault, and makes sure that nothing of ours runs on at the controller.
+
+        Before its program is ended the arm may hold its last setpoint: holding brakes harder than a program's end.
+        """
         if self.fault:
             return
         self.fault = fault
+        if self._moves_the_arm:
+            time.sleep(REST_S)
         self._end_program()
 
     def _end_program(self) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -13,23 +13,35 @@ import pytest
 from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from real_robot.config import RobotConfig
+from real_robot.drivers import ur5, ur_dashboard
 from real_robot.drivers.hardware import check_tool
 from real_robot.drivers.robotiq import RobotiqGripper
-from real_robot.drivers.ur5 import UR5Arm
+from real_robot.drivers.ur5 import CONNECT_TIMEOUT_S, UR5Arm
+from real_robot.drivers.ur5_process import WATCHDOG_PERIODS
 from real_robot.emulator.process import EmulatorProcess
 from real_robot.interfaces import Safety
 from real_robot.safety.motion_guard import MotionGuard, Verdict
 from real_robot.safety.perception import SeenSurroundings
+from tests.real_robot.emulator.pace import Waits, judged
 
 pytest.importorskip("rtde_control", reason="ur-rtde is not installed")
 PERIOD_S = 0.008
-PATIENT_S = 0.3  # states may be this old where their age is not what is tested: the machine may be busy
+PATIENT_S = 1.0  # states may be this old where their age is not what is tested: the machine may be busy
+PATIENT_CALL_S = 5.0  # likewise how long a call may take
 HALT_S, HALT_M = 0.1, 0.010
 NOTHING = np.zeros((0, 3))
 
 
 @pytest.fixture
-def emulator(request):
+def patient_calls(monkeypatch):
+    """Calls wait for a process that a busy machine starves; only the tests of how long they wait go without."""
+    monkeypatch.setattr(ur5, "CALL_TIMEOUT_S", PATIENT_CALL_S)
+    monkeypatch.setattr(ur_dashboard, "TIMEOUT_S", PATIENT_CALL_S)
+    monkeypatch.setattr(ur_dashboard, "END_TIMEOUT_S", PATIENT_CALL_S)
+
+
+@pytest.fixture
+def emulator(request, patient_calls):
     number = 1 + sum(map(ord, request.node.name)) % 250
     with EmulatorProcess(f"127.0.3.{number}") as emulator:
         yield emulator
@@ -50,7 +62,27 @@ def move(arm, start, speed_mps, seconds):
         time.sleep(PERIOD_S)
 
 
-def wait_for_fault(arm, seconds=2.0):
+def pids(emulator, arm):
+    """The processes that an arm's motion depends on: this one, its servo process and the controller."""
+    return os.getpid(), arm._process.pid, emulator._process.pid
+
+
+def assert_at_rest(emulator, after_s=0.3):
+    """The arm does not move in the controller's periods from a while on; there are some, however busy the machine."""
+    time.sleep(after_s)
+    began = emulator.tell()["steps"]
+    wait_until(lambda: emulator.tell()["steps"] >= began + 12)
+    assert emulator.history(30.0)[-12:, 4].max() < 0.002
+
+
+def wait_until(holds, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_for_fault(arm, seconds=5.0):
     deadline = time.monotonic() + seconds
     while not arm.fault and time.monotonic() < deadline:
         arm.state()
@@ -62,89 +94,120 @@ MOVER = """
 import sys, time, numpy as np
 from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from real_robot.drivers.ur5 import UR5Arm
-with UR5Arm(sys.argv[1], 0.008, state_age_s=0.3) as arm:
+with UR5Arm(sys.argv[1], 0.008, state_age_s=float(sys.argv[3])) as arm:
     print(arm._process.pid, flush=True)
-    start, way = arm.state().world_from_gripper, np.zeros(3)
+    start, away = arm.state().world_from_gripper, np.zeros(3)
     while True:
-        way[1] += float(sys.argv[2]) * 0.008
-        arm.servo(SE3(start.rotation, start.translation + way))
+        away[1] += float(sys.argv[2]) * 0.008
+        arm.servo(SE3(start.rotation, start.translation + away))
         time.sleep(0.008)
 """
 
 
-def halted(emulator, since_s):
-    """Seconds, in periods of the controller, and metres from a moment until the arm stayed below 5 mm/s.
-
-    The third: whether the controller kept its pace. One that a busy machine starves, as no controller is, steps in
-    bursts and moves the arm in jerks.
-    """
-    time.sleep(0.6)
-    rows = emulator.history(3.0)
-    rows = rows[(rows[:, 0] > since_s - 0.1) & (rows[:, 0] < since_s + 0.4)]
-    after = rows[rows[:, 0] >= since_s]
-    assert after[0, 4] > 0.03, "the arm was not moving when the process was killed"
-    way = np.linalg.norm(after[-1, 1:4] - after[0, 1:4])
-    moving = np.flatnonzero(after[:, 4] > 0.005)
-    return PERIOD_S * (1 + moving[-1]), way, np.diff(rows[:, 0]).max() < 2.5 * PERIOD_S
-
-
-def halt_of(emulator, who, speed_mps):
-    """Kills one of our two processes while the arm moves; what `halted` says of it."""
-    mover = subprocess.Popen(
-        [sys.executable, "-c", MOVER, emulator.host, str(speed_mps)],
+@contextmanager
+def mover(emulator, speed_mps):
+    """A session that moves the arm: its process, and the number of its servo process."""
+    session = subprocess.Popen(
+        [sys.executable, "-c", MOVER, emulator.host, str(speed_mps), str(PATIENT_S)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    servo = int(mover.stdout.readline())
-    time.sleep(0.6)
-    os.kill(mover.pid if who == "session" else servo, signal.SIGKILL)
-    halt = halted(emulator, time.monotonic())
-    mover.kill()
-    mover.communicate()
-    print(f"{who} killed at {speed_mps} m/s: halted in {1000 * halt[0]:.0f} ms and {1000 * halt[1]:.1f} mm")
-    return halt
+    try:
+        servo = int(session.stdout.readline())
+        time.sleep(0.6)
+        yield session.pid, servo
+    finally:
+        session.kill()
+        session.communicate()
+
+
+def halt_of(emulator, who, speed_mps, pace):
+    """Seconds, in periods of the controller, and metres from a kill of one of our processes to below 5 mm/s."""
+    with mover(emulator, speed_mps) as (session, servo):
+        killed, survivor = (session, servo) if who == "session" else (servo, session)
+        waits, began = Waits(survivor), time.monotonic()
+        os.kill(killed, signal.SIGKILL)
+        since = time.monotonic()
+        waits.sleep(0.6)
+    rows = emulator.history(3.0)
+    rows = rows[(rows[:, 0] > since - 0.1) & (rows[:, 0] < since + 0.4)]
+    periods = np.diff([since - 0.1, *rows[:, 0], since + 0.4])
+    pace.note("the controller's longest period", periods.max(), 2.5 * PERIOD_S)
+    after = rows[rows[:, 0] >= since]
+    moving = np.flatnonzero(after[:, 4] > 0.005)
+    halt_s = PERIOD_S * (1 + moving.max(initial=-1))
+    pace.note("the kill", since - began, PERIOD_S)
+    pace.note("waiting for a core, who lives on", waits.until(since + halt_s), 2.5 * PERIOD_S)
+    assert pace.is_kept, str(pace)
+    assert after[0, 4] > 0.03, "the arm was not moving when the process was killed"
+    return halt_s, np.linalg.norm(after[-1, 1:4] - after[0, 1:4])
 
 
 @pytest.mark.parametrize("speed_mps", [0.10, 0.25])
 @pytest.mark.parametrize("who", ["session", "servo"])
 def test_kill_9_while_moving_halts_the_arm(who, speed_mps, record_property):
-    """The first of up to five tries in which the emulated controller kept its pace is judged, or else the last."""
-    halts = []
-    while len(halts) < 5 and not (halts and halts[-1][2]):
-        with EmulatorProcess(f"127.0.4.{1 + len(halts)}") as emulator:
-            halts.append(halt_of(emulator, who, speed_mps))
-    record_property("halts", halts)
-    assert halts[-1][0] <= HALT_S
-    assert halts[-1][1] <= HALT_M
+    def attempt(pace):
+        with EmulatorProcess("127.0.4.1") as emulator:
+            halt_s, halt_m = halt_of(emulator, who, speed_mps, pace)
+        print(
+            f"{who} killed at {speed_mps} m/s: halted in {1000 * halt_s:.0f} ms and {1000 * halt_m:.1f} mm; {pace}"
+        )
+        record_property("halt", (halt_s, halt_m))
+        assert halt_s <= HALT_S
+        assert halt_m <= HALT_M
+
+    judged(attempt)
+
+
+def test_when_all_of_our_processes_die_the_watchdog_ends_the_program(emulator):
+    with mover(emulator, 0.1) as (session, servo):
+        os.kill(session, signal.SIGSTOP)  # so that neither notices that the other is gone
+        os.kill(servo, signal.SIGKILL)
+        os.kill(session, signal.SIGKILL)
+        deadline = time.monotonic() + 2 * PATIENT_S + 5.0
+        while (status := emulator.tell())["running"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert not status["running"]
+    assert "watchdog" in status["messages"][-1]
 
 
 def test_a_frozen_state_stream_stops_the_arm(emulator):
-    with arm_of(emulator, state_age_s=0.05) as arm:
-        start = arm.state().world_from_gripper
-        move(arm, start, 0.1, 0.3)
-        frozen_s = time.monotonic()
-        emulator.freeze(0.5)
-        assert "stood still" in wait_for_fault(arm)
-        assert arm.state().time_s < frozen_s + 0.05
-    time.sleep(0.3)
-    assert emulator.history(0.1)[:, 4].max() < 0.002
+    def attempt(pace):
+        with (
+            arm_of(emulator, state_age_s=0.05) as arm,
+            pace.watch("arm and controller", 0.03, *pids(emulator, arm)),
+        ):
+            move(arm, arm.state().world_from_gripper, 0.1, 0.3)
+            assert not arm.fault
+            frozen_s = time.monotonic()
+            emulator.freeze(0.5)
+            assert "stood still" in wait_for_fault(arm)
+            assert time.monotonic() - frozen_s < 0.2
+            assert arm.state().time_s < frozen_s + 0.05
+        assert_at_rest(emulator)
+
+    judged(attempt)
 
 
-def test_a_controller_that_is_gone_is_waited_for_no_longer_than_half_a_second(emulator):
-    with arm_of(emulator) as arm:
-        start = arm.state().world_from_gripper
-        arm.servo(start)
-        emulator.exit()
-        for call in (lambda: arm.servo(start), lambda: arm.is_allowed(start), arm.stop, arm.state):
+def test_a_controller_that_is_gone_is_waited_for_no_longer_than_half_a_second():
+    def attempt(pace):
+        with EmulatorProcess("127.0.4.2") as emulator, arm_of(emulator) as arm:
+            with pace.watch("session and arm", 0.1, os.getpid(), arm._process.pid):
+                start = arm.state().world_from_gripper
+                arm.servo(start)
+                emulator.exit()
+                for call in (lambda: arm.servo(start), lambda: arm.is_allowed(start), arm.stop, arm.state):
+                    began = time.monotonic()
+                    try:
+                        call()
+                    except RobotError:
+                        assert arm.fault
+                    assert time.monotonic() - began < 0.7
             began = time.monotonic()
-            try:
-                call()
-            except RobotError:
-                assert arm.fault
-            assert time.monotonic() - began < 0.7
-        began = time.monotonic()
-    assert arm.fault
-    assert time.monotonic() - began < 1.2
+        assert arm.fault
+        assert time.monotonic() - began < 1.2
+
+    judged(attempt)
 
 
 def test_a_link_that_blips_latches_a_fault_until_the_operator_rearms(emulator):
@@ -156,9 +219,8 @@ def test_a_link_that_blips_latches_a_fault_until_the_operator_rearms(emulator):
         with pytest.raises(RobotError):
             arm.servo(start)
     time.sleep(1.0)
-    told = emulator.tell()
-    assert not told["running"], "a program was uploaded again by itself"
-    assert emulator.history(0.3)[:, 4].max() < 0.002
+    assert not emulator.tell()["running"], "a program was uploaded again by itself"
+    assert_at_rest(emulator)
     with arm_of(emulator) as arm:
         assert arm.state().safety is Safety.NORMAL
 
@@ -178,12 +240,11 @@ def test_a_link_that_blips_and_comes_back_at_once_is_never_moved_over_again(emul
         assert wait_for_fault(arm)
         with pytest.raises(RobotError):
             arm.servo(here)
-    time.sleep(0.5)
-    told = emulator.tell()
-    assert not told["running"], "a program of ours runs on"
-    assert told["safety_mode"] == 1
-    assert sum("another program was uploaded" in message for message in told["messages"]) == 0
-    assert emulator.history(0.3)[:, 4].max() < 0.002
+    assert_at_rest(emulator, 0.5)
+    status = emulator.tell()
+    assert not status["running"], "a program of ours runs on"
+    assert status["safety_mode"] == 1
+    assert sum("another program was uploaded" in message for message in status["messages"]) == 0
     with arm_of(emulator) as arm:
         assert arm.state().safety is Safety.NORMAL
 
@@ -197,13 +258,13 @@ def test_a_program_that_ran_on_is_ended_by_the_session_that_began_it(emulator):
         assert "not known" not in arm.fault
     with arm_of(emulator, state_age_s=2.0) as arm:
         emulator.exit()
-        assert "not known" in wait_for_fault(arm, 3.0)
+        assert "not known" in wait_for_fault(arm)
 
 
 def test_a_dead_peer_at_exit_leaves_a_clean_exit_code(emulator):
     script = (
         "import sys\nfrom real_robot.drivers.ur5 import UR5Arm\ntry:\n"
-        "    with UR5Arm(sys.argv[1], 0.008, state_age_s=0.3) as arm:\n"
+        "    with UR5Arm(sys.argv[1], 0.008, state_age_s=1.0) as arm:\n"
         "        print('entered', flush=True)\n        sys.stdin.readline()\n"
         "finally:\n    print('finally', flush=True)\n"
     )
@@ -215,8 +276,8 @@ def test_a_dead_peer_at_exit_leaves_a_clean_exit_code(emulator):
     )
     assert user.stdout.readline() == "entered\n"
     emulator.exit()
-    said, _ = user.communicate("\n", timeout=10)
-    assert said.endswith("finally\n")  # the client may say before that it tried to reconnect
+    output, _ = user.communicate("\n", timeout=20)
+    assert output.endswith("finally\n")  # the client may say before that it tried to reconnect
     assert user.returncode == 0
 
 
@@ -237,12 +298,11 @@ def test_a_large_jump_never_leaves_the_guards_process(emulator):
         arm.servo(start)
         arm.servo(sideways(start, 0.3))
         assert "from the one before" in wait_for_fault(arm)
-    rows = emulator.history(2.0)
-    assert rows[:, 4].max() < 0.02
+    assert emulator.history(30.0)[:, 4].max() < 0.02
     assert emulator.tell()["safety_mode"] == 1
 
 
-def held_up(arm, start, poses, seconds=0.4):
+def held_up(arm, start, poses, seconds):
     """Setpoints that pile up before a process that is held up, as on a busy machine."""
     arm.servo(start)
     time.sleep(0.1)
@@ -256,20 +316,21 @@ def held_up(arm, start, poses, seconds=0.4):
         arm.state()
 
 
-@pytest.mark.parametrize("state_age_s", [PATIENT_S, 1.0])
+@pytest.mark.parametrize("state_age_s", [0.3, 1.0])
 def test_setpoints_that_piled_up_are_never_sent_as_one_step(emulator, state_age_s):
+    """Whether the stream's age is a fault meanwhile or not."""
     with arm_of(emulator, state_age_s=state_age_s) as arm:
         start = arm.state().world_from_gripper
         held_up(arm, start, [sideways(start, 0.002 * (k + 1)) for k in range(60)], 0.2)
-        rows = emulator.history(1.2)
-        assert rows[:, 4].max() < 0.5, "the arm was sent a step"
+        assert emulator.history(30.0)[:, 4].max() < 0.5, "the arm was sent a step"
         assert emulator.tell()["safety_mode"] == 1
 
 
 def test_more_setpoints_than_the_watchdog_would_wait_for_are_a_fault(emulator):
-    with arm_of(emulator) as arm:
+    with arm_of(emulator, state_age_s=0.7) as arm:
         start = arm.state().world_from_gripper
-        held_up(arm, start, [sideways(start, 0.001 * (k + 1)) for k in range(90)])
+        enough = round(1.2 * WATCHDOG_PERIODS * 0.7 / PERIOD_S)
+        held_up(arm, start, [sideways(start, 0.001 * (k + 1)) for k in range(enough)], 0.05)
         assert "wait to be sent" in arm.fault
 
 
@@ -281,16 +342,21 @@ def test_a_turn_at_once_is_a_jump_too(emulator, degrees):
         turn = rotation_from_euler_xyz([0.0, 0.0, np.radians(degrees)])
         arm.servo(SE3(start.rotation @ turn, start.translation))
         assert "degrees from the one before" in wait_for_fault(arm)
-    assert np.ptp(emulator.history(1.0)[:, 1:4], axis=0).max() < 0.001
+    assert np.ptp(emulator.history(30.0)[:, 1:4], axis=0).max() < 0.001
     assert emulator.tell()["safety_mode"] == 1
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0])
 def test_the_newest_state_is_there_however_long_nobody_read(emulator, seconds):
-    with arm_of(emulator) as arm:
-        time.sleep(seconds)
-        assert time.monotonic() - arm.state().time_s < 0.1
-        assert not arm.fault
+    def attempt(pace):
+        with arm_of(emulator) as arm:
+            time.sleep(seconds)
+            with pace.watch("arm and controller", 0.03, *pids(emulator, arm)):
+                time.sleep(0.1)
+                assert time.monotonic() - arm.state().time_s < 0.1
+            assert not arm.fault
+
+    judged(attempt)
 
 
 def test_a_second_session_on_one_arm_is_refused_and_the_first_goes_on(emulator):
@@ -299,8 +365,8 @@ def test_a_second_session_on_one_arm_is_refused_and_the_first_goes_on(emulator):
         with pytest.raises(RobotError, match="another session"), arm_of(emulator):
             pass
         move(arm, start, 0.05, 0.3)
+        wait_until(lambda: arm.state().world_from_gripper.translation[1] - start.translation[1] > 0.005)
         assert not arm.fault
-        assert arm.state().world_from_gripper.translation[1] - start.translation[1] > 0.005
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -309,7 +375,7 @@ def test_an_arm_without_power_is_said_to_have_none(emulator, read_only):
     began = time.monotonic()
     with pytest.raises(RobotError, match=r"not powered.*POWER_OFF"), arm_of(emulator, read_only=read_only):
         pass
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 0.5 * CONNECT_TIMEOUT_S
 
 
 def test_an_unreachable_target_is_refused_before_it_is_sent(emulator):
@@ -363,13 +429,14 @@ def test_a_check_reads_and_never_uploads(emulator):
         arm.servo(sideways(arm.state().world_from_gripper, 0.01))
         time.sleep(0.1)
     assert not emulator.tell()["running"]
-    assert emulator.history(1.0)[:, 4].max() == 0
+    assert emulator.history(30.0)[:, 4].max() == 0
 
 
+@pytest.mark.usefixtures("patient_calls")
 @pytest.mark.parametrize("model", ["ur5", "ur5e"])
 def test_a_check_refuses_another_tool_than_the_configurations(model):
     with EmulatorProcess("127.0.3.253", model) as emulator:
-        config = RobotConfig(arm_host=emulator.host)
+        config = RobotConfig(arm_host=emulator.host, state_age_s=PATIENT_S)
         assert "payload 1.10 kg" in check_tool(config)
         emulator.set_tool(2.0, config.tcp_height_m)
         with pytest.raises(RobotError, match=r"payload is 2\.00 kg; set it to 1\.10 kg"):
@@ -462,9 +529,12 @@ def test_a_jammed_arm_is_seen_by_how_far_it_lags(emulator):
 def servo_for(emulator, seconds, period_s):
     """Setpoints to and fro for a while; how many, and how many states were older than 0.1 s meanwhile."""
     with UR5Arm(emulator.host, period_s, state_age_s=PATIENT_S) as arm:
-        start, began, late, calls = arm.state().world_from_gripper, time.monotonic(), 0, 0
+        start, late, calls, phase = arm.state().world_from_gripper, 0, 0, 0.0
+        began = before = time.monotonic()
         while (now := time.monotonic()) - began < seconds:
-            arm.servo(sideways(start, 0.05 * (1 - np.cos(now - began))))
+            phase += min(now - before, 0.05)  # no jump where the machine was busy
+            before = now
+            arm.servo(sideways(start, 0.05 * (1 - np.cos(phase))))
             calls += 1
             late += now - arm.state().time_s > 0.1
             time.sleep(period_s)
