@@ -33,11 +33,11 @@ class Place(NamedTuple):
 
 BANDS = {  # package: x, y, width, height, and what it is
     "real_robot": (0.2, 6.35, 14.6, 1.75, "a policy on a UR5, or on its emulator"),
-    "experts": (0.2, 4.15, 5.0, 1.75, "what policies learn from"),
-    "policies": (5.5, 4.15, 8.3, 1.75, "what acts on observations"),
+    "experts": (0.2, 4.15, 4.4, 1.75, "what policies learn from"),
+    "policies": (4.85, 4.15, 9.15, 1.75, "what acts on observations"),
     "h2rh_env": (0.2, 0.2, 14.6, 3.5, "from a capture to a judged episode"),
 }
-BOX_W = {"real_robot": 1.65, "experts": 1.45, "policies": 1.5, "h2rh_env": 1.85}
+BOX_W = {"real_robot": 1.65, "experts": 1.38, "policies": 1.2, "h2rh_env": 1.85}
 BOX_H = 0.85
 
 
@@ -53,12 +53,14 @@ PLACES = {
         ("session.py", "one handover"), ("benchmark", "Table II"),
     ),
     "experts": _row(
-        0.4, 4.35, 1.6, ("inspect", "figures, videos"), ("three_phase.py", "Eqs. 8-13"), ("collect.py", "roll-outs"),
+        0.29, 4.35, 1.43,
+        ("inspect", "figures, videos"), ("three_phase.py", "Eqs. 8-13"), ("collect.py", "roll-outs"),
     ),
     "policies": _row(
-        5.7, 4.35, 1.6,
-        ("training", "cloning, DAgger"), ("rl", "PPO, SAC"), ("networks", "compact, ResNet"),
-        ("tracking", "depth by motion"), ("registry.py", "name to policy"),
+        4.98, 4.35, 1.28,
+        ("training", "cloning, DAgger"), ("rl", "PPO, SAC"), ("networks", "CNN, ResNet"),
+        ("tracking", "of the object"), ("baselines", "IBVS-MASK"),
+        ("registry.py", "name to policy"), ("onnx", "without torch"),
     ),
     "h2rh_env": (
         *_row(
@@ -123,19 +125,19 @@ def _draw_data(axes: Axes) -> None:
         _arrow(axes, (before.x + BOX_W["h2rh_env"], y), (after.x, y))
         _name(axes, datum, (before.x + after.x + BOX_W["h2rh_env"]) / 2, before.y - 0.27)
     scene_top, box_top = (7.2, 2.1 + BOX_H), 4.35 + BOX_H
-    axes.plot((scene_top[0], scene_top[0], 4.3), (scene_top[1], 3.92, 3.92), color=ARROW, linewidth=1.4)
-    _arrow(axes, (4.3, 3.92), (4.3, 4.35))
-    _name(axes, "HandoverScene", 5.75, 3.98)
-    _arrow(axes, (5.05, 4.78), (5.7, 4.78))
-    _name(axes, "Demonstration", 5.35, 5.98)
-    axes.plot((5.35, 5.35), (5.93, 4.9), color=ARROW, linewidth=0.6)
+    axes.plot((scene_top[0], scene_top[0], 3.8), (scene_top[1], 3.92, 3.92), color=ARROW, linewidth=1.4)
+    _arrow(axes, (3.8, 3.92), (3.8, 4.35))
+    _name(axes, "HandoverScene", 5.5, 3.98)
+    _arrow(axes, (4.53, 4.78), (4.98, 4.78))
+    _name(axes, "Demonstration", 4.72, 5.98)
+    axes.plot((4.72, 4.72), (5.93, 4.9), color=ARROW, linewidth=0.6)
     _arrow(axes, (12.3, 4.35), (12.3, scene_top[1]))
     _name(axes, "Policy", 11.95, 3.3)
     _arrow(axes, (12.4, box_top), (12.4, 6.55))
     _name(axes, "Policy", 12.05, 6.08)
-    axes.plot((14.2, 14.2, 9.52), (6.55, 3.92, 3.92), color=ARROW, linewidth=1.4)
+    axes.plot((14.3, 14.3, 9.52), (6.55, 3.92, 3.92), color=ARROW, linewidth=1.4)
     _arrow(axes, (9.52, 3.92), (9.52, scene_top[1]))
-    _name(axes, "EpisodeRecord", 14.2, 6.08, "#ffffff")
+    _name(axes, "EpisodeRecord", 14.3, 6.08, "#ffffff")
     _name(axes, "judged by the same metrics.py", 10.6, 3.98)
 
 

@@ -22,8 +22,7 @@ from h2rh_env.core.motion_limits import (
     STEP_RAD,
 )
 from h2rh_env.core.task import GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, STANDOFF_M
-
-from .strict_json import MAX_COUNT, from_json
+from h2rh_env.utils.strict_json import MAX_COUNT, from_json
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from h2rh_env.utils.plugins import make_plugin
 POLICIES = {
     "expert": "experts.three_phase:ThreePhaseExpert",
     "learned": "policies.registry:shipped_policy",
-    "ibvs-mask": "policies.ibvs:IbvsMask",
+    "ibvs-mask": "policies.baselines.ibvs:IbvsMask",
     "ranging": "policies.registry:shipped_policy",
     "zeros": "policies.registry:shipped_policy_without_weights",
-    "blind": "policies.reference:Blind",
-    "random": "policies.reference:RandomPolicy",
+    "blind": "policies.baselines.reference:Blind",
+    "random": "policies.baselines.reference:RandomPolicy",
 }
 SHIPPED_CHECKPOINT = "assets/checkpoints/ranging"
 METHODS = {"reset": "reset(seed)", "act": "act(observation) -> action (7,)"}
@@ -42,7 +42,7 @@ def make_policy(name: str) -> Policy:
 
         return HandoverPolicy.load(path)
     if path.suffix == ".onnx" and path.is_file():
-        from .onnx_policy import OnnxPolicy
+        from .onnx.policy import OnnxPolicy
 
         return OnnxPolicy(path)
     if path.suffix == ".zip" and path.is_file():
@@ -66,7 +66,7 @@ def shipped_policy() -> Policy:
 
 def shipped_policy_without_weights() -> Policy:
     """The same policy with every weight of its network set to zero: what the rules about the network do alone."""
-    from .reference import without_weights
+    from .baselines.reference import without_weights
 
     return without_weights(shipped_checkpoint())
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "train": ["train.py"],
     "evaluate": ["evaluate.py"],
     "viewer": ["-m", "h2rh_env.viewer"],
-    "onnx": ["-m", "policies.export_onnx"],
+    "onnx": ["-m", "policies.onnx.export"],
     "robot": ["-m", "real_robot"],
 }
 

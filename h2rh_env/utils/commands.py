@@ -23,7 +23,7 @@ COMMANDS = {
     "inspect figure": "experts.inspect.figure",
     "train": "train",
     "evaluate": "evaluate",
-    "export onnx": "policies.export_onnx",
+    "export onnx": "policies.onnx.export",
     "export lerobot": "h2rh_env.datasets.lerobot",
     "robot": "real_robot",
 }

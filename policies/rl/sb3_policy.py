@@ -21,10 +21,10 @@ from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.errors import PolicyError
 from h2rh_env.core.policy import Observation
 from h2rh_env.core.spaces import action_space
+from h2rh_env.utils.strict_json import from_json
 
 from ..networks.checkpoints import CONFIG, WEIGHTS
 from ..rectification import Rectification
-from ..strict_json import from_json
 from .residual import Residual, ResidualConfig
 
 MAX_FILE_BYTES = 2**30

@@ -9,7 +9,7 @@ from h2rh_env.core.errors import PolicyError
 from h2rh_env.core.policy import CameraAware, Policy
 from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
-from policies.ibvs import IbvsMask
+from policies.baselines.ibvs import IbvsMask
 from policies.learned import HandoverPolicy
 from policies.networks.factory import make_network
 from policies.rectification import Rectification

@@ -5,7 +5,7 @@ import pytest
 
 from h2rh_env.core.errors import PolicyError
 from h2rh_env.core.policy import Policy
-from policies.ibvs import IbvsMask
+from policies.baselines.ibvs import IbvsMask
 from policies.networks.checkpoints import save_checkpoint
 from policies.networks.factory import make_network
 from policies.registry import make_policy

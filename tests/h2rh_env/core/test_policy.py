@@ -2,7 +2,7 @@
 
 from experts.three_phase import ThreePhaseExpert
 from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy
-from policies.ibvs import IbvsMask
+from policies.baselines.ibvs import IbvsMask
 from policies.registry import make_policy
 
 

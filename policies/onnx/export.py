@@ -1,6 +1,6 @@
 """Exports a checkpoint as one ONNX file, which needs no torch to act, and checks that it answers the same.
 
-    python -m policies.export_onnx runs/mine --out mine.onnx
+    python -m policies.onnx.export runs/mine --out mine.onnx
     python evaluate.py --policy mine.onnx
 
 The file holds the network, from images uint8 (1, C, h, w) and geometry float32 (1, G), as
@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from h2rh_env.core.errors import CheckpointError, MissingPackageError, install_line
 from h2rh_env.utils import cli, files
 
-from .networks.base import HandoverNetwork
-from .networks.checkpoints import CONFIG, WEIGHTS, load_checkpoint, read_config
-from .networks.inputs import inputs_to_json
-from .onnx_policy import ANSWER, FORMAT, INPUTS, KEY, OnnxPolicy
-from .tracking.tracker import OwnTracker
+from ..networks.base import HandoverNetwork
+from ..networks.checkpoints import CONFIG, WEIGHTS, load_checkpoint, read_config
+from ..networks.inputs import inputs_to_json
+from ..tracking.tracker import OwnTracker
+from .policy import ANSWER, FORMAT, INPUTS, KEY, OnnxPolicy
 
 TOLERANCE = 1e-3  # m, or of a rotation's columns, or of an action; far below what matters to a step
 

@@ -16,12 +16,12 @@ from policies.training.behaviour_cloning import seeded_network
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-SHIPPED = Path(__file__).parents[2] / "h2rh_env" / SHIPPED_CHECKPOINT
+SHIPPED = Path(__file__).parents[3] / "h2rh_env" / SHIPPED_CHECKPOINT
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    from policies.export_onnx import export_onnx
+    from policies.onnx.export import export_onnx
 
     out = tmp_path_factory.mktemp("onnx") / "shipped.onnx"
     assert export_onnx(SHIPPED, out) < 1e-3
@@ -55,7 +55,7 @@ def test_the_same_holds_where_the_object_or_everything_is_out_of_sight(exported)
 
 @pytest.mark.nightly  # exporting 11 million weights takes half a minute
 def test_a_network_that_answers_with_actions_is_exported_too(tmp_path, tiny_scene):
-    from policies.export_onnx import export_onnx
+    from policies.onnx.export import export_onnx
 
     save_checkpoint(tmp_path / "paper", "resnet18", seeded_network("resnet18", 0))
     export_onnx(tmp_path / "paper", tmp_path / "paper.onnx")
@@ -68,7 +68,7 @@ def test_a_network_that_answers_with_actions_is_exported_too(tmp_path, tiny_scen
 
 def test_what_is_no_export_is_refused(tmp_path):
     (tmp_path / "mine.onnx").write_bytes(b"nonsense")
-    with pytest.raises(PolicyError, match=r"policies\.export_onnx CHECKPOINT"):
+    with pytest.raises(PolicyError, match=r"policies\.onnx\.export CHECKPOINT"):
         make_policy(str(tmp_path / "mine.onnx"))
 
 

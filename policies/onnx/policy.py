@@ -1,4 +1,4 @@
-"""An ONNX file of `policies/export_onnx.py` as a Policy: onnxruntime and numpy, no torch."""
+"""An ONNX file of `policies/onnx/export.py` as a Policy: onnxruntime and numpy, no torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from h2rh_env.core.errors import MissingPackageError, PolicyError, install_line
 from h2rh_env.core.geometry import SE3
 from h2rh_env.utils import files
 
-from .config import PolicyConfig
-from .goal_controller import act_on
-from .image_policy import ImagePolicy
-from .networks.inputs import inputs_from_json
-from .tracking.tracker import Track
+from ..config import PolicyConfig
+from ..goal_controller import act_on
+from ..image_policy import ImagePolicy
+from ..networks.inputs import inputs_from_json
+from ..tracking.tracker import Track
 
 FORMAT = "h2rh-onnx-3"
 KEY = "h2rh"
@@ -91,7 +91,7 @@ def _not_ours(path: Path | str, error: Exception) -> PolicyError:
     reason = str(error).splitlines()[0] if str(error) else repr(error)
     return PolicyError(
         f"{path} is not a policy's ONNX file of this version ({reason}); "
-        "make one with: python -m policies.export_onnx CHECKPOINT"
+        "make one with: python -m policies.onnx.export CHECKPOINT"
     )
 
 

@@ -8,7 +8,7 @@ from h2rh_env.core.action import decode_action
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3, angle_between
 from h2rh_env.core.spaces import action_space
-from policies.reference import Blind, RandomPolicy, without_weights
+from policies.baselines.reference import Blind, RandomPolicy, without_weights
 from policies.registry import make_policy, shipped_checkpoint
 
 MIDDLE = np.array([0.0, 0.0, 1.0])

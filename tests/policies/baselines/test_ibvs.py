@@ -6,7 +6,7 @@ from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3, angle_between
 from h2rh_env.core.spaces import action_space
 from h2rh_env.core.task import GRASP_SCORE_THRESHOLD
-from policies.ibvs import IbvsMask
+from policies.baselines.ibvs import IbvsMask
 
 
 def disc(u: float, v: float, radius: float) -> dict[str, np.ndarray]:

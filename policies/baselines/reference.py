@@ -15,8 +15,8 @@ from h2rh_env.core.motion_limits import STEP_M, STEP_RAD
 from h2rh_env.core.policy import Observation
 from h2rh_env.core.spaces import action_space
 
-from .learned import HandoverPolicy
-from .networks.checkpoints import load_checkpoint
+from ..learned import HandoverPolicy
+from ..networks.checkpoints import load_checkpoint
 
 DRIVE_M = (
     0.31  # from an initial pose, 0.7 m from the grasp, to the middle of the distances that count as reached

@@ -1,0 +1,1 @@
+"""The learned policy as an ONNX file, which needs no torch."""
