@@ -27,11 +27,11 @@ from h2rh_env.contact.handover import final_approach, simulate_handover
 from h2rh_env.contact.outcome import ContactFailure, HandoverOutcome
 from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.gripper import PANDA, ROBOTIQ_2F85
-from h2rh_env.core.proportions import Rate
 from h2rh_env.core.task import STANDOFF_M
 from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
 from h2rh_env.utils import cli, files
 from h2rh_env.utils.parallel import map_tasks
+from h2rh_env.utils.proportions import Rate
 
 BAR = 0.98  # of the scenes that can be grasped
 SPEED_BAR = 300  # judgements a minute on two cores

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h2rh_env.core.action import decode_action, encode_action
-from h2rh_env.core.final_approach import kept_away
+from h2rh_env.core.clearance.final_approach import kept_away
 from h2rh_env.core.geometry import SE3, rotation_angle, rotation_from_euler_xyz
 from h2rh_env.core.task import CLEARANCE_M, EPISODE_STEPS
 from h2rh_env.scenes.handover_scene import HandoverScene

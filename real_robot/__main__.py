@@ -41,7 +41,7 @@ from .control.outcome import Outcome, TrialResult
 from .drivers.hardware import check_devices, real_devices
 from .drivers.hold_key import HoldKey
 from .drivers.simulated import simulated_devices
-from .drivers.ur5_kinematics import UR5
+from .drivers.ur.kinematics import UR5
 from .emulator.base_placement import place
 from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .safety.replay import replay

@@ -13,9 +13,9 @@ from ..scenes.contact_shape import ContactShape
 from ..scenes.handover_scene import HandoverScene
 from . import motion
 from .conditions import BENCHMARK_CONDITIONS, ContactConditions
+from .config import BENCHMARK_PHYSICS, PhysicsConfig
 from .mujoco_model import handover_model
 from .outcome import ContactFailure, HandoverFrame, HandoverOutcome, Phase
-from .settings import BENCHMARK_PHYSICS, PhysicsSettings
 from .shapes import shape_of
 from .simulation import Simulation
 
@@ -43,7 +43,7 @@ def simulate_handover(
     *,
     closes: bool = True,
     record: bool = False,
-    settings: PhysicsSettings = BENCHMARK_PHYSICS,
+    settings: PhysicsConfig = BENCHMARK_PHYSICS,
 ) -> HandoverOutcome:
     """Judges a path of the gripper by contact; the same arguments give the same outcome, bit for bit.
 
@@ -100,7 +100,7 @@ class _Findings:
 class _Run:
     """One handover, phase by phase."""
 
-    def __init__(self, simulation: Simulation, settings: PhysicsSettings, record: bool) -> None:
+    def __init__(self, simulation: Simulation, settings: PhysicsConfig, record: bool) -> None:
         self._simulation, self._settings, self._record = simulation, settings, record
         self._frames: list[HandoverFrame] = []
         self._opening_m = simulation.opening_m

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from ..core.geometry import SE3, Array
 from ..core.gripper import GripperGeometry
 from ..scenes.contact_shape import ContactShape
-from .settings import PhysicsSettings
+from .config import PhysicsConfig
 
 GRAVITY = np.array([0.0, 0.0, -9.81])
 MEETS_OBJECT, MEETS_HAND = 1, 2  # collision bits: object and hand meet the gripper, not each other
@@ -68,7 +68,7 @@ _models: OrderedDict[tuple[Any, ...], HandoverModel] = OrderedDict()
 _models_lock = Lock()
 
 
-def handover_model(shape: ContactShape, gripper: GripperGeometry, settings: PhysicsSettings) -> HandoverModel:
+def handover_model(shape: ContactShape, gripper: GripperGeometry, settings: PhysicsConfig) -> HandoverModel:
     """The model of a shape; compiled when it is first asked for, and kept while it is among the last in use."""
     key = (shape.digest, gripper, settings)
     with _models_lock:
@@ -80,7 +80,7 @@ def handover_model(shape: ContactShape, gripper: GripperGeometry, settings: Phys
         return _models[key]
 
 
-def compile_model(shape: ContactShape, gripper: GripperGeometry, settings: PhysicsSettings) -> HandoverModel:
+def compile_model(shape: ContactShape, gripper: GripperGeometry, settings: PhysicsConfig) -> HandoverModel:
     """Builds and compiles a model, and checks that gravity turns the free object about no axis."""
     spec = mujoco.MjSpec()
     _set_options(spec, settings)
@@ -103,7 +103,7 @@ def compile_model(shape: ContactShape, gripper: GripperGeometry, settings: Physi
     return compiled
 
 
-def _set_options(spec: Any, settings: PhysicsSettings) -> None:
+def _set_options(spec: Any, settings: PhysicsConfig) -> None:
     spec.memory = ARENA_BYTES
     option = spec.option
     option.timestep = settings.time_step_s
@@ -121,7 +121,7 @@ def _add_hand(spec: Any, shape: ContactShape) -> None:
         )  # fmt: skip
 
 
-def _add_object(spec: Any, shape: ContactShape, scene_from_object: SE3, settings: PhysicsSettings) -> None:
+def _add_object(spec: Any, shape: ContactShape, scene_from_object: SE3, settings: PhysicsConfig) -> None:
     """The object as a body with the origin at its centre of mass, on springs that stand for the giver's hold."""
     moments, axes = np.linalg.eigh(shape.inertia)
     axes[:, 0] *= np.sign(np.linalg.det(axes))
@@ -142,7 +142,7 @@ def _add_object(spec: Any, shape: ContactShape, scene_from_object: SE3, settings
         )  # fmt: skip
 
 
-def _add_gripper(spec: Any, gripper: GripperGeometry, settings: PhysicsSettings) -> None:
+def _add_gripper(spec: Any, gripper: GripperGeometry, settings: PhysicsConfig) -> None:
     """The mount's joints leave the pose that its body is set to; fingers slide from open (0) to closed."""
     mount = spec.worldbody.add_body(
         name="mount", gravcomp=1.0, mass=MOUNT_KG, inertia=[MOUNT_INERTIA] * 3, ipos=[0, 0, 0], explicitinertial=True
@@ -170,7 +170,7 @@ def _add_gripper(spec: Any, gripper: GripperGeometry, settings: PhysicsSettings)
 
 def _add_finger(
     spec: Any, mount: Any, name: str, box: Array, side: float, gripper: GripperGeometry,
-    settings: PhysicsSettings,
+    settings: PhysicsConfig,
 ) -> None:  # fmt: skip
     finger = mount.add_body(
         name=name, gravcomp=1.0, mass=FINGER_KG, inertia=[1e-4] * 3, ipos=box.mean(axis=0), explicitinertial=True

@@ -13,8 +13,7 @@ from ..core.geometry import Array
 from ..core.task import OBJECT_DENSITY_KG_M3
 from ..scenes.contact_shape import HAND_UNIT_M, ContactShape
 from ..scenes.handover_scene import HandoverScene
-from .boxes import greedy_boxes
-from .solids import SolidCells, solid_of_cloud, solid_of_distance
+from .solids import SolidCells, greedy_boxes, solid_of_cloud, solid_of_distance
 
 MASS_RANGE_KG = (0.05, 0.8)
 TRUE_HAND_SPACING_M, TRUE_HAND_RADIUS_M = 0.006, 0.005

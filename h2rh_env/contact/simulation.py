@@ -8,8 +8,8 @@ import numpy as np
 from ..core.geometry import SE3, Array
 from ..core.gripper import GripperGeometry
 from .conditions import DrawnConditions
+from .config import PhysicsConfig
 from .mujoco_model import FINGER_KG, MOUNT_INERTIA, MOUNT_KG, HandoverModel, damping
-from .settings import PhysicsSettings
 
 REBASE_RAD = 1.0  # from the mount's pose, after which the mount is set anew
 
@@ -27,7 +27,7 @@ class Simulation:
     def __init__(
         self,
         handover: HandoverModel,
-        settings: PhysicsSettings,
+        settings: PhysicsConfig,
         drawn: DrawnConditions,
         scene_from_gripper: SE3,
     ) -> None:

@@ -66,7 +66,7 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     0.7 or more closes the fingers where they are, and contact decides the rest (`h2rh_env.contact`): they close, the
     giver lets go, the gripper retreats and is shaken. The reward is 1 when the object was *handed over* as
     `h2rh_env.envs.handover_metrics` defines it, else 0; the shaped reward's potential is then highest at the grasp.
-    Nearer than 0.1 m to the object is allowed on the final approach alone (`h2rh_env.core.final_approach`).
+    Nearer than 0.1 m to the object is allowed on the final approach alone (`h2rh_env.core.clearance.final_approach`).
     At that end info has `touched_hand` and `pushed_m` besides. A giver who moves does so until the fingers close.
 
     ## The gripper in view

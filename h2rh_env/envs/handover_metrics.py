@@ -11,12 +11,12 @@ import numpy as np
 
 from ..contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
 from ..contact.outcome import HandoverOutcome
-from ..core.final_approach import kept_away
+from ..core.clearance.final_approach import kept_away
 from ..core.geometry import SE3, Array, rotation_angle
 from ..core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry, half_turned
-from ..core.proportions import Rate
 from ..core.task import CLEARANCE_M
 from ..scenes.handover_scene import HandoverScene
+from ..utils.proportions import Rate
 from .metrics import ANGLES, is_in
 
 HANDOVER_FAILURES = (

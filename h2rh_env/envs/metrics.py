@@ -15,9 +15,9 @@ from ..core.episode import EpisodeRecord
 from ..core.geometry import SE3, Array, angle_between, between
 from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
 from ..core.motion_limits import MAX_STEP_TRANSLATION_M
-from ..core.proportions import Rate
 from ..core.task import CLEARANCE_M, DISTANCE_BAND_M, STANDOFF_M
 from ..scenes.handover_scene import HandoverScene
+from ..utils.proportions import Rate
 
 CENTRE_TOLERANCE = 0.05  # of the image's width
 MIN_CLOSING_POINTS = 5

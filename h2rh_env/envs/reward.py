@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.final_approach import final_approach_begin
+from ..core.clearance.final_approach import final_approach_begin
 from ..core.geometry import SE3, rotation_angle
 from ..core.gripper import half_turned
 from ..core.task import CLEARANCE_M, Task
@@ -77,7 +77,7 @@ class ShapedGraspReward(ShapedReward):
 
     Phi falls with the distance to the grasp and, once more, with the distance from the line that leads straight to
     it, so that the way to a high potential is round the object, not through it. What is too near is the hand, and the
-    object only off the final approach to the grasp (`core.final_approach`).
+    object only off the final approach to the grasp (`core.clearance.final_approach`).
     """
 
     def moved(self, scene: HandoverScene, before: SE3, after: SE3, clearance_m: float) -> float:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from ..benchmark.rollout import Episode
-from ..core.proportions import Rate
 from ..envs.handover_metrics import HANDOVER_FAILURES, HandoverSummary, summarise_handovers
 from ..envs.metrics import ANGLES
+from ..utils.proportions import Rate
 from .verdicts import Episodes
 
 Rows = tuple[list[str], list[list[str]]]  # header and body, as text

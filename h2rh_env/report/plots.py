@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from ..benchmark.paper import TABLE_I
-from ..core.proportions import Rate
 from ..core.task import DISTANCE_BAND_M
 from ..perturbations.conditions import AS_RENDERED, Condition
+from ..utils.proportions import Rate
 from .tables import by_scene, headline_under, summaries
 from .verdicts import Episodes, counted, headline_name, kind_of, kinds
 

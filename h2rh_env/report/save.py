@@ -16,12 +16,12 @@ from PIL import Image
 
 from ..benchmark.rollout import Episode, scene_of
 from ..contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
-from ..core.proportions import Comparison, Rate
 from ..envs.handover import H2RHandoverEnv
 from ..envs.handover_metrics import HandoverSummary
 from ..envs.metrics import Summary
 from ..rendering.select import make_rasteriser
 from ..utils import files
+from ..utils.proportions import Comparison, Rate
 from .closing import closing_pictures
 from .handover_tables import handover_summaries
 from .page import write_page

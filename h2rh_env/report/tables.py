@@ -10,9 +10,9 @@ from rich.table import Table
 
 from ..benchmark.paper import TABLE_I
 from ..benchmark.rollout import Episode
-from ..core.proportions import Comparison, Rate, compare, mean_and_spread
 from ..envs.metrics import ANGLES, FAILURES, UNSAFE, Summary, summarise
 from ..perturbations.conditions import AS_RENDERED, Condition
+from ..utils.proportions import Comparison, Rate, compare, mean_and_spread
 from .handover_tables import (
     POLICY,
     Rows,

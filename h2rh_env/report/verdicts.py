@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..benchmark.rollout import Episode
-from ..core.proportions import Rate
 from ..envs.handover_metrics import HANDOVER_FAILURES
 from ..envs.metrics import FAILURES
+from ..utils.proportions import Rate
 
 Episodes = Mapping[str, Sequence[Episode]]
 

@@ -116,14 +116,14 @@ class HandoverScene:
     @cached_property
     def hand_clearance(self) -> Clearance:
         """To the giver's hand alone."""
-        from ..core.numba_clearance import SceneClearance
+        from ..core.clearance.numba_clearance import SceneClearance
 
         return SceneClearance(self.hand_points)
 
     @cached_property
     def clearance(self) -> Clearance:
         """To hand and object together, P_o U P_h of Eq. 14."""
-        from ..core.numba_clearance import SceneClearance
+        from ..core.clearance.numba_clearance import SceneClearance
 
         return SceneClearance(np.concatenate([self.object_points, self.hand_points]))
 

@@ -25,7 +25,7 @@ from policies.registry import make_policy
 from ..config import RobotConfig
 from ..control.outcome import Outcome
 from ..drivers.simulated import simulated_devices
-from ..drivers.ur5_kinematics import UR5
+from ..drivers.ur.kinematics import UR5
 from ..emulator.base_placement import POSITIONS, Placement, place
 from ..emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from ..safety.trial_log import ClosesLine, EndLine, TickLine, read_log

@@ -16,7 +16,7 @@ from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.scenes.handover_scene import HandoverScene
 from h2rh_env.utils.video import VideoWriter
 
-from ..drivers.ur5_kinematics import ArmGeometry, joint_frames, nearest_joints
+from ..drivers.ur.kinematics import ArmGeometry, joint_frames, nearest_joints
 from ..emulator.base_placement import Placement
 from ..emulator.camera import SceneView
 from ..emulator.rehearsal import FLANGE_FROM_GRIPPER

@@ -1,4 +1,4 @@
-"""UR5 and UR5e, by a process of its own (`ur5_process`) that speaks to the controller with ur-rtde.
+"""UR5 and UR5e, by a process of its own (`ur.process`) that speaks to the controller with ur-rtde.
 
 The pendant's TCP must be the grasp frame of `h2rh_env.core.gripper`, and its safety limits stay in force whatever
 this file does. Tested against `real_robot.emulator`; not run on an arm.
@@ -24,8 +24,9 @@ from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
 from h2rh_env.core.geometry import SE3, Array
 
 from ..interfaces import RobotState, Safety
-from .ur5_kinematics import UR5, UR5E, ArmGeometry, condition_number, forward, nearest_joints
-from .ur5_messages import (
+from .ur.dashboard import check_ready, end_program
+from .ur.kinematics import UR5, UR5E, ArmGeometry, condition_number, forward, nearest_joints
+from .ur.messages import (
     LONGEST_MESSAGE,
     Allowed,
     ArmState,
@@ -39,8 +40,7 @@ from .ur5_messages import (
     pack,
     unpack,
 )  # fmt: skip
-from .ur5_process import REST_S
-from .ur_dashboard import check_ready, end_program
+from .ur.process import REST_S
 
 News = TypeVar("News", Ready, Allowed, Stopped)
 
@@ -218,7 +218,7 @@ class UR5Arm:
         )
         given = [theirs.fileno(), to_states.fileno(), self._states.fileno()]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "real_robot.drivers.ur5_process", *map(str, given), self._host,
+            [sys.executable, "-m", "real_robot.drivers.ur.process", *map(str, given), self._host,
              str(self._period_s), str(self._state_age_s), str(self._read_only)], pass_fds=given,
         )  # fmt: skip
         theirs.close()

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from h2rh_env.core.geometry import Array
 
-from ..drivers.ur5_kinematics import ArmGeometry, forward, jacobian, joint_frames, nearest_joints
+from ..drivers.ur.kinematics import ArmGeometry, forward, jacobian, joint_frames, nearest_joints
 
 MAX_JOINT_SPEED = math.pi  # rad/s
 MAX_JOINT_ACCELERATION = 30.0  # rad/s^2

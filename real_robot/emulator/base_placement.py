@@ -26,7 +26,7 @@ from h2rh_env.core.task import STANDOFF_M
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..control.grasp_alignment import ahead
-from ..drivers.ur5_kinematics import ArmGeometry, condition_number, inverse, joint_frames, nearest_joints
+from ..drivers.ur.kinematics import ArmGeometry, condition_number, inverse, joint_frames, nearest_joints
 
 POSITIONS = {
     "middle": (0.0, 0.0),

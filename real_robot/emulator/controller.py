@@ -12,7 +12,7 @@ import numpy as np
 
 from h2rh_env.core.geometry import SE3, Array
 
-from ..drivers.ur5_kinematics import UR5, UR5E, ArmGeometry
+from ..drivers.ur.kinematics import UR5, UR5E, ArmGeometry
 from .arm import EMERGENCY, NORMAL, PROGRAM_STOP, PROTECTIVE, ArmModel, pose_vector
 from .builtins import builtins_of
 from .gripper import EmulatedGripper

@@ -11,8 +11,8 @@ from experts.labels import Labeller
 from experts.three_phase import Phase, ThreePhaseExpert
 from experts.trajectory import remaining
 from h2rh_env.core.action import decode_action
+from h2rh_env.core.clearance.final_approach import kept_away
 from h2rh_env.core.errors import PolicyError
-from h2rh_env.core.final_approach import kept_away
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.motion_limits import FINAL_STEP_M
 from h2rh_env.core.task import MAX_GRASP_STEPS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h2rh_env.contact.conditions import BENCHMARK_CONDITIONS, ContactConditions
-from h2rh_env.contact.settings import PhysicsSettings
+from h2rh_env.contact.config import PhysicsConfig
 from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.geometry import rotation_angle
 
@@ -57,4 +57,4 @@ def test_conditions_that_cannot_be_are_refused(wrong):
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_physics_that_cannot_be_is_refused(value):
     with pytest.raises(HandoverError, match="time_step_s"):
-        PhysicsSettings(time_step_s=value)
+        PhysicsConfig(time_step_s=value)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from h2rh_env.contact.conditions import BENCHMARK_CONDITIONS
+from h2rh_env.contact.config import BENCHMARK_PHYSICS
 from h2rh_env.contact.handover import final_approach, simulate_handover
-from h2rh_env.contact.settings import BENCHMARK_PHYSICS
 from h2rh_env.core.errors import HandoverError
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.gripper import PANDA, ROBOTIQ_2F85

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from h2rh_env.captures.synthetic.generate import stage, true_shapes
-from h2rh_env.contact.boxes import greedy_boxes
+from h2rh_env.contact.config import BENCHMARK_PHYSICS
 from h2rh_env.contact.mujoco_model import compile_model
-from h2rh_env.contact.settings import BENCHMARK_PHYSICS
 from h2rh_env.contact.shapes import MASS_RANGE_KG, shape_of, shape_of_clouds, true_shape
-from h2rh_env.contact.solids import enclosed
+from h2rh_env.contact.solids import enclosed, greedy_boxes
 from h2rh_env.contact.upgrade import remade, surface_gap_m, upgraded
 from h2rh_env.core.geometry import uniform_directions
 from h2rh_env.core.gripper import ROBOTIQ_2F85

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from h2rh_env.contact.conditions import ContactConditions
+from h2rh_env.contact.config import BENCHMARK_PHYSICS
 from h2rh_env.contact.mujoco_model import GRAVITY, compile_model
-from h2rh_env.contact.settings import BENCHMARK_PHYSICS
 from h2rh_env.contact.simulation import Simulation
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.gripper import ROBOTIQ_2F85

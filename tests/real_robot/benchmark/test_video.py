@@ -8,7 +8,7 @@ import pytest
 
 from h2rh_env.core.geometry import SE3
 from real_robot.benchmark.video import CAMERA, FRAMES_PER_S, _camera_before, write_video
-from real_robot.drivers.ur5_kinematics import UR5
+from real_robot.drivers.ur.kinematics import UR5
 from real_robot.emulator.base_placement import place
 from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER
 from real_robot.interfaces import RobotState

@@ -16,9 +16,9 @@ from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from real_robot.drivers.device_clock import DeviceClock
 from real_robot.drivers.realsense import RealSenseCamera
 from real_robot.drivers.robotiq import RobotiqGripper
+from real_robot.drivers.ur.messages import ArmState, Setpoint, pack, unpack
+from real_robot.drivers.ur.process import distance_between
 from real_robot.drivers.ur5 import UR5Arm, safety_of, tcp_of, world_from_tcp
-from real_robot.drivers.ur5_messages import ArmState, Setpoint, pack, unpack
-from real_robot.drivers.ur5_process import distance_between
 from real_robot.interfaces import ObjectStatus, Safety
 
 

@@ -15,7 +15,7 @@ from real_robot.control.outcome import Outcome
 from real_robot.drivers import threaded_camera
 from real_robot.drivers.realsense import RealSenseCamera
 from real_robot.drivers.threaded_camera import ThreadedCamera
-from real_robot.drivers.ur5_kinematics import UR5, forward
+from real_robot.drivers.ur.kinematics import UR5, forward
 from real_robot.emulator.base_placement import START_CONE_RAD, place
 from real_robot.emulator.camera import Room, SceneView, SoftwareSource
 from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient

@@ -13,11 +13,12 @@ import pytest
 from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from real_robot.config import RobotConfig
-from real_robot.drivers import ur5, ur_dashboard
+from real_robot.drivers import ur5
 from real_robot.drivers.hardware import check_tool
 from real_robot.drivers.robotiq import RobotiqGripper
+from real_robot.drivers.ur import dashboard
+from real_robot.drivers.ur.process import WATCHDOG_PERIODS
 from real_robot.drivers.ur5 import CONNECT_TIMEOUT_S, UR5Arm
-from real_robot.drivers.ur5_process import WATCHDOG_PERIODS
 from real_robot.emulator.process import EmulatorProcess
 from real_robot.interfaces import Safety
 from real_robot.safety.motion_guard import MotionGuard, Verdict
@@ -36,8 +37,8 @@ NOTHING = np.zeros((0, 3))
 def patient_calls(monkeypatch):
     """Calls wait for a process that a busy machine starves; only the tests of how long they wait go without."""
     monkeypatch.setattr(ur5, "CALL_TIMEOUT_S", PATIENT_CALL_S)
-    monkeypatch.setattr(ur_dashboard, "TIMEOUT_S", PATIENT_CALL_S)
-    monkeypatch.setattr(ur_dashboard, "END_TIMEOUT_S", PATIENT_CALL_S)
+    monkeypatch.setattr(dashboard, "TIMEOUT_S", PATIENT_CALL_S)
+    monkeypatch.setattr(dashboard, "END_TIMEOUT_S", PATIENT_CALL_S)
 
 
 @pytest.fixture

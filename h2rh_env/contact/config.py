@@ -1,4 +1,4 @@
-"""PhysicsSettings: every constant of the simulated handover, with its unit and its reason."""
+"""PhysicsConfig: every constant of the simulated handover, with its unit and its reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..core.errors import HandoverError
 
 
 @dataclass(frozen=True)
-class PhysicsSettings:
+class PhysicsConfig:
     """How a handover is simulated and judged. The defaults are the benchmark's."""
 
     time_step_s: float = 0.002
@@ -70,4 +70,4 @@ class PhysicsSettings:
             raise HandoverError(f"{wrong[0]}; every setting of the physics must be positive and finite")
 
 
-BENCHMARK_PHYSICS = PhysicsSettings()
+BENCHMARK_PHYSICS = PhysicsConfig()

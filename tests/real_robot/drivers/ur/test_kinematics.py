@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from real_robot.drivers.ur5_kinematics import (
+from real_robot.drivers.ur.kinematics import (
     UR5,
     UR5E,
     condition_number,

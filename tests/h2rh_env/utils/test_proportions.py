@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from h2rh_env.core.proportions import Rate, compare, mean_and_spread, wilson
+from h2rh_env.utils.proportions import Rate, compare, mean_and_spread, wilson
 
 # HandoverSim's lists of statuses: success, contact with the hand, drop, time-out; and the rates it printed.
 HANDOVERSIM = [

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from h2rh_env.core.clearance import Clearance
-from h2rh_env.core.final_approach import CORRIDOR_M, final_approach_begin, kept_away
+from h2rh_env.core.clearance.final_approach import CORRIDOR_M, final_approach_begin, kept_away
 from h2rh_env.core.geometry import SE3
 
 CLOSING = SE3(Rotation.from_rotvec([0.3, -0.5, 0.2]).as_matrix(), np.array([0.4, -0.1, 0.7]))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2rh_env.core.clearance import Clearance, between_fingers, sweep_gap, swept_hits
+from h2rh_env.core.clearance.numba_clearance import SceneClearance
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
-from h2rh_env.core.numba_clearance import SceneClearance
 
 CLOUD = np.random.default_rng(0).normal(scale=0.1, size=(300, 3))
 CLEARANCE = Clearance(CLOUD)

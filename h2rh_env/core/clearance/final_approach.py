@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .clearance import Clearance
-from .geometry import Array, angle_between
-from .task import CLEARANCE_M, STANDOFF_M
+from ..geometry import Array, angle_between
+from ..task import CLEARANCE_M, STANDOFF_M
+from . import Clearance
 
 CORRIDOR_M = 0.05  # from the axis along which the gripper closes
 CORRIDOR_RAD = float(np.radians(30))  # between the approach directions of a pose and of the closing pose

@@ -1,6 +1,6 @@
 """The process that alone talks to the arm: setpoints in, states out, and a stop whenever anything is late.
 
-    python -m real_robot.drivers.ur5_process COMMANDS STATES UNREAD HOST PERIOD_S STATE_AGE_S READ_ONLY
+    python -m real_robot.drivers.ur.process COMMANDS STATES UNREAD HOST PERIOD_S STATE_AGE_S READ_ONLY
 
 `UR5Arm` starts it with three sockets by number: COMMANDS, which both ends read and write; STATES, to write to, and
 UNREAD, the other end of STATES, from which this process takes what nobody has read, so that the newest is there.
@@ -21,8 +21,9 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from .device_clock import DeviceClock
-from .ur5_messages import (
+from ..device_clock import DeviceClock
+from .dashboard import NOT_POWERED, OCCUPIED
+from .messages import (
     LONGEST_MESSAGE,
     Allowed,
     ArmState,
@@ -37,7 +38,6 @@ from .ur5_messages import (
     pack,
     unpack,
 )  # fmt: skip
-from .ur_dashboard import NOT_POWERED, OCCUPIED
 
 WATCHDOG_PERIODS = (
     2.0  # the controller ends a program whose command register was not written for this many ages

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from .geometry import SE3, Array
-from .gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
+from ..geometry import SE3, Array
+from ..gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
 
 Floats = npt.NDArray[np.floating[Any]]  # float32 does where many poses are tried
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .clearance import Clearance
-from .geometry import Array
+from ..geometry import Array
+from . import Clearance
 
 BLOCK = 64  # points that are near each other
 FEW = 64  # positions
