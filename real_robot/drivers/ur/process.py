@@ -159,8 +159,7 @@ class ServoLoop:
         if self._sent is None:
             self._control.kickWatchdog()
         elif not self._control.servoL(list(self._sent), 0.0, 0.0, self._period_s, LOOKAHEAD_S, GAIN):
-            self._check_safety()
-            raise Fault("the controller refuses a setpoint; read the message on the pendant")
+            self._fail("the controller refuses a setpoint; read the message on the pendant")
 
     def _next(self, before: Pose) -> Pose:
         """The setpoint to send after another one; those that were overtaken are skipped in small steps only.
@@ -208,7 +207,22 @@ class ServoLoop:
             raise Fault(f"the arm's state stream stood still for {age_s:.3f} s")
         self._check_safety()
         if self._control is not None and not self._control.isProgramRunning():
-            raise Fault("the control program stopped; read the message on the pendant")
+            self._fail("the control program stopped; read the message on the pendant")
+
+    def _fail(self, otherwise: str) -> NoReturn:
+        """Blames the safety system if it stopped the arm, which the stream of states may show later than the program.
+
+        Raises:
+            Fault: always; it waits for a state that was measured from now on, but not longer than one may be old.
+        """
+        noticed_s = now_s = time.monotonic()
+        while now_s - noticed_s < self._state_age_s:
+            if self._clock.time_s(self._receive.getTimestamp(), now_s) >= noticed_s:
+                break
+            time.sleep(self._period_s / 4)
+            now_s = time.monotonic()
+        self._check_safety()
+        raise Fault(otherwise)
 
     def _check_safety(self) -> None:
         bits = self._receive.getSafetyStatusBits()
