@@ -38,9 +38,7 @@ def make_policy(name: str) -> Policy:
         return _made(POLICIES[name])
     path = Path(name)
     if path.is_dir():
-        from .learned import HandoverPolicy
-
-        return HandoverPolicy.load(path)
+        return _from_folder(path)
     if path.suffix == ".onnx" and path.is_file():
         from .onnx.policy import OnnxPolicy
 
@@ -55,6 +53,18 @@ def make_policy(name: str) -> Policy:
         f"there is no policy {name!r}{_closest(name)}; known are {', '.join(POLICIES)}, "
         "a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip file, and module:Class"
     )
+
+
+def _from_folder(folder: Path) -> Policy:
+    from .grasping.checkpoint import is_checkpoint
+
+    if is_checkpoint(folder):
+        from .grasping.policy import GraspingPolicy
+
+        return GraspingPolicy.load(folder)
+    from .learned import HandoverPolicy
+
+    return HandoverPolicy.load(folder)
 
 
 def shipped_policy() -> Policy:

@@ -1,0 +1,76 @@
+"""Augmentation: batches mirrored, rolled by quarter turns, and in other colours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from .dataset import Batch
+from .losses import Targets
+
+MIXED = 0.5  # part of the samples whose colours are mixed: shape tells where to grasp, colour only which scene it is
+
+
+def augmented(batch: Batch, generator: Generator) -> Batch:
+    """Mirrors half of the batch, rolls it as a whole by a quarter turn or several, and varies colours."""
+    mirror = torch.rand(len(batch.crop), generator=generator) < 0.5
+    batch = _mirrored(batch, mirror)
+    batch = rolled(batch, int(torch.randint(4, (1,), generator=generator)))
+    return _recoloured(batch, generator)
+
+
+def _mirrored(batch: Batch, pick: Tensor) -> Batch:
+    """Left and right exchanged where `pick` (B,) says."""
+    sign = torch.where(pick, -1.0, 1.0)
+
+    def images(x: Tensor) -> Tensor:
+        return torch.where(pick.view(-1, *[1] * (x.dim() - 1)), x.flip(-1), x)
+
+    def vectors(v: Tensor) -> Tensor:
+        return torch.cat([v[..., :1] * sign.view(-1, *[1] * (v.dim() - 1)), v[..., 1:]], dim=-1)
+
+    geometry = torch.cat([batch.geometry[:, :1], vectors(batch.geometry[:, 1:4]), batch.geometry[:, 4:]], 1)
+    t = batch.targets
+    targets = Targets(vectors(t.contact), vectors(t.approach), vectors(t.closing), t.valid, images(t.depth_m))
+    return Batch(images(batch.crop), images(batch.planes), geometry, targets)
+
+
+def rolled(batch: Batch, quarters: int) -> Batch:
+    """The camera rolled clockwise by so many quarter turns, so that what it sees turns against the clock."""
+    if quarters % 4 == 0:
+        return batch
+
+    def images(x: Tensor) -> Tensor:
+        return torch.rot90(x, quarters, (-2, -1)).contiguous()
+
+    def vectors(v: Tensor) -> Tensor:
+        for _ in range(quarters % 4):
+            v = torch.stack([v[..., 1], -v[..., 0], v[..., 2]], dim=-1)
+        return v
+
+    geometry = torch.cat([batch.geometry[:, :1], vectors(batch.geometry[:, 1:4]), batch.geometry[:, 4:]], 1)
+    t = batch.targets
+    targets = Targets(vectors(t.contact), vectors(t.approach), vectors(t.closing), t.valid, images(t.depth_m))
+    return Batch(images(batch.crop), images(batch.planes), geometry, targets)
+
+
+def _recoloured(batch: Batch, generator: Generator) -> Batch:
+    """Mixed channels, gain, contrast and noise; what is black, the removed background, stays black."""
+    count = len(batch.crop)
+    rgb = batch.crop[:, :3]
+    seen = (rgb.amax(1, keepdim=True) > 0).float()
+    mixes = torch.rand(count, 3, 3, generator=generator)
+    mixes = mixes / mixes.sum(2, keepdim=True)
+    plain = torch.rand(count, generator=generator) >= MIXED
+    mixes[plain] = torch.eye(3)
+    rgb = torch.einsum("bij,bjhw->bihw", mixes, rgb)
+    gain = 1 + 0.5 * (torch.rand(count, 1, 1, 1, generator=generator) - 0.5)
+    hue = 1 + 0.2 * (torch.rand(count, 3, 1, 1, generator=generator) - 0.5)
+    contrast = 1 + 0.4 * (torch.rand(count, 1, 1, 1, generator=generator) - 0.5)
+    noise = 0.02 * torch.randn(rgb.shape, generator=generator)
+    rgb = (((rgb * gain * hue - 0.4) * contrast + 0.4 + noise) * seen).clamp(0, 1)
+    crop = torch.cat([rgb, batch.crop[:, 3:]], dim=1)
+    middle = 128 / 255
+    grey = (batch.planes[:, :, :1] - middle) * (gain * contrast)[:, None] + middle
+    grey = torch.where(batch.planes[:, :, 3:] > 0, grey.clamp(0, 1), batch.planes[:, :, :1])
+    return Batch(crop, torch.cat([grey, batch.planes[:, :, 1:]], dim=2), batch.geometry, batch.targets)

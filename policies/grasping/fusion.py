@@ -1,0 +1,130 @@
+"""Fusion: what the network said of each frame, brought together in the world, and the grasp to go for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from h2rh_env.core.geometry import SE3, Array
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """How predictions are brought together.
+
+    Attributes:
+        kept: how many predictions of each frame are kept, the best first.
+        near_m, near_rad: how far apart two predictions may be that speak for one another (standard deviations).
+        fading: what a prediction counts after each further frame.
+        loyalty: how many times as much the present goal counts, so that equals don't alternate.
+        around_rad: how far round an approach may lead that counts half as much.
+    """
+
+    kept: int = 6
+    near_m: float = 0.018
+    near_rad: float = 0.35
+    fading: float = 0.85
+    loyalty: float = 1.6
+    around_rad: float = 1.6
+
+
+class Predictions(NamedTuple):
+    """Grasps in one frame of reference, all with N rows.
+
+    Attributes:
+        contact: (N, 3), m. approach, closing: (N, 3) unit vectors. quality: (N,) in (0, 1).
+    """
+
+    contact: Array
+    approach: Array
+    closing: Array
+    quality: Array
+
+    def moved(self, target_from_source: SE3) -> Predictions:
+        """The same grasps in another frame of reference."""
+        turn = target_from_source.rotation.T
+        return Predictions(
+            target_from_source.apply(self.contact), self.approach @ turn, self.closing @ turn, self.quality
+        )
+
+
+class Goal(NamedTuple):
+    """The grasp to go for.
+
+    Attributes:
+        contact: (3,), m. rotation: (3, 3), of the grasp frame in the world. support: the summed qualities, faded, of
+            predictions that speak for it.
+    """
+
+    contact: Array
+    rotation: Array
+    support: float
+
+    @property
+    def world_from_grasp(self) -> SE3:
+        """The pose in which the fingers close."""
+        return SE3(self.rotation, self.contact - FINGERTIP_DEPTH_M * self.rotation[:, 2])
+
+
+class Fusion:
+    """The predictions of an episode."""
+
+    def __init__(self, config: FusionConfig) -> None:
+        self._config = config
+        self._all = Predictions(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
+        self.goal: Goal | None = None
+
+    def add(self, seen: Predictions, camera_position: Array) -> None:
+        """Takes in what one frame said, in the world, and chooses the goal anew."""
+        best = np.argsort(-seen.quality)[: self._config.kept]
+        faded = self._all._replace(quality=self._all.quality * self._config.fading)
+        kept = faded.quality > 1e-4
+        self._all = Predictions(
+            *(np.concatenate([old[kept], new[best]]) for old, new in zip(faded, seen, strict=True))
+        )
+        self.goal = self._choose(camera_position)
+
+    def _choose(self, camera_position: Array) -> Goal | None:
+        p = self._all
+        if not len(p.quality):
+            return self.goal
+        agreement = self._agreement(p.contact, p.approach, p.closing)
+        votes = agreement @ p.quality
+        sight = p.contact - camera_position
+        off = np.arccos(np.clip(_cosine(p.approach, sight), -1, 1))
+        votes = votes / (1 + (off / self._config.around_rad) ** 2)
+        if self.goal is not None:
+            rotation = self.goal.rotation
+            same = self._agreement(self.goal.contact[None], rotation[None, :, 2], rotation[None, :, 0])[0]
+            votes = votes * (1 + (self._config.loyalty - 1) * same)
+        chosen = int(np.argmax(votes))
+        weights = agreement[chosen] * p.quality
+        return _mean(p, weights, p.closing[chosen])
+
+    def _agreement(self, contact: Array, approach: Array, closing: Array) -> Array:
+        """(M, N) in [0, 1]: how far M grasps agree with all predictions."""
+        p = self._all
+        apart = np.linalg.norm(contact[:, None] - p.contact[None], axis=2) / self._config.near_m
+        turned = 2 * (1 - approach @ p.approach.T) + 2 * (1 - np.abs(closing @ p.closing.T))
+        agreement: Array = np.exp(-0.5 * (apart**2 + turned / self._config.near_rad**2))
+        return agreement
+
+
+def _cosine(a: Array, b: Array) -> Array:
+    products: Array = (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
+    return products
+
+
+def _mean(p: Predictions, weights: Array, closing: Array) -> Goal:
+    total = float(weights.sum())
+    share = weights / max(total, 1e-12)
+    z = share @ p.approach
+    z /= max(float(np.linalg.norm(z)), 1e-9)
+    signs = np.where(p.closing @ closing < 0, -1.0, 1.0)
+    x = (share * signs) @ p.closing
+    x -= z * (x @ z)
+    x /= max(float(np.linalg.norm(x)), 1e-9)
+    return Goal(share @ p.contact, np.stack([x, np.cross(z, x), z], axis=1), total)

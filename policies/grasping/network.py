@@ -1,0 +1,139 @@
+"""GraspNetwork: for each cell of the crop, the depth of what stands there and grasps with the quality they promise."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .inputs import CHANNELS, PLANE_CHANNELS, GraspInputs
+
+DEPTH_BINS = 24
+MAX_BEYOND_M = 0.06  # how far before or behind the surface a contact may lie
+POSE = 9  # x, y, beyond, approach (3), closing (3)
+
+
+class GraspGrid(NamedTuple):
+    """What the network says of B crops with C x C cells and K hypotheses in each, in the crop's frame.
+
+    Attributes:
+        contact: (B, K, C, C, 3), m. approach, closing: (B, K, C, C, 3) unit vectors at right angles.
+        quality: (B, K, C, C) logit of the probability that the fingers would hold.
+        depth_logits: (B, 24, C, C), over bins of log depth. depth_m, spread: (B, C, C), their mean, and their
+            standard deviation as a fraction of it.
+    """
+
+    contact: Tensor
+    approach: Tensor
+    closing: Tensor
+    quality: Tensor
+    depth_logits: Tensor
+    depth_m: Tensor
+    spread: Tensor
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = _conv(channels, channels), _conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.second(functional.relu(self.first(x))))
+
+
+def _conv(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, size, stride, size // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(after))
+
+
+class GraspNetwork(nn.Module):
+    """A convolutional network of about 1.5 million weights.
+
+    Planes of depth go through one small network each, the same for all, so that it learns what it looks like when
+    the two frames agree; what it finds on them joins the crop's own features.
+    """
+
+    def __init__(self, inputs: GraspInputs | None = None, hypotheses: int = 2, width: int = 80) -> None:
+        """Makes a network.
+
+        Args:
+            hypotheses: in each cell. width: channels at a quarter of the crop's side; deeper ones grow with it.
+        """
+        super().__init__()
+        self.inputs, self.hypotheses, self.width = inputs or GraspInputs(), hypotheses, width
+        deep, deepest = width * 8 // 5, width * 2
+        relu = nn.ReLU()
+        self.crop = nn.Sequential(
+            _conv(CHANNELS, 32, stride=2), relu, _conv(32, 40), relu, _conv(40, 64, stride=2), relu
+        )
+        self.plane = nn.Sequential(_conv(PLANE_CHANNELS, 16, stride=2), relu, nn.Conv2d(16, 8, 1), relu)
+        self.geometry = nn.Sequential(nn.Linear(5, 64), nn.ReLU(), nn.Linear(64, width))
+        self.join = _conv(64 + 8 * self.inputs.plane_count + 2, width, 1)
+        self.middle = nn.Sequential(_Residual(width), _Residual(width))
+        self.cells = nn.Sequential(_conv(width, deep, stride=2), relu, _Residual(deep), _Residual(deep))
+        self.context = nn.Sequential(_conv(deep, deepest, stride=2), relu, _Residual(deepest))
+        self.all = nn.Sequential(nn.Linear(deepest, deep), nn.ReLU())
+        self.spread_out = _conv(deepest, deep, 1)
+        self.last = nn.Sequential(_Residual(deep), nn.Conv2d(deep, deep, 1), nn.ReLU())
+        self.head = nn.Conv2d(deep, DEPTH_BINS + hypotheses * (POSE + 1), 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make this network again, as JSON values."""
+        return {"inputs": self.inputs.to_json(), "hypotheses": self.hypotheses, "width": self.width}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> GraspNetwork:
+        """Makes the network that `settings` tells of."""
+        inputs = dict(settings["inputs"])
+        inputs["depths_m"] = tuple(inputs["depths_m"])
+        return cls(GraspInputs(**inputs), settings["hypotheses"], settings["width"])
+
+    def forward(self, crop: Tensor, planes: Tensor, geometry: Tensor) -> GraspGrid:
+        """Crops (B, 6, S, S) and planes (B, D, 4, P, P) in [0, 1], and geometry (B, 5), to grasps."""
+        count, depths = planes.shape[:2]
+        seen_in_both = planes[:, :, 3:]
+        centred = torch.cat([(4 * planes[:, :, :3] - 2) * seen_in_both, seen_in_both], dim=2)
+        matched = self.plane(centred.flatten(0, 1))
+        matched = matched.reshape(count, depths * matched.shape[1], *matched.shape[2:])
+        features = self.crop(crop)
+        half_tangent = geometry[:, 0].exp()
+        joined = torch.cat([features, matched, _rays(features.shape[-1], half_tangent).to(features.dtype)], 1)
+        x = self.join(joined) + self.geometry(geometry)[:, :, None, None]
+        x = self.cells(self.middle(functional.relu(x)))
+        around = self.context(x)
+        wide = functional.interpolate(self.spread_out(around), scale_factor=2.0, mode="nearest")
+        x = x + wide + self.all(around.mean(dim=(2, 3)))[:, :, None, None]
+        return self._grid(self.head(self.last(functional.relu(x))).float(), half_tangent.float())
+
+    def _grid(self, answer: Tensor, half_tangent: Tensor) -> GraspGrid:
+        count, cells = len(answer), answer.shape[-1]
+        logits = answer[:, :DEPTH_BINS]
+        log_bins = torch.linspace(*(float(torch.tensor(d).log()) for d in self.inputs.depths_m), DEPTH_BINS)
+        log_bins = log_bins.to(answer)[None, :, None, None]
+        share = logits.softmax(dim=1)
+        log_depth = (share * log_bins).sum(1)
+        spread = (share * (log_bins - log_depth[:, None]) ** 2).sum(1).clamp_min(1e-8).sqrt()
+        rest = answer[:, DEPTH_BINS:].view(count, self.hypotheses, POSE + 1, cells, cells).movedim(2, -1)
+        rays = _rays(cells, half_tangent)[:, None].movedim(2, -1)
+        cell = (2 * half_tangent / cells).view(-1, 1, 1, 1, 1)
+        place = rays + 1.5 * cell * torch.tanh(rest[..., :2])
+        depth = log_depth.exp()[:, None, ..., None] + MAX_BEYOND_M * torch.tanh(rest[..., 2:3])
+        contact = torch.cat([place, torch.ones_like(depth)], dim=-1) * depth
+        approach = functional.normalize(rest[..., 3:6] + rest.new_tensor([0, 0, 0.5]), dim=-1)
+        closing = rest[..., 6:9] + rest.new_tensor([0.3, 0.1, 0])
+        closing = functional.normalize(
+            closing - approach * (approach * closing).sum(-1, keepdim=True), dim=-1
+        )
+        return GraspGrid(contact, approach, closing, rest[..., 9] - 2, logits, log_depth.exp(), spread)
+
+
+def _rays(cells: int, half_tangent: Tensor) -> Tensor:
+    """(B, 2, C, C): x / z and y / z of the rays through the cells' middles."""
+    middles = ((torch.arange(cells, device=half_tangent.device) + 0.5) * 2 / cells - 1).to(half_tangent)
+    grid = torch.stack(torch.meshgrid(middles, middles, indexing="xy"))
+    return grid[None] * half_tangent.view(-1, 1, 1, 1)

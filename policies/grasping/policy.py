@@ -1,0 +1,171 @@
+"""GraspingPolicy: looks, asks the network where fingers would hold, goes there, and closes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from h2rh_env.core.action import encode_action
+from h2rh_env.core.camera import PinholeCamera
+from h2rh_env.core.geometry import SE3, Array
+from h2rh_env.core.policy import Observation
+from h2rh_env.core.task import Task
+from h2rh_env.utils import files
+
+from ..rectification import Rectification
+from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
+from .controller import aside, closes, next_pose
+from .fusion import Fusion, Predictions
+from .inputs import Frame
+from .network import GraspGrid
+
+LOOK_SIDEWAYS = 0.18  # of the distance: the frame before is chosen that was taken about so far aside
+MAX_BACK = 0.75  # of the distance: a frame taken farther back shows too little
+LOST_STEP_RAD = 0.15
+
+
+class GraspingPolicy:
+    """Takes the object: its score closes the fingers.
+
+    The frame of the initial camera serves as the world; the camera's motion is that of its own actions, unless `moved`
+    tells another.
+
+    Attributes:
+        task: "grasp". content_hash: SHA-256 of the checkpoint's files, for reports.
+        frames: what was seen so far, for those who label a learner's own way. network: what predicts.
+    """
+
+    task: Task = "grasp"
+
+    def __init__(self, checkpoint: Checkpoint, content_hash: str = "") -> None:
+        self.checkpoint, self.content_hash = checkpoint, content_hash
+        self.network = checkpoint.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._camera = checkpoint.camera
+        self._rectification = Rectification(checkpoint.camera)
+        self.reset(0)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> GraspingPolicy:
+        """Loads a checkpoint folder.
+
+        Raises:
+            CheckpointError: The folder is not a checkpoint of this kind.
+        """
+        hashed = files.sha256_of(*(Path(folder) / name for name in (CONFIG, WEIGHTS)))
+        return cls(load_checkpoint(folder), hashed)
+
+    def reset(self, seed: int) -> None:
+        """Forgets the last episode."""
+        self.frames: list[Frame] = []
+        self.earlier: list[Frame | None] = []
+        self._world_from_camera = SE3.identity()
+        self._expected: SE3 | None = None
+        self._fusion = Fusion(self.checkpoint.fusion)
+        self._waited = 0
+
+    def use_camera(self, camera: PinholeCamera) -> None:
+        """Takes images of this camera from now on."""
+        self._rectification.use_camera(camera)
+
+    def moved(self, camera_from_next_camera: SE3) -> None:
+        """Takes note of the motion that was made after the last action, where it was not that action's."""
+        self._expected = camera_from_next_camera
+
+    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The next action (7,) of the episode."""
+        if self._expected is not None:
+            self._world_from_camera = self._world_from_camera @ self._expected
+        frame = Frame(*self._rectification(observation), self._world_from_camera)
+        known = self._look(frame)
+        motion, score = self._decide(known)
+        action = encode_action(motion, score)
+        self._expected = motion
+        return action
+
+    def _look(self, frame: Frame) -> bool:
+        """Asks the network; whether depth was to be seen."""
+        sight = self.network.inputs.view(frame.masks, self._camera)
+        before = self._frame_before(frame) if sight is not None else None
+        self.frames.append(frame)
+        self.earlier.append(before)
+        made = self.network.inputs(frame, before, self._camera, sight)
+        if made is None:
+            return False
+        shown, view = made
+        with torch.inference_mode():
+            grid = self.network(
+                torch.from_numpy(shown.crop)[None].float() / 255,
+                torch.from_numpy(shown.planes)[None].float() / 255,
+                torch.from_numpy(shown.geometry)[None],
+            )
+        world_from_crop = frame.world_from_camera @ SE3(view.camera_from_crop, np.zeros(3))
+        self._fusion.add(predictions(grid).moved(world_from_crop), frame.world_from_camera.translation)
+        return before is not None
+
+    def _frame_before(self, now: Frame) -> Frame | None:
+        """Of the frames so far, the one that shows depth best."""
+        goal = self._fusion.goal
+        if goal is None:
+            return None
+        position = now.world_from_camera.translation
+        to_contact = goal.contact - position
+        distance = float(np.linalg.norm(to_contact))
+        best, least = None, np.inf
+        for frame in self.frames:
+            if not frame.masks[..., 0].any():
+                continue
+            sideways, back = _beside_and_back(
+                frame.world_from_camera.translation - position, to_contact / distance
+            )
+            if back > MAX_BACK * distance or max(sideways, back) < 0.03 * distance:
+                continue
+            off = abs(sideways / distance - LOOK_SIDEWAYS) + 0.15 * abs(back) / distance
+            if off < least:
+                best, least = frame, off
+        return best
+
+    def _decide(self, depth_seen: bool) -> tuple[SE3, float]:
+        """The motion `camera_from_next_camera`, and the score."""
+        goal, config, pose = self._fusion.goal, self.checkpoint.control, self._world_from_camera
+        if goal is None:
+            return self._search(), 0.0
+        if closes(pose, goal, config):
+            if goal.support >= config.support or self._waited >= config.patience:
+                return SE3.identity(), 1.0
+            self._waited += 1
+            return SE3.identity(), 0.0
+        known = depth_seen and self._parallax() >= config.baseline
+        target = next_pose(pose, goal, config) if known else aside(pose, goal, config)
+        return pose.inverse() @ target, 0.0
+
+    def _parallax(self) -> float:
+        """How far aside, as a part of the distance, the frames were taken that the goal stands on."""
+        goal = self._fusion.goal
+        assert goal is not None
+        sights = [goal.contact - frame.world_from_camera.translation for frame in self.frames]
+        last = sights[-1] / np.linalg.norm(sights[-1])
+        return max(
+            _beside_and_back(sights[-1] - sight, last)[0] / float(np.linalg.norm(sight)) for sight in sights
+        )
+
+    def _search(self) -> SE3:
+        """Turns where nothing is seen."""
+        turn = np.array([[np.cos(LOST_STEP_RAD), 0, np.sin(LOST_STEP_RAD)], [0, 1, 0],
+                         [-np.sin(LOST_STEP_RAD), 0, np.cos(LOST_STEP_RAD)]])  # fmt: skip
+        return SE3(turn, np.zeros(3))
+
+
+def _beside_and_back(from_now: Array, sight: Array) -> tuple[float, float]:
+    back = -float(from_now @ sight)
+    return float(np.linalg.norm(from_now + back * sight)), back
+
+
+def predictions(grid: GraspGrid) -> Predictions:
+    """All grasps that the network sees in the one crop of a batch, in the crop's frame."""
+    contact, approach, closing = (
+        tensor[0].reshape(-1, 3).double().numpy() for tensor in (grid.contact, grid.approach, grid.closing)
+    )
+    return Predictions(contact, approach, closing, grid.quality[0].reshape(-1).sigmoid().double().numpy())
