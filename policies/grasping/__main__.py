@@ -154,7 +154,8 @@ def _write(
         loss, lateral, depth, turn = validation_losses(network, validation)
         provenance["validation"] = {"loss": loss, "lateral_m": lateral, "depth_m": depth, "turn_rad": turn}
         console.print(
-            f"on scenes kept aside: {1000 * lateral:.1f} mm beside, {1000 * depth:.1f} mm deep, {57.3 * turn:.0f} degrees"
+            f"on scenes kept aside: {1000 * lateral:.1f} mm beside, {1000 * depth:.1f} mm deep, "
+            f"{57.3 * turn:.0f} degrees"
         )
     save_checkpoint(
         config.out, Checkpoint(network, FusionConfig(), ControlConfig(), HAND_EYE_CAMERA, provenance)

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from .dataset import Batch
 from .losses import Targets
 
+NO_DIFFERENCE = 128 / 255  # what planes hold where two frames agree
 MIXED = 0.5  # part of the samples whose colours are mixed: shape tells where to grasp, colour only which scene it is
 
 
@@ -24,7 +25,9 @@ def _mirrored(batch: Batch, pick: Tensor) -> Batch:
     sign = torch.where(pick, -1.0, 1.0)
 
     def images(x: Tensor) -> Tensor:
-        return torch.where(pick.view(-1, *[1] * (x.dim() - 1)), x.flip(-1), x)
+        x = x.clone()
+        x[pick] = x[pick].flip(-1)
+        return x
 
     def vectors(v: Tensor) -> Tensor:
         return torch.cat([v[..., :1] * sign.view(-1, *[1] * (v.dim() - 1)), v[..., 1:]], dim=-1)
@@ -70,7 +73,8 @@ def _recoloured(batch: Batch, generator: Generator) -> Batch:
     noise = 0.02 * torch.randn(rgb.shape, generator=generator)
     rgb = (((rgb * gain * hue - 0.4) * contrast + 0.4 + noise) * seen).clamp(0, 1)
     crop = torch.cat([rgb, batch.crop[:, 3:]], dim=1)
-    middle = 128 / 255
-    grey = (batch.planes[:, :, :1] - middle) * (gain * contrast)[:, None] + middle
-    grey = torch.where(batch.planes[:, :, 3:] > 0, grey.clamp(0, 1), batch.planes[:, :, :1])
-    return Batch(crop, torch.cat([grey, batch.planes[:, :, 1:]], dim=2), batch.geometry, batch.targets)
+    planes = batch.planes.clone()
+    difference = planes[:, :, :1]
+    difference.add_(-NO_DIFFERENCE * (planes[:, :, 3:] > 0)).mul_((gain * contrast)[:, None].to(planes))
+    difference.add_(NO_DIFFERENCE * (planes[:, :, 3:] > 0))
+    return Batch(crop, planes, batch.geometry, batch.targets)

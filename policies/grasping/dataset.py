@@ -109,5 +109,5 @@ class Samples:
         filled = torch.where(valid[..., None], grasps, grasps.new_tensor([0, 0, 1.0, 0, 0, 1.0, 1.0, 0, 0]))
         targets = Targets(filled[..., :3], filled[..., 3:6], filled[..., 6:], valid, arrays["depth_m"])
         return Batch(
-            arrays["crop"].float() / 255, arrays["planes"].float() / 255, arrays["geometry"], targets
+            arrays["crop"].float() / 255, arrays["planes"].bfloat16() / 255, arrays["geometry"], targets
         )

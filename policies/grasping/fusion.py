@@ -10,6 +10,8 @@ import numpy as np
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
+LEAST_QUALITY = 1e-4  # what is less counts for nothing
+
 
 @dataclass(frozen=True)
 class FusionConfig:
@@ -81,10 +83,9 @@ class Fusion:
         """Takes in what one frame said, in the world, and chooses the goal anew."""
         best = np.argsort(-seen.quality)[: self._config.kept]
         faded = self._all._replace(quality=self._all.quality * self._config.fading)
-        kept = faded.quality > 1e-4
-        self._all = Predictions(
-            *(np.concatenate([old[kept], new[best]]) for old, new in zip(faded, seen, strict=True))
-        )
+        both = [np.concatenate([old, new[best]]) for old, new in zip(faded, seen, strict=True)]
+        counts = both[-1] > LEAST_QUALITY
+        self._all = Predictions(*(values[counts] for values in both))
         self.goal = self._choose(camera_position)
 
     def _choose(self, camera_position: Array) -> Goal | None:
@@ -109,7 +110,7 @@ class Fusion:
         p = self._all
         apart = np.linalg.norm(contact[:, None] - p.contact[None], axis=2) / self._config.near_m
         turned = 2 * (1 - approach @ p.approach.T) + 2 * (1 - np.abs(closing @ p.closing.T))
-        agreement: Array = np.exp(-0.5 * (apart**2 + turned / self._config.near_rad**2))
+        agreement: Array = np.exp(-0.5 * (apart**2 + np.maximum(turned, 0) / self._config.near_rad**2))
         return agreement
 
 

@@ -1,4 +1,4 @@
-"""GraspNetwork: for each cell of the crop, the depth of what stands there and grasps with the quality they promise."""
+"""GraspNetwork: for each cell of the crop, the depth of what stands there, and grasps with their quality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch.nn import functional
 from .inputs import CHANNELS, PLANE_CHANNELS, GraspInputs
 
 DEPTH_BINS = 24
+MATCHED = 6  # channels that tell how well two frames agree on a plane
 MAX_BEYOND_M = 0.06  # how far before or behind the surface a contact may lie
+MAX_ANSWER = 30.0  # keeps axes apart that a network says which is hardly trained
 POSE = 9  # x, y, beyond, approach (3), closing (3)
 
 
@@ -49,13 +51,13 @@ def _conv(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Sequent
 
 
 class GraspNetwork(nn.Module):
-    """A convolutional network of about 1.5 million weights.
+    """A convolutional network of about 1.1 million weights.
 
     Planes of depth go through one small network each, the same for all, so that it learns what it looks like when
     the two frames agree; what it finds on them joins the crop's own features.
     """
 
-    def __init__(self, inputs: GraspInputs | None = None, hypotheses: int = 2, width: int = 80) -> None:
+    def __init__(self, inputs: GraspInputs | None = None, hypotheses: int = 2, width: int = 56) -> None:
         """Makes a network.
 
         Args:
@@ -63,14 +65,12 @@ class GraspNetwork(nn.Module):
         """
         super().__init__()
         self.inputs, self.hypotheses, self.width = inputs or GraspInputs(), hypotheses, width
-        deep, deepest = width * 8 // 5, width * 2
+        deep, deepest = width * 7 // 4, width * 9 // 4
         relu = nn.ReLU()
-        self.crop = nn.Sequential(
-            _conv(CHANNELS, 32, stride=2), relu, _conv(32, 40), relu, _conv(40, 64, stride=2), relu
-        )
-        self.plane = nn.Sequential(_conv(PLANE_CHANNELS, 16, stride=2), relu, nn.Conv2d(16, 8, 1), relu)
+        self.crop = nn.Sequential(_conv(CHANNELS, 32, 5, 2), relu, _conv(32, 48, 3, 2), relu)
+        self.plane = nn.Sequential(_conv(PLANE_CHANNELS, 10, 3, 2), relu, nn.Conv2d(10, MATCHED, 1), relu)
         self.geometry = nn.Sequential(nn.Linear(5, 64), nn.ReLU(), nn.Linear(64, width))
-        self.join = _conv(64 + 8 * self.inputs.plane_count + 2, width, 1)
+        self.join = _conv(48 + MATCHED * self.inputs.plane_count + 2, width, 1)
         self.middle = nn.Sequential(_Residual(width), _Residual(width))
         self.cells = nn.Sequential(_conv(width, deep, stride=2), relu, _Residual(deep), _Residual(deep))
         self.context = nn.Sequential(_conv(deep, deepest, stride=2), relu, _Residual(deepest))
@@ -95,6 +95,8 @@ class GraspNetwork(nn.Module):
 
     def forward(self, crop: Tensor, planes: Tensor, geometry: Tensor) -> GraspGrid:
         """Crops (B, 6, S, S) and planes (B, D, 4, P, P) in [0, 1], and geometry (B, 5), to grasps."""
+        if not torch.is_autocast_enabled("cpu"):
+            planes = planes.to(crop)
         count, depths = planes.shape[:2]
         seen_in_both = planes[:, :, 3:]
         centred = torch.cat([(4 * planes[:, :, :3] - 2) * seen_in_both, seen_in_both], dim=2)
@@ -102,7 +104,8 @@ class GraspNetwork(nn.Module):
         matched = matched.reshape(count, depths * matched.shape[1], *matched.shape[2:])
         features = self.crop(crop)
         half_tangent = geometry[:, 0].exp()
-        joined = torch.cat([features, matched, _rays(features.shape[-1], half_tangent).to(features.dtype)], 1)
+        rays = _rays(features.shape[-1], half_tangent).to(features)
+        joined = torch.cat([features, matched.to(features), rays], dim=1)
         x = self.join(joined) + self.geometry(geometry)[:, :, None, None]
         x = self.cells(self.middle(functional.relu(x)))
         around = self.context(x)
@@ -118,7 +121,12 @@ class GraspNetwork(nn.Module):
         share = logits.softmax(dim=1)
         log_depth = (share * log_bins).sum(1)
         spread = (share * (log_bins - log_depth[:, None]) ** 2).sum(1).clamp_min(1e-8).sqrt()
-        rest = answer[:, DEPTH_BINS:].view(count, self.hypotheses, POSE + 1, cells, cells).movedim(2, -1)
+        rest = (
+            answer[:, DEPTH_BINS:]
+            .clamp(-MAX_ANSWER, MAX_ANSWER)
+            .view(count, self.hypotheses, POSE + 1, cells, cells)
+            .movedim(2, -1)
+        )
         rays = _rays(cells, half_tangent)[:, None].movedim(2, -1)
         cell = (2 * half_tangent / cells).view(-1, 1, 1, 1, 1)
         place = rays + 1.5 * cell * torch.tanh(rest[..., :2])

@@ -1,4 +1,4 @@
-"""Sampling kernels: a frame seen again by a camera turned another way, and the frame before laid on planes of depth."""
+"""Sampling kernels: a frame seen by a camera turned another way, and the frame before laid on planes of depth."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from h2rh_env.core.action import encode_action
+from h2rh_env.core.action import decode_action, encode_action
 from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.policy import Observation
@@ -25,13 +25,14 @@ from .network import GraspGrid
 LOOK_SIDEWAYS = 0.18  # of the distance: the frame before is chosen that was taken about so far aside
 MAX_BACK = 0.75  # of the distance: a frame taken farther back shows too little
 LOST_STEP_RAD = 0.15
+MAX_DISTANCE_M = 3.0
 
 
 class GraspingPolicy:
     """Takes the object: its score closes the fingers.
 
-    The frame of the initial camera serves as the world; the camera's motion is that of its own actions, unless `moved`
-    tells another.
+    The frame of the initial camera serves as the world; the camera's motion is that of its own actions, unless
+    `moved` tells another.
 
     Attributes:
         task: "grasp". content_hash: SHA-256 of the checkpoint's files, for reports.
@@ -82,7 +83,7 @@ class GraspingPolicy:
         known = self._look(frame)
         motion, score = self._decide(known)
         action = encode_action(motion, score)
-        self._expected = motion
+        self._expected, _ = decode_action(action)  # what is executed, and a rotation to the last bit
         return action
 
     def _look(self, frame: Frame) -> bool:
@@ -164,8 +165,13 @@ def _beside_and_back(from_now: Array, sight: Array) -> tuple[float, float]:
 
 
 def predictions(grid: GraspGrid) -> Predictions:
-    """All grasps that the network sees in the one crop of a batch, in the crop's frame."""
+    """All grasps that the network sees in the one crop of a batch, in the crop's frame; what an untrained network
+    says beyond all bounds is left out."""
     contact, approach, closing = (
         tensor[0].reshape(-1, 3).double().numpy() for tensor in (grid.contact, grid.approach, grid.closing)
     )
-    return Predictions(contact, approach, closing, grid.quality[0].reshape(-1).sigmoid().double().numpy())
+    quality = grid.quality[0].reshape(-1).sigmoid().double().numpy()
+    sound = np.isfinite(quality) & (np.linalg.norm(contact, axis=1) < MAX_DISTANCE_M)
+    for axis in (approach, closing):
+        sound &= np.abs(np.linalg.norm(axis, axis=1) - 1) < 1e-3
+    return Predictions(contact[sound], approach[sound], closing[sound], quality[sound])
