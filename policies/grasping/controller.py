@@ -34,7 +34,7 @@ class ControlConfig:
     near_m: float = 0.12
     near_step_m: float = 0.025
     funnel_m: float = 0.006
-    funnel_slope: float = 0.12
+    funnel_slope: float = 0.3
     close_m: float = 0.004
     close_rad: float = 0.06
     support: float = 0.0

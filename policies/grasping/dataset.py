@@ -59,7 +59,8 @@ def save_samples(path: Path, samples: Sequence[Sample]) -> None:
     """Writes samples as one file, atomically; an empty file's name is kept so that nobody tries again."""
     buffer = io.BytesIO()
     if samples:
-        np.savez(buffer, **{name: np.stack([getattr(s, name) for s in samples]) for name in Sample._fields})
+        arrays = {name: np.stack([getattr(s, name) for s in samples]) for name in Sample._fields}
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
     files.write_bytes(path, buffer.getvalue())
 
 

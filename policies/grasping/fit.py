@@ -91,7 +91,7 @@ class Fit:
             grid = self.network(crop, batch.planes, batch.geometry)
         found = losses(grid, batch.targets, batch.geometry[:, 0].exp(), self.network.inputs.depths_m)
         self._optimiser.zero_grad()
-        found.total.backward()  # type: ignore[no-untyped-call]
+        found.total.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self._optimiser.step()
         self.step += 1
@@ -150,4 +150,4 @@ def validation_losses(
         found = losses(grid, batch.targets, batch.geometry[:, 0].exp(), network.inputs.depths_m)
         parts.append((float(found.total), *found.error))
     means: Tensor = torch.tensor(parts).mean(dim=0)
-    return tuple(means.tolist())  # type: ignore[return-value]
+    return tuple(means.tolist())

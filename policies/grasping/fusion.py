@@ -28,8 +28,8 @@ class FusionConfig:
     kept: int = 6
     near_m: float = 0.018
     near_rad: float = 0.35
-    fading: float = 0.85
-    loyalty: float = 1.6
+    fading: float = 0.94
+    loyalty: float = 4.0
     around_rad: float = 1.6
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -111,7 +112,7 @@ def _errors(grid: GraspGrid, targets: Targets, half_tangent: Tensor) -> tuple[Te
 def _depth_loss(grid: GraspGrid, depth_m: Tensor, depths_m: tuple[float, float]) -> Tensor:
     """Cross-entropy with the true bin, shared between the two about it, and the error of the mean in per cent / 3."""
     seen = depth_m > 0
-    near, far = (float(torch.tensor(d).log()) for d in depths_m)
+    near, far = (math.log(depth) for depth in depths_m)
     log_depth = depth_m.clamp_min(depths_m[0]).log()
     place = ((log_depth - near) / (far - near) * (DEPTH_BINS - 1)).clamp(0, DEPTH_BINS - 1 - 1e-4)
     lower = place.floor().long()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -79,6 +80,7 @@ class GraspNetwork(nn.Module):
         self.last = nn.Sequential(_Residual(deep), nn.Conv2d(deep, deep, 1), nn.ReLU())
         self.head = nn.Conv2d(deep, DEPTH_BINS + hypotheses * (POSE + 1), 1)
         nn.init.normal_(self.head.weight, std=0.01)
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
     @property
@@ -116,8 +118,8 @@ class GraspNetwork(nn.Module):
     def _grid(self, answer: Tensor, half_tangent: Tensor) -> GraspGrid:
         count, cells = len(answer), answer.shape[-1]
         logits = answer[:, :DEPTH_BINS]
-        log_bins = torch.linspace(*(float(torch.tensor(d).log()) for d in self.inputs.depths_m), DEPTH_BINS)
-        log_bins = log_bins.to(answer)[None, :, None, None]
+        near, far = (math.log(depth) for depth in self.inputs.depths_m)
+        log_bins = torch.linspace(near, far, DEPTH_BINS).to(answer)[None, :, None, None]
         share = logits.softmax(dim=1)
         log_depth = (share * log_bins).sum(1)
         spread = (share * (log_bins - log_depth[:, None]) ** 2).sum(1).clamp_min(1e-8).sqrt()
