@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from h2rh_env.core.action import decode_action, encode_action
-from h2rh_env.core.final_approach import final_approach_begin
+from h2rh_env.core.clearance.final_approach import final_approach_begin
 from h2rh_env.core.geometry import SE3, look_at, rotation_angle, uniform_directions
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from policies.grasping.controller import ControlConfig, aside, closes, next_pose
