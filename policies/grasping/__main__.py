@@ -126,7 +126,7 @@ def _reporter(console: Console, curve: Path):  # type: ignore[no-untyped-def]
 
     def report(step: int, found: Losses) -> None:
         lateral, depth, turn = found.error
-        row = [step, float(found.total), float(found.pose), float(found.quality), float(found.depth)]
+        row = [step, float(found.total.detach()), float(found.pose), float(found.quality), float(found.depth)]
         with curve.open("a") as file:
             file.write(",".join(f"{value:.5g}" for value in (*row, lateral, depth, turn)) + "\n")
         console.print(
