@@ -26,7 +26,7 @@ PARTS = {
     "encoding": "encode",
     "labels": "__call__ experts/labels",
     "trajectories": "demonstrate",
-    "starts": "sample_initial_poses",
+    "initial poses": "sample_initial_poses",
     "loading": "load handover_scene",
     "writing": "append",
 }

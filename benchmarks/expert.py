@@ -54,11 +54,13 @@ class ExpertBenchmark:
             raise HandoverError(f"--initial-poses is {self.initial_poses}; it must be at least 1")
 
 
-def episodes(scene: HandoverScene, starts: int, seed: int, rasteriser: Rasteriser) -> list[EpisodeScore]:
+def episodes(
+    scene: HandoverScene, initial_poses: int, seed: int, rasteriser: Rasteriser
+) -> list[EpisodeScore]:
     """Returns the expert's episodes in a scene, judged as a policy's would be."""
     rollouts = [
         EXPERT.rollout(scene, start)
-        for start in sample_initial_poses(scene, np.random.default_rng(seed), starts)
+        for start in sample_initial_poses(scene, np.random.default_rng(seed), initial_poses)
     ]
     ends = [rollout.poses[-1] for rollout in rollouts]
     _, masks = observe(rasteriser, [scene.gaussians] * len(ends), HAND_EYE_CAMERA, ends)
@@ -108,7 +110,7 @@ def missed(scores: Sequence[EpisodeScore]) -> list[str]:
 def main(config: ExpertBenchmark) -> None:
     """Measures and prints."""
     rasteriser, scenes = make_rasteriser(), load_scenes(config.scenes)
-    view = Table(box=SIMPLE, title=f"the expert from {config.initial_poses} starts in each scene")
+    view = Table(box=SIMPLE, title=f"the expert from {config.initial_poses} initial poses in each scene")
     view.add_column("scene", no_wrap=True)
     for heading in ("declared", "centred", "band", "safe", "grasp", "steps", "most", "near, m"):
         view.add_column(heading, justify="right", no_wrap=True)

@@ -139,9 +139,9 @@ def _splat(scene: HandoverScene) -> Picture:
     return np.where(view.alpha[..., None] > 0.5, rgb_to_uint8(view), 245).astype(np.uint8)
 
 
-def _trajectories(scene: HandoverScene, starts: int) -> Picture:
+def _trajectories(scene: HandoverScene, initial_poses: int) -> Picture:
     """Draws the grasp and the expert's trajectories, as in the paper's Fig. 3."""
-    drawn = figure_of.draw(scene, starts)
+    drawn = figure_of.draw(scene, initial_poses)
     for text in list(drawn.texts):
         text.remove()
     canvas = FigureCanvasAgg(drawn)

@@ -47,7 +47,7 @@ def main(settings: RehearsalConfig) -> None:
     config = rehearsal_config(RobotConfig(), scene)
     with tempfile.TemporaryDirectory() as folder:
         policy, log = make_policy(settings.policy), Path(folder) / "trial.jsonl"
-        result = run_trial(policy, settings.policy, devices, config, log, scene=scene, tell=print)
+        result = run_trial(policy, settings.policy, devices, config, log, scene=scene, progress=print)
     print(f"{scene.name}: {result.outcome}, {result.reason}")
 
 

@@ -29,7 +29,7 @@ from h2rh_env.core.geometry import SE3
 from h2rh_env.core.task import Task
 from h2rh_env.datasets.minari import Demonstration, DemonstrationWriter, Views, encode, encode_views
 from h2rh_env.envs.handover_metrics import score_handover
-from h2rh_env.envs.initial_poses import STARTS, sample_initial_poses
+from h2rh_env.envs.initial_poses import INITIAL_POSES, sample_initial_poses
 from h2rh_env.envs.metrics import score
 from h2rh_env.rendering.masks import observe
 from h2rh_env.rendering.select import make_rasteriser
@@ -55,7 +55,7 @@ class CollectConfig:
     """A scene folder, or a folder of scene folders."""
     out: Path
     """Folder to write the dataset to."""
-    initial_poses: int = STARTS
+    initial_poses: int = INITIAL_POSES
     """Number of initial poses in each scene (k of Sec. III-B)."""
     task: Task = "reach"
     """What an episode ends with: reach declares the pre-grasp pose, grasp goes on and closes the fingers. Of the

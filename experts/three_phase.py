@@ -216,8 +216,8 @@ class ThreePhaseExpert:
     def _approach(self, scene: HandoverScene, scene_from_camera: SE3, waypoint: Array) -> SE3:
         """A straight step (Eq. 9), shortened where the camera could not keep up with turning towards the object."""
         start = scene_from_camera.translation
-        way = waypoint - start
-        step = way * min(1.0, self.max_step_m / max(float(np.linalg.norm(way)), 1e-12))
+        displacement = waypoint - start
+        step = displacement * min(1.0, self.max_step_m / max(float(np.linalg.norm(displacement)), 1e-12))
         turn = float(angle_between(scene_from_camera.rotation[:, 2], scene.object_centre - start - step))
         step = step * min(1.0, self.max_step_rad / max(turn, 1e-12))
         return self._aimed(scene, scene_from_camera, start + step)

@@ -265,7 +265,7 @@ def run(command: Run) -> int:
     print("hold the space bar: the arm moves while you do, and stops when you let go")
     with HoldKey(sys.stdin.fileno()) as key:
         held = replace(devices, may_move=key.is_held)
-        result = run_trial(policy, command.policy, held, config, log, tell=print)
+        result = run_trial(policy, command.policy, held, config, log, progress=print)
     _print_result(result, log)
     return STATUS[result.outcome]
 

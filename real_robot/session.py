@@ -27,7 +27,7 @@ from .safety.decision import Cause, Decision
 from .safety.trial_log import EndLine, TrialLine, TrialLog
 
 
-def _say_nothing(line: str) -> None:
+def _ignore(line: str) -> None:
     pass
 
 
@@ -39,20 +39,20 @@ def run_trial(
     log_path: Path | str,
     seed: int = 0,
     scene: HandoverScene | None = None,
-    tell: Callable[[str], None] = _say_nothing,
+    progress: Callable[[str], None] = _ignore,
 ) -> TrialResult:
     """Runs one trial and writes its log. Every device stops, whatever happens.
 
     Args:
         seed: of the policy.
         scene: what is rehearsed in; None on a robot. Only a privileged policy is shown it.
-        tell: is handed a line for each step.
+        progress: is handed a line for each step.
 
     Raises:
         PolicyError: a privileged policy, which needs a scene, on a robot.
         RobotError: a device cannot be entered, or the log exists.
     """
-    with _entered(policy, policy_name, devices, config, log_path, seed, scene, tell) as (session, log):
+    with _entered(policy, policy_name, devices, config, log_path, seed, scene, progress) as (session, log):
         try:
             outcome, reason = session.run()
         except (TrialStopped, RobotError) as error:
@@ -70,14 +70,14 @@ def dry_run(
     devices: Devices,
     config: RobotConfig,
     log_path: Path | str,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
     looks: int = 10,
 ) -> None:
     """Looks and decides a few times with read-only devices, and tells what would be done.
 
     Raises: as `run_trial`; and RobotError where a trial would have been stopped.
     """
-    with _entered(policy, policy_name, devices, config, log_path, 0, None, tell) as (session, _):
+    with _entered(policy, policy_name, devices, config, log_path, 0, None, progress) as (session, _):
         try:
             session.look(looks)
         except TrialStopped as error:
@@ -93,7 +93,7 @@ def _entered(
     log_path: Path | str,
     seed: int,
     scene: HandoverScene | None,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Iterator[tuple[_Session, TrialLog]]:
     """A log with its first line, entered devices, and a session over them."""
     if isinstance(policy, PrivilegedPolicy) and scene is None:
@@ -109,7 +109,7 @@ def _entered(
             stack.enter_context(device)
         tell_camera(policy, HAND_EYE_CAMERA)
         policy.reset(seed)
-        yield _Session(policy, devices, config, log, scene, tell, seed), log
+        yield _Session(policy, devices, config, log, scene, progress, seed), log
 
 
 class _Session:
@@ -120,11 +120,11 @@ class _Session:
         config: RobotConfig,
         log: TrialLog,
         scene: HandoverScene | None,
-        tell: Callable[[str], None],
+        progress: Callable[[str], None],
         seed: int,
     ) -> None:
         self._policy, self._devices, self._config = policy, devices, config
-        self._scene, self._tell, self._seed = scene, tell, seed
+        self._scene, self._progress, self._seed = scene, progress, seed
         self._loop = ControlLoop(devices, config, log)
         self._start_s = devices.clock.now()
         self._reach_s: float | None = None
@@ -139,7 +139,7 @@ class _Session:
         self._warm_up()
         if not self._reach():
             return Outcome.NOT_DECLARED, f"no score reached {self._config.score_threshold} in time"
-        return GraspExecution(self._devices, self._config, self._loop, self._say).run()
+        return GraspExecution(self._devices, self._config, self._loop, self._report).run()
 
     def result(self, outcome: Outcome, reason: str, policy_name: str, seed: int) -> TrialResult:
         record = EpisodeRecord(
@@ -201,16 +201,16 @@ class _Session:
         decision = self._loop.admit(action)
         path_mm, turn_deg = 1000 * np.linalg.norm(action[3:6]), np.degrees(np.linalg.norm(action[:3]))
         said = f"{decision.verdict} {decision.reason}".rstrip()
-        self._say(f"asked {path_mm:3.0f} mm {turn_deg:4.1f} deg, score {action[6]:.2f}: {said}")
+        self._report(f"asked {path_mm:3.0f} mm {turn_deg:4.1f} deg, score {action[6]:.2f}: {said}")
         if decision.cause is Cause.OUT_OF_REACH:
             decision = self._loop.admit_detour(action)
-            self._say(
+            self._report(
                 f"takes a detour about the object instead: {decision.verdict} {decision.reason}".rstrip()
             )
         return decision
 
-    def _say(self, what: str) -> None:
-        self._tell(f"{self._since_start():6.2f} s  {what}")
+    def _report(self, what: str) -> None:
+        self._progress(f"{self._since_start():6.2f} s  {what}")
 
     def _act(self) -> npt.NDArray[np.float32]:
         """The policy's action for what was seen last, within its deadline."""

@@ -58,7 +58,7 @@ def test_the_first_image_is_the_readmes_and_shows_object_and_hand():
 
 def test_the_policy_ranges_what_it_approaches(gelatin_box):
     policy = make_policy("examples.own_policy:RangeByGrowth")
-    episodes = evaluate({"mine": policy}, [gelatin_box], starts=4, seed=0)["mine"]
+    episodes = evaluate({"mine": policy}, [gelatin_box], initial_poses=4, seed=0)["mine"]
     assert all(episode.score.declared and episode.score.centred for episode in episodes)
     assert np.mean([abs(episode.score.distance_m - 0.4) for episode in episodes]) < 0.06
 
@@ -97,7 +97,7 @@ def test_the_object_is_held(tmp_path):
 def test_stable_baselines3_learns_a_file_that_acts(tmp_path, gelatin_box):
     run(tmp_path, "sb3_training.py", "--steps", "32", "--out", "model.zip")
     policy = make_policy(str(tmp_path / "model.zip"))
-    (episode,) = evaluate({"sb3": policy}, [gelatin_box], starts=1, seed=0)["sb3"]
+    (episode,) = evaluate({"sb3": policy}, [gelatin_box], initial_poses=1, seed=0)["sb3"]
     assert 0 <= episode.score.steps <= 30
 
 

@@ -52,7 +52,7 @@ def test_the_example_policy_acts(tiny_scene):
 
     namespace: dict = {}
     exec(next(code for code in blocks("python") if "class MyPolicy" in code), namespace)
-    (episode,) = evaluate({"mine": namespace["MyPolicy"]()}, [tiny_scene], starts=1, seed=0)["mine"]
+    (episode,) = evaluate({"mine": namespace["MyPolicy"]()}, [tiny_scene], initial_poses=1, seed=0)["mine"]
     assert episode.score.steps == 30
 
 

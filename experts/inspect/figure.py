@@ -24,7 +24,7 @@ from h2rh_env.core.errors import SceneError
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.gripper import ROBOTIQ_2F85, GripperGeometry
 from h2rh_env.core.labels import Label
-from h2rh_env.envs.initial_poses import STARTS, StartSampler
+from h2rh_env.envs.initial_poses import INITIAL_POSES, InitialPoseSampler
 from h2rh_env.scenes.gaussians import SH_C0
 from h2rh_env.scenes.handover_scene import HandoverScene
 from h2rh_env.utils import cli
@@ -48,7 +48,7 @@ class FigureConfig:
     """Folder of the scene to draw."""
     out: Path = Path("trajectories.png")
     """The PNG, PDF or SVG file to write."""
-    initial_poses: int = STARTS
+    initial_poses: int = INITIAL_POSES
     """Number of initial poses (k of Sec. III-B)."""
     seed: int = 0
     """Seed of the initial poses."""
@@ -63,7 +63,7 @@ class FigureConfig:
 
 
 def draw(
-    scene: HandoverScene, initial_poses: int = STARTS, seed: int = 0,
+    scene: HandoverScene, initial_poses: int = INITIAL_POSES, seed: int = 0,
     azimuth_deg: float | None = None, elevation_deg: float = 22.0,
 ) -> Figure:  # fmt: skip
     """Draws the scene, its grasp and the expert's paths to the pre-grasp pose.
@@ -71,7 +71,7 @@ def draw(
     Raises:
         SceneError: the scene admits hardly any initial pose.
     """
-    poses, _ = StartSampler(scene).sample(np.random.default_rng(seed), initial_poses)
+    poses, _ = InitialPoseSampler(scene).sample(np.random.default_rng(seed), initial_poses)
     paths = [ThreePhaseExpert().rollout(scene, pose).poses for pose in poses]
     figure = Figure(figsize=(9, 8), dpi=160, facecolor="white")
     axes: Axes3D = figure.add_axes((0.0, 0.0, 1.0, 1.0), projection="3d", computed_zorder=False)

@@ -112,8 +112,8 @@ def _draw_caption(
     pen.text((12, size[1] - 29), phase.name.lower(), fill=PHASE_COLOURS[phase], font_size=20)
     progress = f"{step + 1}/{len(demonstration)}"
     distance = f"{100 * np.linalg.norm(demonstration.camera_from_goal[step, :3, 3]):.0f} cm to go"
-    told = f"{demonstration.scene}   {progress}   {distance}   Cls {demonstration.actions[step, 6]:.0f}"
-    pen.text((size[0] - 12, size[1] - 27), told, fill=INK, font_size=17, anchor="ra")
+    caption = f"{demonstration.scene}   {progress}   {distance}   Cls {demonstration.actions[step, 6]:.0f}"
+    pen.text((size[0] - 12, size[1] - 27), caption, fill=INK, font_size=17, anchor="ra")
 
 
 def frames(settings: PreviewConfig) -> Iterator[Image.Image]:

@@ -21,7 +21,7 @@ BENCHMARK_HANDOVER = HandoverConfig()
 def evaluate(
     policies: Mapping[str, Policy],
     scenes: Sequence[HandoverScene],
-    starts: int,
+    initial_poses: int,
     seed: int,
     env_options: Mapping[str, Any] | None = None,
     progress: Callable[[], None] = lambda: None,
@@ -33,12 +33,13 @@ def evaluate(
     cluster: Cluster | None = None,
     make_policy: MakePolicy | None = None,
 ) -> dict[str, list[Episode]]:
-    """Rolls every policy out from the same `starts` initial poses of every scene, under every condition.
+    """Rolls every policy out from the same initial poses of every scene, under every condition.
 
     An episode depends on its scene, its own seed and its policy alone: the order of the policies, the number of
     processes, and what policies do to what they are shown change no figure. Scenes are told apart by content.
 
     Args:
+        initial_poses: how many of each scene, for each seed.
         env_options: arguments of `H2RHandoverEnv` besides the scenes.
         progress: called after each episode.
         handover: how handovers are judged by contact; None leaves that out, which is faster.
@@ -51,10 +52,10 @@ def evaluate(
         Episodes by policy, in order of seed, scene, initial pose and condition.
     """
     labels = scene_labels(scenes)
-    grid = product(range(seed, seed + seeds), range(len(scenes)), range(starts), conditions, policies)
+    grid = product(range(seed, seed + seeds), range(len(scenes)), range(initial_poses), conditions, policies)
     tasks = [
-        Task(name, index, labels[index], run, episode_seed(run, index, start), condition)
-        for run, index, start, condition, name in grid
+        Task(name, index, labels[index], run, episode_seed(run, index, number), condition)
+        for run, index, number, condition, name in grid
     ]
     episodes: dict[str, list[Episode]] = {name: [] for name in policies}
     rolled: Iterator[Episode]

@@ -1,4 +1,4 @@
-"""Start poses: where an episode may begin (Eqs. 3-6), and how many tries were turned down for what.
+"""Initial poses: where an episode may begin (Eqs. 3-6), and how many tries were turned down for what.
 
 python -m h2rh_env.envs.initial_poses scenes/train
 """
@@ -29,11 +29,11 @@ MAX_ANGLE_TO_GRASP_RAD = float(np.radians(100))
 SPARE_M = 1e-3  # by which a start's way clears d_min, so that rounding on the way cannot spend it
 TRIES_AT_ONCE = 16
 MAX_TRIES = 20_000
-STARTS = 15  # k of Sec. III-B
+INITIAL_POSES = 15  # k of Sec. III-B
 
 
 @dataclass(frozen=True)
-class StartStatistics:
+class InitialPoseStatistics:
     """How many directions were tried, and what the first thing wrong with each was.
 
     Attributes:
@@ -49,8 +49,8 @@ class StartStatistics:
     def accepted(self) -> int:
         return self.tried - self.beside_hand - self.turned_away - self.too_near
 
-    def __add__(self, other: StartStatistics) -> StartStatistics:
-        return StartStatistics(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    def __add__(self, other: InitialPoseStatistics) -> InitialPoseStatistics:
+        return InitialPoseStatistics(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def sample_initial_poses(
@@ -64,20 +64,20 @@ def sample_initial_poses(
     clearance_m: float = CLEARANCE_M,
     standoff_m: float = STANDOFF_M,
 ) -> list[SE3]:
-    """Start poses `scene_from_gripper`, as many as asked for. See `StartSampler` for the arguments.
+    """Initial poses `scene_from_gripper`, as many as asked for. See `InitialPoseSampler` for the arguments.
 
     Raises:
         SceneError: the scene admits hardly any start; the message counts why.
     """
-    sampler = StartSampler(
+    sampler = InitialPoseSampler(
         scene, radius_m, min_angle_to_hand_rad, jitter_rad, max_angle_to_grasp_rad, clearance_m, standoff_m
     )
     return sampler.sample(rng, count)[0]
 
 
 @dataclass(frozen=True)
-class StartSampler:
-    """Draws start poses about a scene's grasp.
+class InitialPoseSampler:
+    """Draws initial poses about a scene's grasp.
 
     Attributes:
         radius_m: r of Eq. 3, from the grasp frame's origin.
@@ -96,29 +96,29 @@ class StartSampler:
     clearance_m: float = CLEARANCE_M
     standoff_m: float = STANDOFF_M
 
-    def sample(self, rng: np.random.Generator, count: int) -> tuple[list[SE3], StartStatistics]:
-        """`count` start poses, and what it took to find them.
+    def sample(self, rng: np.random.Generator, count: int) -> tuple[list[SE3], InitialPoseStatistics]:
+        """`count` initial poses, and what it took to find them.
 
         Raises:
             SceneError: fewer than that among `MAX_TRIES` times their number.
         """
-        starts: list[SE3] = []
-        statistics = StartStatistics()
-        while len(starts) < count:
-            if statistics.tried >= MAX_TRIES * (1 + len(starts)):
+        poses: list[SE3] = []
+        statistics = InitialPoseStatistics()
+        while len(poses) < count:
+            if statistics.tried >= MAX_TRIES * (1 + len(poses)):
                 raise SceneError(
-                    f"scene {self.scene.name!r} admits hardly any start pose: {len(starts)} of {statistics.tried} "
+                    f"scene {self.scene.name!r} admits hardly any initial pose: {len(poses)} of {statistics.tried} "
                     f"tried; {statistics.beside_hand} were on the hand's side of the object, "
                     f"{statistics.turned_away} turned away from the grasp, {statistics.too_near} came within "
                     f"{self.clearance_m} m of hand or object"
                 )
             rotations, positions, tried = self.draw(rng, TRIES_AT_ONCE)
-            starts += [SE3(r, p) for r, p in zip(rotations, positions, strict=True)][: count - len(starts)]
+            poses += [SE3(r, p) for r, p in zip(rotations, positions, strict=True)][: count - len(poses)]
             statistics += tried
-        return starts, statistics
+        return poses, statistics
 
-    def draw(self, rng: np.random.Generator, tries: int) -> tuple[Array, Array, StartStatistics]:
-        """Rotations (A, 3, 3) and positions (A, 3), m, of the starts accepted among so many tries."""
+    def draw(self, rng: np.random.Generator, tries: int) -> tuple[Array, Array, InitialPoseStatistics]:
+        """Rotations (A, 3, 3) and positions (A, 3), m, of the poses accepted among so many tries."""
         grasp = self.scene.grasp.scene_from_grasp
         positions = grasp.translation + self.radius_m * uniform_directions(rng, tries)
         jitter = rng.uniform(-self.jitter_rad, self.jitter_rad, (tries, 2))
@@ -129,7 +129,7 @@ class StartSampler:
         clear = np.zeros(tries, bool)
         goal = self.scene.grasp.pregrasp(self.standoff_m).translation
         clear[turned] = self.scene.clearance.keeps(positions[turned], goal, self.clearance_m + SPARE_M)
-        statistics = StartStatistics(
+        statistics = InitialPoseStatistics(
             tries, int((~opposite).sum()), int((opposite & ~turned).sum()), int((turned & ~clear).sum())
         )
         return rotations[clear], positions[clear], statistics
@@ -160,7 +160,7 @@ class InitialPoseConfig:
 
     scenes: Annotated[Path | None, tyro.conf.Positional] = None
     """A scene folder, or a folder of scene folders; the shipped ones by default."""
-    initial_poses: int = STARTS
+    initial_poses: int = INITIAL_POSES
     """Initial poses in each scene."""
     seed: int = 0
     """Seed of the initial poses."""
@@ -175,9 +175,11 @@ def main(settings: InitialPoseConfig) -> None:
     view = Table(
         "scene", "tried", "accepted", "beside hand (Eq. 4)", "turned away (Eq. 6)", "too near (Eq. 14)"
     )
-    total = StartStatistics()
+    total = InitialPoseStatistics()
     for scene in load_scenes(settings.scenes):
-        _, found = StartSampler(scene).sample(np.random.default_rng(settings.seed), settings.initial_poses)
+        _, found = InitialPoseSampler(scene).sample(
+            np.random.default_rng(settings.seed), settings.initial_poses
+        )
         view.add_row(scene.name, *_shares(found))
         total += found
     view.add_section()
@@ -185,7 +187,7 @@ def main(settings: InitialPoseConfig) -> None:
     Console().print(view)
 
 
-def _shares(found: StartStatistics) -> list[str]:
+def _shares(found: InitialPoseStatistics) -> list[str]:
     counts = (found.accepted, found.beside_hand, found.turned_away, found.too_near)
     return [str(found.tried), *(f"{count} ({100 * count / found.tried:.0f} %)" for count in counts)]
 

@@ -84,10 +84,10 @@ def write_page(
 def _header(report: Mapping[str, Any], plain: Episodes) -> str:
     settings = report["settings"]
     runs = [e for run in plain.values() for e in run]
-    starts = len({(e.scene, e.record.seed) for e in runs})
+    initial_poses = len({(e.scene, e.record.seed) for e in runs})
     seeds = sorted({e.seed for e in runs})
     suite = settings.get("suite")
-    line = (f"{len(report['scenes'])} scenes, {starts} initial poses, {len(plain)} policies, "
+    line = (f"{len(report['scenes'])} scenes, {initial_poses} initial poses, {len(plain)} policies, "
             f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")  # fmt: skip
     moving = ", moving giver" if settings.get("giver") == "moving" else ""
     title = "Human-to-robot handover" + (f": {suite}{moving}" if suite else "")

@@ -66,7 +66,7 @@ def save(
         scene = scene_of(e, env.scenes)
         return replace(film(env, e), closing=closing_pictures(scene, e, conditions, rasteriser))
 
-    films = [shown(e) for e in _first_starts(episodes)]
+    films = [shown(e) for e in _first_initial_poses(episodes)]
     failures = [shown(e) for e in _failures(episodes)]
     Image.fromarray(sheet(films)).save(folder / "episodes.png")
     write_video(folder / "episodes.mp4", films)
@@ -189,7 +189,7 @@ def _flags(settings: Mapping[str, Any], prefix: str = "--") -> Iterator[tuple[st
             yield flag, value
 
 
-def _first_starts(episodes: Episodes) -> list[Episode]:
+def _first_initial_poses(episodes: Episodes) -> list[Episode]:
     """Each scene's first start under each policy, as rendered; of many scenes an even choice."""
     plain = under(episodes)
     scenes = list(dict.fromkeys(e.scene for run in plain.values() for e in run))

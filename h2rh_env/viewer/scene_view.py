@@ -22,7 +22,7 @@ from .shapes import base_colours, by_score, covariances, field_of_view, gripper_
 
 LAYERS = {"splat": True, "points": False, "chosen grasp": True, "candidates": False, "initial poses": False}
 FIELD = field_of_view(HAND_EYE_CAMERA)
-STARTS, MOST_CANDIDATES = 16, 200
+INITIAL_POSES, MOST_CANDIDATES = 16, 200
 OBJECT, HAND, GRASP, EYE = (0, 158, 115), (230, 159, 0), (40, 40, 40), (86, 180, 233)
 
 
@@ -119,8 +119,8 @@ class SceneView:
     def _draw_chosen_grasp(self) -> list[Any]:
         grasp = self.scene.grasp
         pose = grasp.scene_from_grasp
-        way = np.stack([grasp.pregrasp().translation, pose.translation])[None]
-        lines = np.concatenate([gripper_lines(pose, grasp.width_m + 0.01), way])
+        path = np.stack([grasp.pregrasp().translation, pose.translation])[None]
+        lines = np.concatenate([gripper_lines(pose, grasp.width_m + 0.01), path])
         return [self._server.scene.add_line_segments("/grasp", lines, GRASP, thickness=0.003)]
 
     def _draw_candidates(self) -> list[Any]:
@@ -145,7 +145,7 @@ class SceneView:
 
     def _draw_initial_poses(self) -> list[Any]:
         handles = []
-        for i, pose in enumerate(sample_initial_poses(self.scene, np.random.default_rng(0), STARTS)):
+        for i, pose in enumerate(sample_initial_poses(self.scene, np.random.default_rng(0), INITIAL_POSES)):
             frustum = self._server.scene.add_camera_frustum(
                 f"/initial_poses/{i}", **FIELD, scale=0.03, thickness=0.0012, color=EYE, **placed(pose)
             )

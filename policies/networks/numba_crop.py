@@ -76,15 +76,15 @@ def cell_means(rgb, masks, left, top, wide, high, cells):
                     parts[x, channel] += share * f32(masks[y, x, channel])
         for column in range(columns):
             near, far = f32(left) + wide * f32(column), f32(left) + wide * f32(column + 1)
-            r, g, b, thing, hand, within = f32(0.5), f32(0.5), f32(0.5), f32(0.5), f32(0.5), f32(0)
+            r, g, b, obj, hand, within = f32(0.5), f32(0.5), f32(0.5), f32(0.5), f32(0.5), f32(0)
             for x in range(max(int(np.floor(near)), 0), min(int(np.ceil(far)), width)):
                 share = (min(far, f32(x + 1)) - max(near, f32(x))) / wide
                 within += share
                 r += share * colours[x, 0]
                 g += share * colours[x, 1]
                 b += share * colours[x, 2]
-                thing += share * parts[x, 0]
+                obj += share * parts[x, 0]
                 hand += share * parts[x, 1]
-            means = (r, g, b, thing, hand, f32(255) * covered * within + f32(0.5))
+            means = (r, g, b, obj, hand, f32(255) * covered * within + f32(0.5))
             for channel in range(6):
                 cells[channel, row, column] = np.uint8(min(means[channel], f32(255)))

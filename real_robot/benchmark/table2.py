@@ -106,7 +106,7 @@ def table2(
     logs: Path = Path("robot_trials/table2"),
     out: Path | None = None,
     config: RobotConfig | None = None,
-    tell: Callable[[str], None] = print,
+    progress: Callable[[str], None] = print,
 ) -> list[Trial]:
     """Every policy at every position before every giver of the objects; a line is told for each trial.
 
@@ -128,7 +128,7 @@ def table2(
             such segmenter.
     """
     rasteriser, trials = make_rasteriser(), []
-    for scene, placements in _takeable(scenes, objects, givers, positions, seed, tell):
+    for scene, placements in _takeable(scenes, objects, givers, positions, seed, progress):
         for position, placement in placements.items():
             for policy in policies:
                 log = logs / f"{policy.replace('/', '_')}-{scene.name}-{position}.jsonl"
@@ -146,7 +146,7 @@ def table2(
                     if trial.outcome is Outcome.HANDED_OVER and not trial.success
                     else ""
                 )
-                tell(
+                progress(
                     f"{policy:10} {scene.name:24} {position:7} {trial.outcome} in {trial.total_s:.1f} s{notes}"
                 )
     if not trials:
@@ -156,7 +156,7 @@ def table2(
 
 def _takeable(
     scenes: Sequence[HandoverScene], objects: Sequence[str], givers: int, positions: Sequence[str], seed: int,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Iterator[tuple[HandoverScene, dict[str, Placement]]]:  # fmt: skip
     """The first giver of each object and where the arm stands for each position, then the second ones, and so on.
 
@@ -172,7 +172,7 @@ def _takeable(
                 try:
                     placements = _placements(scene, positions, seed)
                 except RobotError as error:
-                    tell(f"left out: {error}")
+                    progress(f"left out: {error}")
                     continue
                 yield scene, placements
                 break

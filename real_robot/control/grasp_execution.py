@@ -20,9 +20,9 @@ class GraspExecution:
     """From the pre-grasp pose on, by setpoints of the session's own loop; `say` is handed a line for each step."""
 
     def __init__(
-        self, devices: Devices, config: RobotConfig, loop: ControlLoop, say: Callable[[str], None]
+        self, devices: Devices, config: RobotConfig, loop: ControlLoop, progress: Callable[[str], None]
     ) -> None:
-        self._devices, self._config, self._loop, self._say = devices, config, loop, say
+        self._devices, self._config, self._loop, self._progress = devices, config, loop, progress
 
     def run(self) -> tuple[Outcome, str]:
         """Advances, closes, confirms, waits, backs out; a blocked advance is tried again, after a new look."""
@@ -30,7 +30,7 @@ class GraspExecution:
         for _ in range(self._config.further_advances):
             if not blocked:
                 break
-            self._say(f"blocked ({blocked}); goes back to look again")
+            self._progress(f"blocked ({blocked}); goes back to look again")
             self._retreat(back)
             self._loop.settle(Phase.REACH)
             back, blocked = self._advance()
@@ -46,10 +46,10 @@ class GraspExecution:
         declared, advance = self._loop.setpoint, self._loop.aligned()
         pregrasp, contact = advance.world_from_pregrasp, advance.world_from_grasp
         if self._config.align_grasp:
-            self._say("aligns with what it measured of the object")
+            self._progress("aligns with what it measured of the object")
         if blocked := self._go(pregrasp, Phase.REACH):
             return declared, blocked
-        self._say("advances straight")
+        self._progress("advances straight")
         self._loop.begin_advance()
         if blocked := self._go(contact, Phase.ADVANCE):
             return pregrasp, blocked
@@ -59,7 +59,7 @@ class GraspExecution:
     def _take(self, pregrasp: SE3) -> tuple[Outcome, str]:
         """Closes, confirms, waits for the giver, and backs out; whatever interrupts it before opens the gripper."""
         unloaded = self._felt_at_rest()
-        self._say("closes the gripper")
+        self._progress("closes the gripper")
         self._loop.note_closing()
         try:
             gripper, reason = self._close()
@@ -126,7 +126,7 @@ class GraspExecution:
 
     def _is_released(self, unloaded: Array) -> bool:
         """Whether the giver lets go before time is out."""
-        self._say("holds the object; waits for the giver to let go")
+        self._progress("holds the object; waits for the giver to let go")
         config = self._config
         judge = ReleaseJudge(unloaded, config.release_change_n, config.object_load_n, config.release_dwell_s)
         deadline = self._loop.time_s + config.release_timeout_s
@@ -138,7 +138,7 @@ class GraspExecution:
 
     def _back_out(self, pregrasp: SE3, outcome: Outcome, reason: str) -> tuple[Outcome, str]:
         """Opens, and only then leaves."""
-        self._say(f"{outcome} ({reason}); opens")
+        self._progress(f"{outcome} ({reason}); opens")
         opened = self._move_gripper(ROBOTIQ_2F85.max_width_m, lambda: "")
         if opened.object_status is ObjectStatus.MOVING:
             raise TrialStopped(f"{reason}; then the gripper did not open")
@@ -146,6 +146,6 @@ class GraspExecution:
         return outcome, reason
 
     def _retreat(self, pregrasp: SE3) -> None:
-        self._say("retreats")
+        self._progress("retreats")
         if blocked := self._loop.go(pregrasp, Phase.RETREAT, self._config.hand_wait_s):
             raise TrialStopped(f"the path back is blocked: {blocked}")

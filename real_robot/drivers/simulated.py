@@ -215,7 +215,7 @@ def simulated_devices(
     rasteriser: Rasteriser,
     gripper_from_camera: SE3 | None = None,
 ) -> Devices:
-    """An arm at a start pose in the scene, with gripper, camera and segmenter, on one clock."""
+    """An arm at an initial pose in the scene, with gripper, camera and segmenter, on one clock."""
     clock = SimulatedClock()
     offset = gripper_from_camera or SE3.identity()
     arm = SimulatedArm(clock, world_from_gripper)

@@ -168,19 +168,19 @@ class UR5Arm:
     def is_allowed(self, world_from_gripper: SE3) -> bool:
         if self._read_only:
             return True
-        self._tell(AskAllowed(tuple(tcp_of(self._world_from_base.inverse() @ world_from_gripper))))
+        self._send(AskAllowed(tuple(tcp_of(self._world_from_base.inverse() @ world_from_gripper))))
         return self._wait_for(Allowed, CALL_TIMEOUT_S).yes
 
     def servo(self, world_from_gripper: SE3) -> None:
         if not self._read_only:
-            self._tell(Setpoint(tuple(tcp_of(self._world_from_base.inverse() @ world_from_gripper))))
+            self._send(Setpoint(tuple(tcp_of(self._world_from_base.inverse() @ world_from_gripper))))
 
     def stop(self) -> None:
         if self._commands is None or self._read_only or self.fault:
             return
         self._stops += 1
         try:
-            self._tell(Stop(self._stops))
+            self._send(Stop(self._stops))
             while self._wait_for(Stopped, CALL_TIMEOUT_S).number != self._stops:
                 pass
         except RobotError as error:
@@ -230,7 +230,7 @@ class UR5Arm:
             raise RobotError(self.fault or "the arm is not connected; enter it first")
         return self._newest
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         if self.fault or self._commands is None:
             raise RobotError(self.fault or "the arm is not connected; enter it first")
         try:

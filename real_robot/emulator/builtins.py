@@ -38,7 +38,7 @@ class Registers(Protocol):
 
     def set_watchdog(self, register: str, least_hz: float) -> None: ...
 
-    def say(self, text: str) -> None: ...
+    def add_message(self, text: str) -> None: ...
 
 
 def builtins_of(controller: Registers) -> dict[str, Callable[..., Any]]:
@@ -55,8 +55,8 @@ def _register_functions(controller: Registers) -> dict[str, Callable[..., Any]]:
     def watch(register: str, least_hz: float, action: str = "pause") -> None:
         controller.set_watchdog(register, float(least_hz))
 
-    def say(text: Any, more: Any = "") -> None:
-        controller.say(f"{text}{more}")
+    def add_message(text: Any, more: Any = "") -> None:
+        controller.add_message(f"{text}{more}")
 
     def write_integer(number: int, value: float) -> None:
         controller.write(f"output_int_register_{number}", int(value))
@@ -70,8 +70,8 @@ def _register_functions(controller: Registers) -> dict[str, Callable[..., Any]]:
         "write_output_integer_register": write_integer,
         "write_output_float_register": write_float,
         "rtde_set_watchdog": watch,
-        "textmsg": say,
-        "popup": say,
+        "textmsg": add_message,
+        "popup": add_message,
     }
 
 

@@ -105,24 +105,24 @@ class Controller:
         self._watchdogs[register] = math.inf if least_hz <= 0 else 1 / least_hz
         self._written_s[register] = self._now_s
 
-    def say(self, text: str) -> None:
+    def add_message(self, text: str) -> None:
         self.messages.append(text)
 
     def upload(self, script: str) -> None:
         """Replaces the running program, unless the safety system has stopped the arm."""
         self.stop_program("another program was uploaded")
         if self.arm.safety_mode != NORMAL or not self.is_powered:
-            self.say("a program cannot start: the arm is stopped for safety or not powered")
+            self.add_message("a program cannot start: the arm is stopped for safety or not powered")
             return
         try:
             self._program = load(script, builtins_of(self))
         except ScriptError as error:
-            self.say(f"the program does not compile: {error}")
+            self.add_message(f"the program does not compile: {error}")
 
     def stop_program(self, reason: str) -> None:
         """Ends the program, its watchdogs and its motion."""
         if self._program is not None:
-            self.say(f"program stopped: {reason}")
+            self.add_message(f"program stopped: {reason}")
         self._program = None
         self._watchdogs.clear()
         self.arm.halt(PROGRAM_STOP)

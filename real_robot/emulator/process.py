@@ -117,9 +117,9 @@ class EmulatorProcess:
         """Overwrites registers of the gripper, or what it answers to GET."""
         self._do("gripper", registers=registers or {}, answers=answers or {})
 
-    def tell(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Joints, running, safety_mode, messages and more."""
-        return self._do("tell")
+        return self._do("status")
 
     def tcp_feed(self) -> Callable[[], tuple[SE3, float]]:
         """Where the TCP is in the base frame, and since when, s, on the machine's monotonic clock.

@@ -143,7 +143,7 @@ class EmulatorServer:
             try:
                 self._send(client, client.rtde.take(received))
             except ValueError as error:
-                self._controller.say(str(error))
+                self._controller.add_message(str(error))
                 self._drop(client)
             return
         client.received += received
@@ -202,8 +202,8 @@ class EmulatorServer:
         match command:
             case {"do": "tcp"}:
                 return {"tcp": arm.tcp.tolist(), "time_s": controller.now_s}
-            case {"do": "tell"}:
-                return self._told()
+            case {"do": "status"}:
+                return self._status()
             case {"do": "history", "seconds": seconds}:
                 return {"rows": [row for row in controller.history if row[0] > now - seconds]}
             case {"do": "freeze", "seconds": seconds}:
@@ -253,7 +253,7 @@ class EmulatorServer:
                 return {"error": f"no command {command}"}
         return {}
 
-    def _told(self) -> dict[str, Any]:
+    def _status(self) -> dict[str, Any]:
         controller = self._controller
         return {
             "joints": list(map(float, controller.arm.q)), "tcp": controller.arm.tcp.tolist(),

@@ -68,7 +68,7 @@ class Surroundings(Protocol):
     def clearance(self, position_world: Array) -> float:
         """The same to what the gripper must keep away from: hand and object, or the hand alone while grasping."""
 
-    def in_the_way(self, world_from_gripper: SE3) -> bool:
+    def is_blocked(self, world_from_gripper: SE3) -> bool:
         """Whether the open gripper, there or as it goes on, touches what it must keep away from."""
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:

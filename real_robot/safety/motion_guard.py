@@ -221,7 +221,7 @@ class MotionGuard:
         )
         if np.linalg.norm(velocity) > limit or room < 0:
             velocity, turn = self._braking()
-        if admitted.verdict is Verdict.GO and surroundings.in_the_way(_pose(*self._after(velocity, turn))):
+        if admitted.verdict is Verdict.GO and surroundings.is_blocked(_pose(*self._after(velocity, turn))):
             admitted = hold(Cause.PATH_BLOCKED, "hand or object is in the gripper's way")
             velocity, turn = self._braking()
         position, rotation = self._after(velocity, turn)

@@ -153,7 +153,7 @@ class SeenSurroundings:
     def clearance(self, position_world: Array) -> float:
         return float(self._clearance.distance(position_world))
 
-    def in_the_way(self, world_from_gripper: SE3) -> bool:
+    def is_blocked(self, world_from_gripper: SE3) -> bool:
         if self.advance_m is None:
             return False
         return bool(swept_hits(self._avoid_points, world_from_gripper, self.advance_m).any())

@@ -45,8 +45,8 @@ class Recording:
     def clearance(self, position_world: Array) -> float:
         return self._kept(self._surroundings.clearance(position_world))
 
-    def in_the_way(self, world_from_gripper: SE3) -> bool:
-        return self._kept(self._surroundings.in_the_way(world_from_gripper))
+    def is_blocked(self, world_from_gripper: SE3) -> bool:
+        return self._kept(self._surroundings.is_blocked(world_from_gripper))
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._kept(self._surroundings.is_reachable(world_from_gripper))
@@ -74,7 +74,7 @@ class _Recorded:
     def clearance(self, position_world: Array) -> float:
         return self._number()
 
-    def in_the_way(self, world_from_gripper: SE3) -> bool:
+    def is_blocked(self, world_from_gripper: SE3) -> bool:
         return bool(self._answers.popleft())
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:

@@ -64,8 +64,8 @@ class PromptedSegmenter:
             hand = self._hand_masks(frame, hand_box)
         else:
             hand = self._outliner.outline(frame.rgb, hand_box)
-        thing = nothing if object_box is None else self._outliner.outline(frame.rgb, object_box) & ~hand
-        return np.stack([np.uint8(255) * thing, np.uint8(255) * hand], axis=2)
+        held = nothing if object_box is None else self._outliner.outline(frame.rgb, object_box) & ~hand
+        return np.stack([np.uint8(255) * held, np.uint8(255) * hand], axis=2)
 
 
 def boxes_of(segmenter: Segmenter) -> Finder:

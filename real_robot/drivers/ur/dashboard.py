@@ -34,7 +34,7 @@ class Dashboard:
         self._connection.sendall(f"{question}\n".encode("ascii"))
         return self._line()
 
-    def told(self, question: str) -> str:
+    def value_of(self, question: str) -> str:
         """What follows the colon of an answer such as "Robotmode: RUNNING"; empty where there is none."""
         return self.ask(question).partition(": ")[2].strip()
 
@@ -69,13 +69,13 @@ def check_ready(host: str, to_move: bool) -> str:
             version = checked_version(connection.ask("PolyscopeVersion"))
             if version.startswith("5") and connection.ask("is in remote control").lower() != "true":
                 raise RobotError("the arm is in local control; switch it to remote control at the pendant")
-            safety = connection.told("safetymode")
+            safety = connection.value_of("safetymode")
             if safety not in ("NORMAL", "REDUCED", ""):
                 raise RobotError(f"the arm's safety system reports {safety}; acknowledge it at the pendant")
-            mode = connection.told("robotmode")
+            mode = connection.value_of("robotmode")
             if mode not in ("RUNNING", ""):
                 raise RobotError(f"{NOT_POWERED} (its mode is {mode})")
-            if to_move and connection.told("running") == "true":
+            if to_move and connection.value_of("running") == "true":
                 raise RobotError(OCCUPIED)
             return version
     except OSError as error:
@@ -94,7 +94,7 @@ def end_program(host: str) -> str:
     deadline = time.monotonic() + END_TIMEOUT_S
     try:
         with dashboard(host, END_TIMEOUT_S / 2) as connection:
-            while connection.told("running") != "false":
+            while connection.value_of("running") != "false":
                 if time.monotonic() > deadline:
                     return "the controller does not say that its program ended; press the emergency stop"
                 connection.ask("stop")

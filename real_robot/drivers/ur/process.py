@@ -92,11 +92,11 @@ class ServoLoop:
     def run(self) -> None:
         """Serves until the other end is gone, or a fault."""
         offset = None if self._control is None else tuple(map(float, self._control.getTCPOffset()))
-        self._tell(Ready(offset, self._payload()))
+        self._send(Ready(offset, self._payload()))
         due = time.monotonic()
         while self._obey():
             self._follow()
-            self.tell_state()
+            self.send_state()
             self._check()
             due = max(due + self._period_s, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
@@ -134,10 +134,10 @@ class ServoLoop:
                 case Setpoint(pose):
                     self._take(pose)
                 case AskAllowed(pose):
-                    self._tell(Allowed(bool(self._control.isPoseWithinSafetyLimits(list(pose)))))
+                    self._send(Allowed(bool(self._control.isPoseWithinSafetyLimits(list(pose)))))
                 case Stop(number):
                     self.stop()
-                    self._tell(Stopped(number))
+                    self._send(Stopped(number))
                 case other:
                     raise Fault(f"the session sent what only this process may send: {other}")
 
@@ -181,7 +181,7 @@ class ServoLoop:
             pose = self._waiting.popleft()
         return pose
 
-    def tell_state(self) -> None:
+    def send_state(self) -> None:
         """Leaves the newest measurement for the session; what it has not read of older ones is taken back."""
         receive = self._receive
         stamp, now_s = receive.getTimestamp(), time.monotonic()
@@ -229,7 +229,7 @@ class ServoLoop:
         if bits & STOPPED_BITS or not bits & NORMAL_BITS:
             raise Fault(f"the arm's safety system stopped it (bits {bits:#x}); acknowledge it at the pendant")
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         with suppress(OSError):  # nobody listens any more; the next `_obey` sees it
             self._commands.send(pack(message))
 
@@ -277,7 +277,7 @@ def main(arguments: list[str]) -> NoReturn:
         fault = str(error) or type(error).__name__
         if loop is not None:
             with suppress(Exception):
-                loop.tell_state()
+                loop.send_state()
         commands.send(pack(Failed(fault)))
     finally:
         try:

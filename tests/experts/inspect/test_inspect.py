@@ -45,10 +45,10 @@ def test_statistics_are_those_of_the_episodes(collected):
 
 def test_the_command_prints_balance_and_phases(collected, capsys):
     print_statistics(StatisticsConfig(collected / "data", collected / "scenes"))
-    told = capsys.readouterr().out
-    assert f"{describe(collected / 'data').steps} frames" in told
-    assert "Cls = 1 in" in told
-    assert "settle" in told
+    output = capsys.readouterr().out
+    assert f"{describe(collected / 'data').steps} frames" in output
+    assert "Cls = 1 in" in output
+    assert "settle" in output
 
 
 def test_phases_need_the_scenes_that_the_data_come_from(collected, tmp_path, tiny_scene):

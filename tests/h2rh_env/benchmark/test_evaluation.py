@@ -60,7 +60,7 @@ class Privileged(Declares):
 
 @pytest.fixture(scope="module")
 def episodes(tiny_scene):
-    return evaluate({"declares": Declares(), "stands": Stands()}, [tiny_scene], starts=3, seed=4)
+    return evaluate({"declares": Declares(), "stands": Stands()}, [tiny_scene], initial_poses=3, seed=4)
 
 
 def test_policies_get_the_same_starts_and_different_ones_differ(episodes):
@@ -82,7 +82,7 @@ def test_an_episode_ends_by_declaring_or_after_thirty_steps(episodes):
 
 def test_only_a_privileged_policy_is_shown_the_scene(tiny_scene):
     policy = Privileged()
-    evaluate({"privileged": policy}, [tiny_scene], starts=2, seed=0)
+    evaluate({"privileged": policy}, [tiny_scene], initial_poses=2, seed=0)
     assert policy.shown == 2
 
 

@@ -1,4 +1,4 @@
-"""Start poses keep Eqs. 3-6 and 14, and the sampler says what it turned down."""
+"""Initial poses keep Eqs. 3-6 and 14, and the sampler says what it turned down."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from h2rh_env.core.errors import SceneError
 from h2rh_env.core.geometry import angle_between, uniform_directions, upright_rotation
-from h2rh_env.envs.initial_poses import InitialPoseConfig, StartSampler, main, sample_initial_poses
+from h2rh_env.envs.initial_poses import InitialPoseConfig, InitialPoseSampler, main, sample_initial_poses
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -59,16 +59,16 @@ def test_the_same_seed_gives_the_same_starts_and_one_more_keeps_the_first(tiny_s
 
 def test_directions_are_uniform_on_the_sphere_where_nothing_is_turned_down(tiny_scene):
     scene = dataclasses.replace(tiny_scene, hand_points=np.zeros((0, 3), np.float32))
-    starts = sample_initial_poses(
+    poses = sample_initial_poses(
         scene, np.random.default_rng(0), 3000, max_angle_to_grasp_rad=np.pi, clearance_m=0.0, jitter_rad=0.0
     )
-    directions = np.array([s.translation - scene.grasp.scene_from_grasp.translation for s in starts]) / 0.7
+    directions = np.array([s.translation - scene.grasp.scene_from_grasp.translation for s in poses]) / 0.7
     assert np.abs(directions.mean(axis=0)).max() < 0.05
-    np.testing.assert_allclose(directions.T @ directions / len(starts), np.eye(3) / 3, atol=0.03)
+    np.testing.assert_allclose(directions.T @ directions / len(poses), np.eye(3) / 3, atol=0.03)
 
 
 def test_statistics_add_up_to_the_tries(tiny_scene):
-    sampler = StartSampler(tiny_scene)
+    sampler = InitialPoseSampler(tiny_scene)
     rotations, positions, statistics = sampler.draw(np.random.default_rng(0), 500)
     assert statistics.tried == 500
     assert statistics.accepted == len(rotations) == len(positions)
@@ -87,7 +87,7 @@ def test_a_way_past_the_object_is_turned_down_whole(tiny_scene):
     scene = dataclasses.replace(
         tiny_scene, hand_points=np.concatenate([tiny_scene.hand_points, wall]).astype(np.float32)
     )
-    sampler = StartSampler(scene, min_angle_to_hand_rad=0.0)
+    sampler = InitialPoseSampler(scene, min_angle_to_hand_rad=0.0)
     _, positions, statistics = sampler.draw(np.random.default_rng(0), 1000)
     assert statistics.too_near > 50
     assert (positions[:, 2] < wall[0, 2]).mean() > 0.9
@@ -95,7 +95,7 @@ def test_a_way_past_the_object_is_turned_down_whole(tiny_scene):
 
 def test_a_scene_without_a_hand_has_starts_all_round(tiny_scene):
     scene = dataclasses.replace(tiny_scene, hand_points=np.zeros((0, 3), np.float32))
-    _, _, statistics = StartSampler(scene).draw(np.random.default_rng(0), 300)
+    _, _, statistics = InitialPoseSampler(scene).draw(np.random.default_rng(0), 300)
     assert statistics.beside_hand == 0
 
 
@@ -109,7 +109,7 @@ def test_a_scene_that_admits_no_start_says_why(tiny_scene, monkeypatch):
 @given(seed=seeds)
 def test_what_is_turned_down_is_turned_down_by_an_equation(tiny_scene, seed):
     """Of all directions, drawn again here one by one, those accepted are those that keep Eqs. 4, 6 and 14."""
-    sampler = StartSampler(tiny_scene, jitter_rad=0.0)
+    sampler = InitialPoseSampler(tiny_scene, jitter_rad=0.0)
     _, positions, statistics = sampler.draw(np.random.default_rng(seed), 40)
     grasp, goal = tiny_scene.grasp.scene_from_grasp, tiny_scene.grasp.pregrasp().translation
     kept, beside, turned = [], 0, 0

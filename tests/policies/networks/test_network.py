@@ -179,7 +179,7 @@ def test_cells_hold_the_means_of_what_they_cover(
 
 
 def _shares(start: float, length: float, count: int, pixels: int) -> npt.NDArray[np.float64]:
-    """Of each pixel (count, pixels) in each of equal cells along a line."""
+    """The share of each pixel (count, pixels) in each of equal cells along a line."""
     edges = start + length * np.arange(count + 1) / count
     pixel = np.arange(pixels)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)

@@ -28,7 +28,7 @@ def test_a_trial_is_judged_from_its_log_written_down_and_run_once(scene, tmp_pat
     told = []
     trials = table2(
         ["expert"], [without_grasp(scene), scene], objects=["can"], givers=1, positions=["middle"],
-        logs=tmp_path / "logs", tell=told.append,
+        logs=tmp_path / "logs", progress=told.append,
     )  # fmt: skip
     assert [trial.scene for trial in trials] == ["can"]
     assert "covered leaves no grasp free" in told[0]
@@ -51,7 +51,7 @@ def test_a_trial_is_judged_from_its_log_written_down_and_run_once(scene, tmp_pat
         givers=1,
         positions=["middle"],
         logs=tmp_path / "logs",
-        tell=print,
+        progress=print,
     )
     monkeypatch.setattr(protocol, "run_trial", None)
     assert went_on() == trials

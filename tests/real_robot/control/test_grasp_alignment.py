@@ -23,7 +23,7 @@ def aligned(*arguments):
 
 
 def can_follow(reaches):
-    """Of an arm that cares for where an advance leads, and not for the way to it."""
+    """The `can_follow` of an arm that cares for where an advance leads, not for the path to it."""
     return lambda way: all(map(reaches, way[len(way) // 2 :]))
 
 

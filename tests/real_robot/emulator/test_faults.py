@@ -71,8 +71,8 @@ def pids(emulator, arm):
 def assert_at_rest(emulator, after_s=0.3):
     """The arm does not move in the controller's periods from a while on; there are some, however busy the machine."""
     time.sleep(after_s)
-    began = emulator.tell()["steps"]
-    wait_until(lambda: emulator.tell()["steps"] >= began + 12)
+    began = emulator.status()["steps"]
+    wait_until(lambda: emulator.status()["steps"] >= began + 12)
     assert emulator.history(30.0)[-12:, 4].max() < 0.002
 
 
@@ -166,7 +166,7 @@ def test_when_all_of_our_processes_die_the_watchdog_ends_the_program(emulator):
         os.kill(servo, signal.SIGKILL)
         os.kill(session, signal.SIGKILL)
         deadline = time.monotonic() + 2 * PATIENT_S + 5.0
-        while (status := emulator.tell())["running"] and time.monotonic() < deadline:
+        while (status := emulator.status())["running"] and time.monotonic() < deadline:
             time.sleep(0.05)
     assert not status["running"]
     assert "watchdog" in status["messages"][-1]
@@ -220,7 +220,7 @@ def test_a_link_that_blips_latches_a_fault_until_the_operator_rearms(emulator):
         with pytest.raises(RobotError):
             arm.servo(start)
     time.sleep(1.0)
-    assert not emulator.tell()["running"], "a program was uploaded again by itself"
+    assert not emulator.status()["running"], "a program was uploaded again by itself"
     assert_at_rest(emulator)
     with arm_of(emulator) as arm:
         assert arm.state().safety is Safety.NORMAL
@@ -242,7 +242,7 @@ def test_a_link_that_blips_and_comes_back_at_once_is_never_moved_over_again(emul
         with pytest.raises(RobotError):
             arm.servo(here)
     assert_at_rest(emulator, 0.5)
-    status = emulator.tell()
+    status = emulator.status()
     assert not status["running"], "a program of ours runs on"
     assert status["safety_mode"] == 1
     assert sum("another program was uploaded" in message for message in status["messages"]) == 0
@@ -255,7 +255,7 @@ def test_a_program_that_ran_on_is_ended_by_the_session_that_began_it(emulator):
     with arm_of(emulator, state_age_s=2.0) as arm:  # whose watchdog lets the program run for 4 s
         arm._process.kill()
         assert wait_for_fault(arm)
-        assert not emulator.tell()["running"]
+        assert not emulator.status()["running"]
         assert "not known" not in arm.fault
     with arm_of(emulator, state_age_s=2.0) as arm:
         emulator.exit()
@@ -289,8 +289,8 @@ def test_a_set_point_that_is_not_finite_stops_the_arm_and_never_reaches_it(emula
         move(arm, start, 0.1, 0.2)
         arm.servo(SE3(start.rotation, np.array([bad, 0.0, 0.5])))
         assert "finite" in wait_for_fault(arm)
-    assert emulator.tell()["safety_mode"] == 1
-    assert np.isfinite(emulator.tell()["joints"]).all()
+    assert emulator.status()["safety_mode"] == 1
+    assert np.isfinite(emulator.status()["joints"]).all()
 
 
 def test_a_large_jump_never_leaves_the_guards_process(emulator):
@@ -300,7 +300,7 @@ def test_a_large_jump_never_leaves_the_guards_process(emulator):
         arm.servo(sideways(start, 0.3))
         assert "from the one before" in wait_for_fault(arm)
     assert emulator.history(30.0)[:, 4].max() < 0.02
-    assert emulator.tell()["safety_mode"] == 1
+    assert emulator.status()["safety_mode"] == 1
 
 
 def held_up(arm, start, poses, seconds):
@@ -324,7 +324,7 @@ def test_setpoints_that_piled_up_are_never_sent_as_one_step(emulator, state_age_
         start = arm.state().world_from_gripper
         held_up(arm, start, [sideways(start, 0.002 * (k + 1)) for k in range(60)], 0.2)
         assert emulator.history(30.0)[:, 4].max() < 0.5, "the arm was sent a step"
-        assert emulator.tell()["safety_mode"] == 1
+        assert emulator.status()["safety_mode"] == 1
 
 
 def test_more_setpoints_than_the_watchdog_would_wait_for_are_a_fault(emulator):
@@ -344,7 +344,7 @@ def test_a_turn_at_once_is_a_jump_too(emulator, degrees):
         arm.servo(SE3(start.rotation @ turn, start.translation))
         assert "degrees from the one before" in wait_for_fault(arm)
     assert np.ptp(emulator.history(30.0)[:, 1:4], axis=0).max() < 0.001
-    assert emulator.tell()["safety_mode"] == 1
+    assert emulator.status()["safety_mode"] == 1
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0])
@@ -386,7 +386,7 @@ def test_an_unreachable_target_is_refused_before_it_is_sent(emulator):
         assert arm.is_reachable(start)
         assert not arm.is_reachable(far)
         assert not arm.is_reachable(SE3(start.rotation, np.full(3, np.nan)))
-    assert not any("no solution" in message for message in emulator.tell()["messages"])
+    assert not any("no solution" in message for message in emulator.status()["messages"])
 
 
 def test_a_goal_beyond_a_safety_plane_is_held_although_joints_exist(emulator):
@@ -429,7 +429,7 @@ def test_a_check_reads_and_never_uploads(emulator):
         assert arm.version.startswith("3.15")
         arm.servo(sideways(arm.state().world_from_gripper, 0.01))
         time.sleep(0.1)
-    assert not emulator.tell()["running"]
+    assert not emulator.status()["running"]
     assert emulator.history(30.0)[:, 4].max() == 0
 
 
@@ -462,11 +462,11 @@ def test_a_protective_stop_latches_until_a_person_has_unlocked_it(emulator):
     with pytest.raises(RuntimeError, match="until 5s"):
         dashboard.unlockProtectiveStop()
     deadline = time.monotonic() + 30.0
-    while emulator.tell()["safety_mode"] == 3 and time.monotonic() < deadline:
+    while emulator.status()["safety_mode"] == 3 and time.monotonic() < deadline:
         time.sleep(1.0)
         with suppress(RuntimeError):
             dashboard.unlockProtectiveStop()
-    assert emulator.tell()["safety_mode"] == 1
+    assert emulator.status()["safety_mode"] == 1
     with arm_of(emulator) as arm:
         assert arm.state().safety is Safety.NORMAL
 
@@ -479,7 +479,7 @@ def test_an_emergency_stop_never_recovers_by_itself(emulator):
     for _ in range(2):
         with pytest.raises(RobotError, match="acknowledge"), arm_of(emulator):
             pass
-    assert emulator.tell()["safety_mode"] == 7
+    assert emulator.status()["safety_mode"] == 7
 
 
 def test_a_gripper_that_answers_nonsense_or_a_fault_is_an_error_not_a_grasp(emulator):
@@ -541,7 +541,7 @@ def servo_for(emulator, seconds, period_s):
             time.sleep(period_s)
         assert not arm.fault
         print(f"{seconds} s of servo: {calls} setpoints, {late} states older than 0.1 s")
-    assert emulator.tell()["safety_mode"] == 1
+    assert emulator.status()["safety_mode"] == 1
     assert np.ptp(emulator.history(min(seconds, 20.0))[:, 2]) > 0.05
     return calls
 
