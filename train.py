@@ -110,9 +110,12 @@ def main(settings: TrainConfig) -> None:
 def _read(settings: TrainConfig, network: HandoverNetwork, bar: Progress) -> Frames:
     task = bar.add_task("reading frames", total=describe(settings.dataset).steps, note="")
     return load_frames(
-        settings.dataset, network, lambda frames: bar.advance(task, frames), settings.corruption,
+        settings.dataset,
+        network,
+        lambda frames: bar.advance(task, frames),
+        settings.corruption,
         settings.fit.seed,
-    )  # fmt: skip
+    )
 
 
 class Run:
@@ -139,10 +142,17 @@ class Run:
         for number in range(1, self.settings.dagger_rounds + 1):
             further = replace(fit, epochs=self.settings.dagger_epochs, seed=fit.seed + 1000 * number)
             frames, history = one_round(
-                self.network, frames, validation, self.training, Labeller(),
-                self.settings.dagger_initial_poses, further, out / "rounds" / str(number), self.bar,
+                self.network,
+                frames,
+                validation,
+                self.training,
+                Labeller(),
+                self.settings.dagger_initial_poses,
+                further,
+                out / "rounds" / str(number),
+                self.bar,
                 self._after_epoch,
-            )  # fmt: skip
+            )
             self.before += history
 
     def _after_epoch(self, history: list[dict[str, float]]) -> None:

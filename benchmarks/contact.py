@@ -36,9 +36,11 @@ from h2rh_env.utils.proportions import Rate
 BAR = 0.98  # of the scenes that can be grasped
 SPEED_BAR = 300  # judgements a minute on two cores
 SHORT: dict[ContactFailure, str] = {
-    "touched the hand": "hand", "pushed the object": "pushed", "closed on nothing": "nothing",
+    "touched the hand": "hand",
+    "pushed the object": "pushed",
+    "closed on nothing": "nothing",
     "slipped or dropped": "slipped",
-}  # fmt: skip
+}
 FRICTION_BANDS = ((0.0, 0.433), (0.433, 0.567), (0.567, 9.0))
 GRIPPERS = {"2f85": ROBOTIQ_2F85, "panda": PANDA}
 
@@ -161,11 +163,13 @@ def summary(found: Sequence[SceneOutcomes], wall_s: float) -> str:
 def to_json(found: Sequence[SceneOutcomes]) -> list[dict[str, object]]:
     return [
         {
-            "scene": scene.name, "graspable": scene.graspable, "score": scene.score,
+            "scene": scene.name,
+            "graspable": scene.graspable,
+            "score": scene.score,
             "outcomes": [{k: v for k, v in vars(one).items() if k != "frames"} for one in scene.outcomes],
         }
         for scene in found
-    ]  # fmt: skip
+    ]
 
 
 def main(config: ContactBenchmark) -> None:

@@ -153,9 +153,16 @@ def _name(axes: Axes, datum: str, x: float, y: float, ground: str = "none") -> N
 
 
 def _box(axes: Axes, x: float, y: float, width: float, height: float, face: str, edge: str) -> None:
-    axes.add_patch(FancyBboxPatch(
-        (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.09", facecolor=face, edgecolor=edge,
-    ))  # fmt: skip
+    axes.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.09",
+            facecolor=face,
+            edgecolor=edge,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -90,10 +90,17 @@ def _draw_arrow(figure: Figure, axes: Axes, carried: str, turns: bool) -> None:
     ends = (
         ((0.8815, 0.565), (0.118, 0.452)) if turns else ((box.x1 + 0.006, middle), (box.x1 + 0.037, middle))
     )
-    figure.add_artist(FancyArrowPatch(
-        *ends, transform=figure.transFigure, arrowstyle="-|>", mutation_scale=17, color=INK, linewidth=1.4,
-        connectionstyle="arc,angleA=-90,angleB=90,armA=42,armB=42,rad=8" if turns else "arc3",
-    ))  # fmt: skip
+    figure.add_artist(
+        FancyArrowPatch(
+            *ends,
+            transform=figure.transFigure,
+            arrowstyle="-|>",
+            mutation_scale=17,
+            color=INK,
+            linewidth=1.4,
+            connectionstyle="arc,angleA=-90,angleB=90,armA=42,armB=42,rad=8" if turns else "arc3",
+        )
+    )
     x, y = (0.5, 0.516) if turns else ((ends[0][0] + ends[1][0]) / 2, ends[0][1] + 0.022)
     figure.text(x, y, carried, fontsize=8.5, color=INK, ha="center", rotation=0 if turns else 90, va="bottom")
 

@@ -167,9 +167,15 @@ def _ends_well(seen: Views, scene: HandoverScene, task: Task) -> bool:
     if task == "grasp":
         return score_handover(seen.scene_from_camera, True, scene, seen.seed).handed_over
     record = EpisodeRecord(
-        scene.name, scene.scene_hash, "expert", seen.seed, seen.scene_from_camera, seen.actions, True,
+        scene.name,
+        scene.scene_hash,
+        "expert",
+        seen.seed,
+        seen.scene_from_camera,
+        seen.actions,
+        True,
         seen.masks[-1, ..., 0] > 0,
-    )  # fmt: skip
+    )
     return score(record, scene, with_graspable=False).success
 
 

@@ -18,9 +18,13 @@ HOLD_JITTER_RAD = 0.04
 
 
 def demonstrate(
-    scene: HandoverScene, labeller: Labeller, scene_from_initial_camera: SE3, rng: np.random.Generator,
-    hold: int = 3, noise: float = 0.0,
-) -> list[SE3] | None:  # fmt: skip
+    scene: HandoverScene,
+    labeller: Labeller,
+    scene_from_initial_camera: SE3,
+    rng: np.random.Generator,
+    hold: int = 3,
+    noise: float = 0.0,
+) -> list[SE3] | None:
     """Rolls the expert out from an initial pose to where its task ends, with noise, and hovers about it in the end.
 
     Args:

@@ -32,9 +32,9 @@ def cautious(frame_from_goals: SE3, tracks: Sequence[Track], config: ControlConf
     within `gap_m` of what is seen of the object, and further where the gripper, advancing, would come near to what is
     seen of the hand.
     """
-    back_m = np.array([
-        _setback_m(goal, seen, config) for goal, seen in zip(frame_from_goals, tracks, strict=True)
-    ])  # fmt: skip
+    back_m = np.array(
+        [_setback_m(goal, seen, config) for goal, seen in zip(frame_from_goals, tracks, strict=True)]
+    )
     approach = frame_from_goals.rotation[:, :, 2]
     return SE3(frame_from_goals.rotation, frame_from_goals.translation - back_m[:, None] * approach)
 

@@ -33,8 +33,11 @@ class Rectification:
         wanted = self.policy_camera
         across, down = camera.fx / wanted.fx, camera.fy / wanted.fy
         self._rectangle = (
-            camera.cx - wanted.cx * across, camera.cy - wanted.cy * down, wanted.width * across, wanted.height * down,
-        )  # fmt: skip
+            camera.cx - wanted.cx * across,
+            camera.cy - wanted.cy * down,
+            wanted.width * across,
+            wanted.height * down,
+        )
 
     def __call__(self, observation: Observation) -> tuple[Bytes, Bytes]:
         """The policy's rgb (H, W, 3) and masks (H, W, 2) of an observation.

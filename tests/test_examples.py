@@ -21,8 +21,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 def run(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / arguments[0]), *arguments[1:]],
-        cwd=folder, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -63,9 +63,12 @@ class FigureConfig:
 
 
 def draw(
-    scene: HandoverScene, initial_poses: int = INITIAL_POSES, seed: int = 0,
-    azimuth_deg: float | None = None, elevation_deg: float = 22.0,
-) -> Figure:  # fmt: skip
+    scene: HandoverScene,
+    initial_poses: int = INITIAL_POSES,
+    seed: int = 0,
+    azimuth_deg: float | None = None,
+    elevation_deg: float = 22.0,
+) -> Figure:
     """Draws the scene, its grasp and the expert's paths to the pre-grasp pose.
 
     Raises:
@@ -166,9 +169,13 @@ def _frame_view(axes: Axes3D, points: Array) -> None:
 def _draw_key(figure: Figure, scene: HandoverScene, initial_poses: int) -> None:
     figure.text(0.05, 0.94, scene.name.replace("_", " "), fontsize=17, color=INK, weight="bold", va="top")
     figure.text(
-        0.05, 0.905, f"{initial_poses} initial poses 0.7 m about the grasp, the expert's paths to the pre-grasp pose",
-        fontsize=10.5, color=INK, va="top",
-    )  # fmt: skip
+        0.05,
+        0.905,
+        f"{initial_poses} initial poses 0.7 m about the grasp, the expert's paths to the pre-grasp pose",
+        fontsize=10.5,
+        color=INK,
+        va="top",
+    )
     bar = figure.add_axes((0.05, 0.055, 0.22, 0.013))
     bar.imshow(np.linspace(0, 1, 256)[None], cmap=PATH, aspect="auto")
     bar.set_axis_off()

@@ -169,10 +169,16 @@ class _Run:
             self._opening_m -= 2 * simulation.gripper.finger_speed_mps * self._settings.time_step_s
         simulation.step(pose, self._opening_m)
         if self._record and simulation.time_s * FRAMES_PER_S >= len(self._frames):
-            self._frames.append(HandoverFrame(
-                simulation.time_s, phase, simulation.scene_from_gripper, simulation.opening_m,
-                simulation.now_from_held, simulation.hand_force_n,
-            ))  # fmt: skip
+            self._frames.append(
+                HandoverFrame(
+                    simulation.time_s,
+                    phase,
+                    simulation.scene_from_gripper,
+                    simulation.opening_m,
+                    simulation.now_from_held,
+                    simulation.hand_force_n,
+                )
+            )
 
     def findings(self) -> _Findings:
         """What happened, the earliest failure first."""

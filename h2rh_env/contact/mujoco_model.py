@@ -201,8 +201,12 @@ def _add_box(body: Any, box: Array) -> Any:
 def _add_servo(spec: Any, name: str, joint: str, stiffness: float, inertia: float, most: float) -> Any:
     """A setpoint control with critical damping and a limited force."""
     servo = spec.add_actuator(
-        name=name, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT, forcelimited=True, forcerange=[-most, most]
-    )  # fmt: skip
+        name=name,
+        target=joint,
+        trntype=mujoco.mjtTrn.mjTRN_JOINT,
+        forcelimited=True,
+        forcerange=[-most, most],
+    )
     servo.set_to_position(kp=stiffness, kv=damping(stiffness, inertia))
     return servo
 

@@ -101,9 +101,12 @@ def _write_frames(group: h5py.Group, views: Views, repeated: int) -> None:
     for name in ("rgb", "masks"):
         frames = getattr(views, name)[rows]
         group.create_dataset(
-            f"observations/{name}", data=frames, chunks=(1, *frames.shape[1:]),
-            compression="gzip", compression_opts=1,
-        )  # fmt: skip
+            f"observations/{name}",
+            data=frames,
+            chunks=(1, *frames.shape[1:]),
+            compression="gzip",
+            compression_opts=1,
+        )
     group["infos/label"] = views.actions[rows]
     for name in (*POSES, "clearance_m"):
         group[f"infos/{name}"] = getattr(views, name)[rows]

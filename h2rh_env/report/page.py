@@ -87,8 +87,10 @@ def _header(report: Mapping[str, Any], plain: Episodes) -> str:
     initial_poses = len({(e.scene, e.record.seed) for e in runs})
     seeds = sorted({e.seed for e in runs})
     suite = settings.get("suite")
-    line = (f"{len(report['scenes'])} scenes, {initial_poses} initial poses, {len(plain)} policies, "
-            f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")  # fmt: skip
+    line = (
+        f"{len(report['scenes'])} scenes, {initial_poses} initial poses, {len(plain)} policies, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    )
     moving = ", moving giver" if settings.get("giver") == "moving" else ""
     title = "Human-to-robot handover" + (f": {suite}{moving}" if suite else "")
     return f"<header><h1>{escape(title)}</h1><p>{escape(line)}</p></header>"
@@ -103,8 +105,10 @@ def _cards(plain: Episodes) -> str:
         share = f"{100 * rate.value:.0f}<small> %</small>" if rate.total else "–"
         times = f"{1e3 * s.seconds_per_step:.1f} ms a step"
         detail = f"{rate} {name}, {100 * low:.0f} to {100 * high:.0f} %<br>safe {s.safe}, {times}"
-        cards.append(f'<div class=card style="--c:{plots.colour(i)}">{escape(policy)}<b>{share}</b>'
-                     f"<span>{detail}</span></div>")  # fmt: skip
+        cards.append(
+            f'<div class=card style="--c:{plots.colour(i)}">{escape(policy)}<b>{share}</b>'
+            f"<span>{detail}</span></div>"
+        )
     return f"<div class=cards>{''.join(cards)}</div>"
 
 
@@ -126,10 +130,13 @@ def _paper_section(plain: Episodes, found: Mapping[str, Rows]) -> str:
     rates = {policy: s.success for policy, s in summaries(plain).items()}
     further = ("safety, declared or not", "success by the angle between initial pose and approach")
     return _section(
-        "The pre-grasp pose", REACHED_NOTE, _figure(plots.rate_bars(rates, "Success by policy")),
-        _table(found["the paper's figures"]), _figure(plots.failure_bars(plain, by_contact=False)),
+        "The pre-grasp pose",
+        REACHED_NOTE,
+        _figure(plots.rate_bars(rates, "Success by policy")),
+        _table(found["the paper's figures"]),
+        _figure(plots.failure_bars(plain, by_contact=False)),
         *(_titled(title, found) for title in further),
-    )  # fmt: skip
+    )
 
 
 def _titled(title: str, found: Mapping[str, Rows]) -> str:
@@ -195,20 +202,23 @@ def _video(path: Path) -> str:
 
 
 def _provenance(report: Mapping[str, Any], command: str) -> str:
-    hashes = [(f"policy {name}", value or "no files") for name, value in
-              (report["settings"].get("policy_hashes") or {}).items()]  # fmt: skip
+    hashes = [
+        (f"policy {name}", value or "no files")
+        for name, value in (report["settings"].get("policy_hashes") or {}).items()
+    ]
     hashes += [(f"scene {name}", value) for name, value in report["scenes"].items()]
     body = "".join(f"<tr><td>{escape(k)}<td>{escape(v)}" for k, v in hashes)
     versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
     settings = "\n".join(f"{k} = {v}" for k, v in report["settings"].items() if k != "policy_hashes")
     return _section(
-        "To see it again", "report.json and records.npz beside this page hold every episode.",
+        "To see it again",
+        "report.json and records.npz beside this page hold every episode.",
         f"<pre>{escape(command)}\npython evaluate.py --reproduce REPORT/report.json</pre>",
         "<details><summary>Settings and versions</summary>"
         f"<pre>{escape(settings)}\n\n{escape(versions)}</pre></details>",
         "<details><summary>Hashes (SHA-256)</summary><div class=scroll><table class=hashes><tbody>"
         f"{body}</table></div></details>",
-    )  # fmt: skip
+    )
 
 
 def _section(title: str, note: str, *bodies: str) -> str:

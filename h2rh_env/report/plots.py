@@ -24,9 +24,14 @@ def colour(index: int) -> str:
 
 def legend(names: Sequence[str], colours: Sequence[str]) -> str:
     """Names beside squares of their colours."""
-    return '<div class="legend">' + "".join(
-        f'<span><i style="background:{c}"></i>{escape(n)}</span>' for n, c in zip(names, colours, strict=True)
-    ) + "</div>"  # fmt: skip
+    return (
+        '<div class="legend">'
+        + "".join(
+            f'<span><i style="background:{c}"></i>{escape(n)}</span>'
+            for n, c in zip(names, colours, strict=True)
+        )
+        + "</div>"
+    )
 
 
 def rate_bars(rates: Mapping[str, Rate], title: str) -> str:
@@ -133,8 +138,10 @@ def curves(episodes: Episodes) -> str:
     panels = []
     for name in dict.fromkeys(c.perturbation for c in conditions if c.perturbation):
         strengths = sorted(c.strength for c in conditions if c.perturbation == name)
-        panels.append(f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption>"
-                      f"{_panel(episodes, name, strengths, by_contact)}</figure>")  # fmt: skip
+        panels.append(
+            f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption>"
+            f"{_panel(episodes, name, strengths, by_contact)}</figure>"
+        )
     key = legend([_short(p) for p in episodes], [colour(k) for k in range(len(episodes))])
     return key + '<div class="panels">' + "".join(panels) + "</div>"
 
@@ -190,26 +197,36 @@ def _short(name: str, longest: int = 22) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> str:
-    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="central" class="{kind}">'
-            f"{escape(text)}</text>")  # fmt: skip
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="central" class="{kind}">'
+        f"{escape(text)}</text>"
+    )
 
 
 def _rect(x: float, y: float, width: float, height: float, fill: str, radius: float, title: str = "") -> str:
     inner = f"<title>{escape(title)}</title>" if title else ""
-    return (f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius}" '
-            f'fill="{fill}">{inner}</rect>')  # fmt: skip
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius}" '
+        f'fill="{fill}">{inner}</rect>'
+    )
 
 
 def _dot(x: float, y: float, radius: float, fill: str, title: str, opacity: float = 1.0) -> str:
-    return (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" opacity="{opacity}">'
-            f"<title>{escape(title)}</title></circle>")  # fmt: skip
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" opacity="{opacity}">'
+        f"<title>{escape(title)}</title></circle>"
+    )
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, stroke: str, width: float, more: str = "") -> str:
-    return (f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{stroke}" '
-            f'stroke-width="{width}"{more}/>')  # fmt: skip
+    return (
+        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{stroke}" '
+        f'stroke-width="{width}"{more}/>'
+    )
 
 
 def _svg(height: float, parts: Sequence[str], title: str, width: float = WIDTH) -> str:
-    return (f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}">'
-            f"{''.join(parts)}</svg>")  # fmt: skip
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}">'
+        f"{''.join(parts)}</svg>"
+    )

@@ -103,9 +103,16 @@ def _episodes(entries: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> l
     found = []
     for i, entry in enumerate(entries):
         record = EpisodeRecord(
-            entry["scene_name"], entry["scene_hash"], entry["policy"], entry["start_seed"], poses[i],
-            actions[i].astype(np.float32), entry["ended"], masks[i], seconds[i],
-        )  # fmt: skip
+            entry["scene_name"],
+            entry["scene_hash"],
+            entry["policy"],
+            entry["start_seed"],
+            poses[i],
+            actions[i].astype(np.float32),
+            entry["ended"],
+            masks[i],
+            seconds[i],
+        )
         figures: dict[str, Any] = {name: entry[name] for name in score_fields}
         figures |= {name: np.inf for name in UNBOUNDED if entry[name] is None}
         condition = Condition(entry["perturbation"], entry["strength"])

@@ -77,19 +77,19 @@ def as_json(episodes: Episodes, settings: Mapping[str, Any]) -> dict[str, Any]:
     """report.json; equal runs give equal values but for times."""
     runs = [e for run in episodes.values() for e in run]
     plain = under(episodes)
-    content: dict[str, Any] = _without_nan({
-        "format": FORMAT,
-        "settings": dict(settings),
-        "versions": {"python": platform.python_version(), "h2rh-env": version("h2rh-env")}
-        | {name: found for name in PACKAGES if (found := _version(name))},
-        "scenes": {e.scene: e.record.scene_hash for e in runs},
-        "summary": {policy: _summary_json(s) for policy, s in summaries(plain).items()},
-        "handovers": {policy: _summary_json(s) for policy, s in handover_summaries(plain).items()},
-        "pairs": [
-            _pair_json(a, b, c) for (a, b), c in pairs(plain).items()
-        ],
-        "episodes": [_episode_json(e) for e in runs],
-    })  # fmt: skip
+    content: dict[str, Any] = _without_nan(
+        {
+            "format": FORMAT,
+            "settings": dict(settings),
+            "versions": {"python": platform.python_version(), "h2rh-env": version("h2rh-env")}
+            | {name: found for name in PACKAGES if (found := _version(name))},
+            "scenes": {e.scene: e.record.scene_hash for e in runs},
+            "summary": {policy: _summary_json(s) for policy, s in summaries(plain).items()},
+            "handovers": {policy: _summary_json(s) for policy, s in handover_summaries(plain).items()},
+            "pairs": [_pair_json(a, b, c) for (a, b), c in pairs(plain).items()],
+            "episodes": [_episode_json(e) for e in runs],
+        }
+    )
     return content
 
 

@@ -27,9 +27,15 @@ class VideoWriter:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = imageio_ffmpeg.write_frames(
-            str(path), (width, height), fps=fps, codec="libx264", quality=None, macro_block_size=2,
-            pix_fmt_out="yuv420p", output_params=[*coding, "-g", "2", "-preset", "veryfast"],
-        )  # fmt: skip
+            str(path),
+            (width, height),
+            fps=fps,
+            codec="libx264",
+            quality=None,
+            macro_block_size=2,
+            pix_fmt_out="yuv420p",
+            output_params=[*coding, "-g", "2", "-preset", "veryfast"],
+        )
 
     def __enter__(self) -> VideoWriter:
         self._writer.send(None)

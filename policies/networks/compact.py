@@ -72,19 +72,27 @@ class CompactNetwork(HandoverNetwork):
         self._focal = self.config.camera.fx / self.config.camera.width
         first, second, third, last = widths
         self.convolutions = nn.Sequential(
-            nn.Conv2d(CropInputs.channels + 2, first, 5, 2, 2), nn.SiLU(),
-            nn.Conv2d(first, second, 3, 2, 1), nn.SiLU(),
-            nn.Conv2d(second, third, 3, 2, 1), nn.SiLU(),
-            nn.Conv2d(third, third, 3, 1, 1), nn.SiLU(),
-            nn.Conv2d(third, last, 3, 2, 1), nn.SiLU(),
+            nn.Conv2d(CropInputs.channels + 2, first, 5, 2, 2),
+            nn.SiLU(),
+            nn.Conv2d(first, second, 3, 2, 1),
+            nn.SiLU(),
+            nn.Conv2d(second, third, 3, 2, 1),
+            nn.SiLU(),
+            nn.Conv2d(third, third, 3, 1, 1),
+            nn.SiLU(),
+            nn.Conv2d(third, last, 3, 2, 1),
+            nn.SiLU(),
             nn.Flatten(),
-        )  # fmt: skip
+        )
         cells = (window // 16) ** 2
         self.shape = nn.Sequential(nn.Linear(last * cells, hidden), nn.SiLU())
         self.head = nn.Sequential(
-            nn.Linear(hidden + len(self.geometry_signs) - PLACE, hidden), nn.SiLU(),
-            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 9),
-        )  # fmt: skip
+            nn.Linear(hidden + len(self.geometry_signs) - PLACE, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, 9),
+        )
         ramp = (torch.arange(window) + 0.5) / window * 2 - 1
         grid = torch.stack([ramp.expand(window, window), ramp[:, None].expand(window, window)])
         self.register_buffer("grid", grid[None], persistent=False)

@@ -164,9 +164,17 @@ def _learner(settings: ReinforceConfig, env: Sb3VectorEnv) -> BaseAlgorithm:
         # actor is small, so that it cannot learn by heart how single episodes went.
         small = {"log_std_init": -2.75, "net_arch": {"pi": [16], "vf": [64, 64]}}
         steps = max(2, min(1024, settings.steps // 4) // settings.num_envs)
-        return PPO(policy, env, n_steps=steps, batch_size=min(256, steps * settings.num_envs), n_epochs=8,
-                   target_kl=0.05, use_sde=settings.initial is not None,
-                   policy_kwargs=small if settings.initial else {"log_std_init": -1.3}, **common)  # fmt: skip
+        return PPO(
+            policy,
+            env,
+            n_steps=steps,
+            batch_size=min(256, steps * settings.num_envs),
+            n_epochs=8,
+            target_kl=0.05,
+            use_sde=settings.initial is not None,
+            policy_kwargs=small if settings.initial else {"log_std_init": -1.3},
+            **common,
+        )
     kept = 100_000 if settings.initial else IMAGES_KEPT
     warm_up = min(1_000, settings.steps // 10)
     return SAC(policy, env, buffer_size=kept, learning_starts=warm_up, train_freq=4, **common)

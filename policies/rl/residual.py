@@ -168,9 +168,14 @@ class Residual:
         return self._episodes[row]
 
     def _features(
-        self, still: Track, moving: Track, motion: MotionEstimate, still_action: Floats, moving_action: Floats,
+        self,
+        still: Track,
+        moving: Track,
+        motion: MotionEstimate,
+        still_action: Floats,
+        moving_action: Floats,
         episode: _Episode,
-    ) -> ResidualFeatures:  # fmt: skip
+    ) -> ResidualFeatures:
         config, control = self.config, self.policy.control
         recent = Recent(moving_action[STEP], still_action[-1:], self._log_distances(moving)).pack()
         free_m = float(sweep_gap(moving.hand_points, control.standoff_m).min(initial=config.typical_gap_m))

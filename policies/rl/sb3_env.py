@@ -51,11 +51,13 @@ class Sb3VectorEnv(VecEnv):
         for row, i in enumerate(ended):
             success = bool(gathered["final_info"].get("is_success", truncations)[i] and terminations[i])
             infos[i] = {
-                "terminal_observation": {k: v[row] for k, v in last.items()} if isinstance(last, dict) else last[row],
+                "terminal_observation": {k: v[row] for k, v in last.items()}
+                if isinstance(last, dict)
+                else last[row],
                 "TimeLimit.truncated": bool(truncations[i] and not terminations[i]),
                 "is_success": success,
                 "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0},
-            }  # fmt: skip
+            }
             self._returns[i], self._lengths[i] = 0.0, 0
         return self._see(observation), rewards.astype(np.float32), terminations | truncations, infos
 

@@ -125,10 +125,15 @@ class Keyframes:
         earlier_from_camera = SE3.stack(self.poses[i] for i in earlier).inverse() @ world_from_camera
         costs = np.empty((len(places), len(distances_m)), np.float32)
         sweep(
-            frame, np.stack([self.frames[i] for i in earlier]), rows_of(earlier_from_camera),
-            self.optics.focal_px(frame), places.astype(np.float32), sight.astype(np.float32),
-            distances_m.astype(np.float32), costs,
-        )  # fmt: skip
+            frame,
+            np.stack([self.frames[i] for i in earlier]),
+            rows_of(earlier_from_camera),
+            self.optics.focal_px(frame),
+            places.astype(np.float32),
+            sight.astype(np.float32),
+            distances_m.astype(np.float32),
+            costs,
+        )
         return costs
 
 

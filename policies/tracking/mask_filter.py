@@ -47,9 +47,14 @@ def false_parts(
             continue
         seen = np.zeros(count + 1)
         seen_before(
-            parts, before[..., channel] > 0, rows_of(before_from_now), focal_px, np.float32(distance_m),
-            config.within_px, seen,
-        )  # fmt: skip
+            parts,
+            before[..., channel] > 0,
+            rows_of(before_from_now),
+            focal_px,
+            np.float32(distance_m),
+            config.within_px,
+            seen,
+        )
         main = int(np.argmax(seen + config.size_weight * sizes))
         gone = (sizes >= config.least_pixels) & (seen < config.seen_before * sizes)
         gone[main] = False

@@ -109,10 +109,16 @@ class ObjectMotion:
         shift = then_from_now.translation / max(distance_m, config.least_m)
         assert self._frame is not None
         register(
-            frame, self._frame, then_from_now.rotation.astype(np.float32),
-            np.float32(self._optics.focal_px(frame)), window.places(config.samples).astype(np.float32),
-            sight.astype(np.float32), shift, config.rounds, np.float32(config.tolerated),
-        )  # fmt: skip
+            frame,
+            self._frame,
+            then_from_now.rotation.astype(np.float32),
+            np.float32(self._optics.focal_px(frame)),
+            window.places(config.samples).astype(np.float32),
+            sight.astype(np.float32),
+            shift,
+            config.rounds,
+            np.float32(config.tolerated),
+        )
         self._registrations.append(
             _Registration(self._seen_at, step, pose.rotation @ sight, self._pose.rotation @ shift)
         )

@@ -99,9 +99,13 @@ class Tracker:
         if self._raw is None:
             return None
         return false_parts(
-            frame, self._raw, self._keyframes.poses[-1].inverse() @ world_from_camera,
-            self._depth.expected_m(world_from_camera), self._optics.focal_px(frame), self._config.mask_filter,
-        )  # fmt: skip
+            frame,
+            self._raw,
+            self._keyframes.poses[-1].inverse() @ world_from_camera,
+            self._depth.expected_m(world_from_camera),
+            self._optics.focal_px(frame),
+            self._config.mask_filter,
+        )
 
     def _taken_from(self, frame: Frame, pose: SE3, last_pose: SE3 | None) -> SE3:
         """The one of two poses from which the frame agrees with the earlier ones."""

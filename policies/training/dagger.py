@@ -67,9 +67,12 @@ class SceneRollouts:
         """Lets the network act, and returns the frames it visits with the expert's labels."""
         task = bar.add_task("acting and labelling", total=len(self) * poses_per_scene, note="")
         outcomes, frames = roll_out(
-            network, self._initial_poses(poses_per_scene, seed), self._observer(network), label,
+            network,
+            self._initial_poses(poses_per_scene, seed),
+            self._observer(network),
+            label,
             lambda n: bar.advance(task, n),
-        )  # fmt: skip
+        )
         assert frames is not None
         success = summarise([each.score for each in outcomes]).success
         bar.update(task, note=f"success {success}, {len(frames)} frames")
@@ -95,9 +98,17 @@ class SceneRollouts:
 
 
 def one_round(
-    network: HandoverNetwork, frames: Frames, validation: Frames, rollouts: SceneRollouts, label: Label,
-    poses_per_scene: int, settings: FitConfig, folder: Path, bar: Progress, progress: Callable[[History], None],
-) -> tuple[Frames, History]:  # fmt: skip
+    network: HandoverNetwork,
+    frames: Frames,
+    validation: Frames,
+    rollouts: SceneRollouts,
+    label: Label,
+    poses_per_scene: int,
+    settings: FitConfig,
+    folder: Path,
+    bar: Progress,
+    progress: Callable[[History], None],
+) -> tuple[Frames, History]:
     """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
 
     Args:

@@ -63,8 +63,11 @@ class Frames:
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images, geometry, actions and goals of some rows (B,)."""
         return (
-            self.images[self._image_rows(rows)], self.geometry[rows], self.actions[rows], self.goals[rows],
-        )  # fmt: skip
+            self.images[self._image_rows(rows)],
+            self.geometry[rows],
+            self.actions[rows],
+            self.goals[rows],
+        )
 
     def _image_rows(self, rows: Tensor) -> Tensor:
         return rows if self.image_rows is None else self.image_rows[rows]

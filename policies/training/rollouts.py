@@ -136,7 +136,13 @@ def _goes_on(episode: _Episode, labelled: bool) -> bool:
 def _outcome(episode: _Episode) -> Outcome:
     assert episode.end_mask is not None
     record = EpisodeRecord(
-        episode.scene.name, episode.scene.scene_hash, "", episode.seed, np.stack(episode.path),
-        np.array(episode.actions), episode.declared, episode.end_mask,
-    )  # fmt: skip
+        episode.scene.name,
+        episode.scene.scene_hash,
+        "",
+        episode.seed,
+        np.stack(episode.path),
+        np.array(episode.actions),
+        episode.declared,
+        episode.end_mask,
+    )
     return outcome_of(score(record, episode.scene), episode.scene, record.end_scene_from_gripper)

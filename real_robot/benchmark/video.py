@@ -89,9 +89,13 @@ def _poses(log: Path) -> list[SE3]:
 
 
 def _with_arm(
-    image: npt.NDArray[np.uint8], world_from_camera: SE3, base: SE3, arm: ArmGeometry, joints: Array,
+    image: npt.NDArray[np.uint8],
+    world_from_camera: SE3,
+    base: SE3,
+    arm: ArmGeometry,
+    joints: Array,
     world_from_gripper: SE3,
-) -> npt.NDArray[np.uint8]:  # fmt: skip
+) -> npt.NDArray[np.uint8]:
     """The image with the arm's links and the open gripper's boxes drawn over it, the farther ones first."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)

@@ -151,10 +151,12 @@ def calibrate_folder(folder: Path, camera_serial: str) -> tuple[HandEyeCalibrati
 def _solve(views: Sequence[BoardView]) -> SE3:
     cv2 = _opencv()
     rotation, translation = cv2.calibrateHandEye(
-        [v.base_from_gripper.rotation for v in views], [v.base_from_gripper.translation for v in views],
-        [v.camera_from_board.rotation for v in views], [v.camera_from_board.translation for v in views],
+        [v.base_from_gripper.rotation for v in views],
+        [v.base_from_gripper.translation for v in views],
+        [v.camera_from_board.rotation for v in views],
+        [v.camera_from_board.translation for v in views],
         method=cv2.CALIB_HAND_EYE_PARK,
-    )  # fmt: skip
+    )
     if not np.isfinite(rotation).all():
         raise RobotError("the views do not determine the calibration; turn the gripper about different axes")
     return SE3(np.asarray(rotation), np.asarray(translation).ravel())

@@ -30,7 +30,7 @@ from ..safety.trial_log import (
     DetourLine,
     TickLine,
     TrialLog,
-)  # fmt: skip
+)
 from ..segmentation.base import checked_masks
 from .detour import detour
 from .grasp_alignment import Advance, aligned

@@ -39,7 +39,7 @@ from .ur.messages import (
     Stopped,
     pack,
     unpack,
-)  # fmt: skip
+)
 from .ur.process import REST_S
 
 News = TypeVar("News", Ready, Allowed, Stopped)

@@ -64,8 +64,12 @@ class Placement:
 
 
 def place(
-    scene: HandoverScene, arm: ArmGeometry, flange_from_tcp: SE3, rng: np.random.Generator, position: str = "middle"
-) -> Placement:  # fmt: skip
+    scene: HandoverScene,
+    arm: ArmGeometry,
+    flange_from_tcp: SE3,
+    rng: np.random.Generator,
+    position: str = "middle",
+) -> Placement:
     """A base and a start from which the straight paths to the pre-grasp pose and the grasp can be followed.
 
     Bases from which most other paths to take the object are open come first: a policy chooses its own.

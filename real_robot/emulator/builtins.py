@@ -98,8 +98,14 @@ def _motions(controller: Registers) -> dict[str, Callable[..., Any]]:
         arm.follow(*_straight(arm, end), v, a)
         yield from until(lambda: arm.is_path_done and arm.is_at_rest)
 
-    def servoj(q: list[float], a: float = 0, v: float = 0, t: float = 0.002, lookahead_time: float = 0.1,
-               gain: float = 300) -> Steps:  # fmt: skip
+    def servoj(
+        q: list[float],
+        a: float = 0,
+        v: float = 0,
+        t: float = 0.002,
+        lookahead_time: float = 0.1,
+        gain: float = 300,
+    ) -> Steps:
         if not (0.03 <= lookahead_time <= 0.2 and 100 <= gain <= 2000):
             raise ScriptError(f"servoj: lookahead_time {lookahead_time} or gain {gain} is out of range")
         arm.servo(_finite(q), lookahead_time, gain)

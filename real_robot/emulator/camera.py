@@ -116,9 +116,12 @@ class SoftwareSource:
     """
 
     def __init__(
-        self, picture: Callable[[PinholeCamera, SE3], Picture], camera_pose: Callable[[], tuple[SE3, float]],
-        camera: PinholeCamera = HAND_EYE_CAMERA, clock_ahead_s: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        picture: Callable[[PinholeCamera, SE3], Picture],
+        camera_pose: Callable[[], tuple[SE3, float]],
+        camera: PinholeCamera = HAND_EYE_CAMERA,
+        clock_ahead_s: float | None = None,
+    ) -> None:
         self._shares_clock, self._clock_ahead_s = clock_ahead_s is None, clock_ahead_s or 0.0
         self._picture, self._camera_pose, self._camera = picture, camera_pose, camera
         self._leaving = threading.Event()
@@ -200,8 +203,14 @@ class SoftwareSource:
             self.fault = f"the emulated camera broke: {type(error).__name__}: {error}"
 
     def _push(
-        self, sensor: Any, profile: Any, pixels: npt.NDArray[Any], bytes_per_pixel: int, number: int, taken_us: int
-    ) -> None:  # fmt: skip
+        self,
+        sensor: Any,
+        profile: Any,
+        pixels: npt.NDArray[Any],
+        bytes_per_pixel: int,
+        number: int,
+        taken_us: int,
+    ) -> None:
         sensor.set_metadata(self._rs.frame_metadata_value.sensor_timestamp, taken_us)
         frame = self._rs.software_video_frame()
         frame.pixels, frame.bpp = np.ascontiguousarray(pixels), bytes_per_pixel

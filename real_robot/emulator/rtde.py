@@ -25,8 +25,10 @@ def type_of(name: str, is_input: bool) -> str:
     if not number.isdigit() or not prefix.startswith(side):
         return "NOT_FOUND"
     count, kind = {
-        "int_register": (48, "INT32"), "double_register": (48, "DOUBLE"), "bit_register": (128, "BOOL"),
-    }.get(prefix.partition("_")[2], (0, ""))  # fmt: skip
+        "int_register": (48, "INT32"),
+        "double_register": (48, "DOUBLE"),
+        "bit_register": (128, "BOOL"),
+    }.get(prefix.partition("_")[2], (0, ""))
     return kind if int(number) < count else "NOT_FOUND"
 
 

@@ -26,7 +26,7 @@ from .trial_log import (
     Line,
     TickLine,
     read_log,
-)  # fmt: skip
+)
 
 ORIGIN = np.zeros((1, 3))
 Kept = TypeVar("Kept", float, bool)

@@ -78,9 +78,13 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, spread: int = 1) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, spread, spread, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(inputs, outputs, 3, stride, spread, spread, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         blocked: Tensor = self.layers(images)

@@ -85,9 +85,11 @@ def _box(mask: Mask) -> Box | None:
     height, width = mask.shape
     more_x, more_y = MARGIN * (columns[-1] - columns[0] + 1), MARGIN * (rows[-1] - rows[0] + 1)
     return (
-        max(0.0, columns[0] - more_x), max(0.0, rows[0] - more_y),
-        min(float(width), columns[-1] + 1 + more_x), min(float(height), rows[-1] + 1 + more_y),
-    )  # fmt: skip
+        max(0.0, columns[0] - more_x),
+        max(0.0, rows[0] - more_y),
+        min(float(width), columns[-1] + 1 + more_x),
+        min(float(height), rows[-1] + 1 + more_y),
+    )
 
 
 class Sam2:

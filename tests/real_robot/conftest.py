@@ -40,9 +40,13 @@ def make_scene(hand_offset):
     approach = look_at(CONTACT - [0, 0.5, 0], CONTACT).rotation
     grasp = SE3(approach, CONTACT - FINGERTIP_DEPTH_M * approach[:, 2])
     return HandoverScene(
-        "can", "can", gaussians, can.astype(np.float32), hand.astype(np.float32),
+        "can",
+        "can",
+        gaussians,
+        can.astype(np.float32),
+        hand.astype(np.float32),
         GraspCandidate(grasp, 2 * CAN_RADIUS_M, 1.0),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

@@ -32,9 +32,13 @@ class ArmGeometry:
         """(a, d, alpha) of each joint."""
         right = math.pi / 2
         return (
-            (0.0, self.d1, right), (self.a2, 0.0, 0.0), (self.a3, 0.0, 0.0),
-            (0.0, self.d4, right), (0.0, self.d5, -right), (0.0, self.d6, 0.0),
-        )  # fmt: skip
+            (0.0, self.d1, right),
+            (self.a2, 0.0, 0.0),
+            (self.a3, 0.0, 0.0),
+            (0.0, self.d4, right),
+            (0.0, self.d5, -right),
+            (0.0, self.d6, 0.0),
+        )
 
 
 UR5 = ArmGeometry("UR5", 0.089159, -0.425, -0.39225, 0.10915, 0.09465, 0.0823)

@@ -85,9 +85,8 @@ class Failed:
 
 Message = Setpoint | AskAllowed | Stop | Ready | ArmState | Allowed | Stopped | Failed
 _KINDS: dict[str, Callable[..., Message]] = {
-    kind.__name__: kind
-    for kind in (Setpoint, AskAllowed, Stop, Ready, ArmState, Allowed, Stopped, Failed)
-}  # fmt: skip
+    kind.__name__: kind for kind in (Setpoint, AskAllowed, Stop, Ready, ArmState, Allowed, Stopped, Failed)
+}
 
 
 def pack(message: Message) -> bytes:

@@ -37,7 +37,7 @@ from .messages import (
     Stopped,
     pack,
     unpack,
-)  # fmt: skip
+)
 
 WATCHDOG_PERIODS = (
     2.0  # the controller ends a program whose command register was not written for this many ages
@@ -194,7 +194,7 @@ class ServoLoop:
             self._stamp, self._stamp_s = stamp, now_s
         state = ArmState(
             self._clock.time_s(stamp, now_s), tuple(pose), tuple(velocity), tuple(force), tuple(joints), bits
-        )  # fmt: skip
+        )
         with suppress(BlockingIOError):
             while self._unread.recv(LONGEST_MESSAGE):
                 pass

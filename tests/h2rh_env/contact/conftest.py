@@ -28,16 +28,23 @@ def box_truth() -> Callable[..., TrueShapes]:
     """A box of a size and mass, turned and set about CENTRE, and a ball for a hand at an offset from there."""
 
     def make(
-        size_m: tuple[float, float, float] = BOX_M, mass_kg: float | None = 0.3,
-        hand_offset_m: tuple[float, float, float] | None = None, rotation: np.ndarray = UPRIGHT,
-    ) -> TrueShapes:  # fmt: skip
+        size_m: tuple[float, float, float] = BOX_M,
+        mass_kg: float | None = 0.3,
+        hand_offset_m: tuple[float, float, float] | None = None,
+        rotation: np.ndarray = UPRIGHT,
+    ) -> TrueShapes:
         half = np.array(size_m) / 2
         normals = uniform_directions(np.random.default_rng(0), 0 if hand_offset_m is None else 300)
         hand = CENTRE + (hand_offset_m or (0, 0, 0)) + HAND_RADIUS_M * normals
         return TrueShapes(
-            SE3(rotation, CENTRE), np.stack([-half, half]), lambda points: (np.abs(points) - half).max(axis=1),
-            mass_kg, hand, normals, np.zeros((0, 3), np.int64),
-        )  # fmt: skip
+            SE3(rotation, CENTRE),
+            np.stack([-half, half]),
+            lambda points: (np.abs(points) - half).max(axis=1),
+            mass_kg,
+            hand,
+            normals,
+            np.zeros((0, 3), np.int64),
+        )
 
     return make
 

@@ -46,9 +46,14 @@ def test_exact_conditions_draw_nothing():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"friction": (0.7, 0.3)}, {"friction": (-0.1, 0.3)}, {"mass_factor": (0.0, 1.0)}, {"arrival_noise_m": -1.0},
-     {"arrival_noise_rad": float("nan")}],
-)  # fmt: skip
+    [
+        {"friction": (0.7, 0.3)},
+        {"friction": (-0.1, 0.3)},
+        {"mass_factor": (0.0, 1.0)},
+        {"arrival_noise_m": -1.0},
+        {"arrival_noise_rad": float("nan")},
+    ],
+)
 def test_conditions_that_cannot_be_are_refused(wrong):
     with pytest.raises(HandoverError):
         ContactConditions(**wrong)

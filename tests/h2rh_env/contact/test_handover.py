@@ -173,9 +173,10 @@ def test_half_the_time_step_changes_no_verdict_in_ninety_nine_of_a_hundred():
     finer = replace(BENCHMARK_PHYSICS, time_step_s=BENCHMARK_PHYSICS.time_step_s / 2)
     cases = [
         (scene, final_approach(scene.grasp.pregrasp() @ off, 0.3), seed)
-        for scene in load_scenes() if scene.grasp.graspable
+        for scene in load_scenes()
+        if scene.grasp.graspable
         for seed, off in enumerate(offsets(6))
-    ]  # fmt: skip
+    ]
     verdicts = [simulate_handover(*case).handed_over for case in cases]
     again = [simulate_handover(*case, settings=finer).handed_over for case in cases]
     assert 0.2 < np.mean(verdicts) < 0.95

@@ -126,8 +126,15 @@ def test_every_shipped_scene_holds_the_true_shape_at_the_place_of_its_points(shi
 
 def test_a_shipped_scene_that_lost_its_shape_gets_the_same_again(shipped):
     scene = next(scene for scene in shipped if scene.object_name == "screwdriver")
-    bare = type(scene)(scene.name, scene.object_name, scene.gaussians, scene.object_points, scene.hand_points,
-                       scene.grasp, scene.provenance)  # fmt: skip
+    bare = type(scene)(
+        scene.name,
+        scene.object_name,
+        scene.gaussians,
+        scene.object_points,
+        scene.hand_points,
+        scene.grasp,
+        scene.provenance,
+    )
     again, sentence = upgraded(bare)
     assert sentence.startswith("true shape")
     assert again.contact_shape.digest == scene.contact_shape.digest

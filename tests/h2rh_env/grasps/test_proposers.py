@@ -59,9 +59,11 @@ def write_contact_graspnet(path: Path, candidates: list[GraspCandidate], source_
         origin = candidate.contact_scene - CONTACT_GRASPNET_DEPTH_M * rotation[:, 2]
         poses.append((source_from_scene @ SE3(rotation, origin)).matrix)
     np.savez(
-        path, pred_grasps_cam=poses, scores=[c.score for c in candidates],
+        path,
+        pred_grasps_cam=poses,
+        scores=[c.score for c in candidates],
         gripper_openings=[c.width_m for c in candidates],
-    )  # fmt: skip
+    )
     return path
 
 

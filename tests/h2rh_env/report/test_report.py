@@ -130,8 +130,10 @@ def test_equal_runs_differ_in_times_alone_and_unequal_ones_are_told_apart(episod
         for p, run in episodes.items()
     }
     assert differences(one, as_json(slower, SETTINGS)) == []
-    moved = {p: [replace(e, score=replace(e.score, distance_m=e.score.distance_m + 1e-12)) for e in run]
-             for p, run in episodes.items()}  # fmt: skip
+    moved = {
+        p: [replace(e, score=replace(e.score, distance_m=e.score.distance_m + 1e-12)) for e in run]
+        for p, run in episodes.items()
+    }
     assert any("distance_m" in line for line in differences(one, as_json(moved, SETTINGS)))
     (other,) = differences(one, as_json(episodes, SETTINGS | {"policy_hashes": {"declares": "abc"}}))
     assert other.startswith("policy hashes")

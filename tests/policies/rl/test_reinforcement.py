@@ -180,8 +180,13 @@ def test_the_file_acts_as_the_model(
     for initial in (checkpoint, None):
         residual = Residual.load(checkpoint) if initial else Residual()
         name = "MlpPolicy" if initial else "MultiInputPolicy"
-        model = PPO(name, sb3_env(tiny_scene, residual), seed=1, use_sde=bool(initial),
-                    policy_kwargs={"log_std_init": -1.0})  # fmt: skip
+        model = PPO(
+            name,
+            sb3_env(tiny_scene, residual),
+            seed=1,
+            use_sde=bool(initial),
+            policy_kwargs={"log_std_init": -1.0},
+        )
         save_model(tmp_path / "model.zip", model, residual, initial)
         policy = make_policy(str(tmp_path / "model.zip"))
         seen, base = residual.observe(frames)

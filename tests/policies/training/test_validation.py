@@ -9,8 +9,10 @@ from policies.training.validation import Validation
 def test_success_comes_first_then_the_goal_s_error() -> None:
     rarely = Validation(1, 0.5, 0.01, 0.0)
     often, nearer, better_aimed = (
-        Validation(2, 0.9, 0.05, 0.2), Validation(3, 0.9, 0.04, 0.2), Validation(4, 0.9, 0.05, 0.1),
-    )  # fmt: skip
+        Validation(2, 0.9, 0.05, 0.2),
+        Validation(3, 0.9, 0.04, 0.2),
+        Validation(4, 0.9, 0.05, 0.1),
+    )
     assert often.better_than(rarely)
     assert nearer.better_than(often)
     assert better_aimed.better_than(often)

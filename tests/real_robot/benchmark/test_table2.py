@@ -27,9 +27,14 @@ def without_grasp(scene):
 def test_a_trial_is_judged_from_its_log_written_down_and_run_once(scene, tmp_path, monkeypatch):
     told = []
     trials = table2(
-        ["expert"], [without_grasp(scene), scene], objects=["can"], givers=1, positions=["middle"],
-        logs=tmp_path / "logs", progress=told.append,
-    )  # fmt: skip
+        ["expert"],
+        [without_grasp(scene), scene],
+        objects=["can"],
+        givers=1,
+        positions=["middle"],
+        logs=tmp_path / "logs",
+        progress=told.append,
+    )
     assert [trial.scene for trial in trials] == ["can"]
     assert "covered leaves no grasp free" in told[0]
     (trial,) = trials

@@ -22,7 +22,7 @@ from real_robot.safety.trial_log import (
     pack,
     read_log,
     unpack,
-)  # fmt: skip
+)
 
 POSE = SE3(np.eye(3), np.array([0.1, 0.2, 0.3]))
 STATE = RobotState(1.5, POSE, np.zeros(3), np.array([1.0, 2.0, 3.0]), Safety.PROTECTIVE_STOP)

@@ -166,9 +166,12 @@ def _fruit(rng: np.random.Generator) -> ObjectModel:
     paint = Speckled(base, other, noise_image(rng, (64, 64), (1, 5)), 0.5, (0.2, 0.15))
     height = outline[-1, 1]
     stem = Sculpture(
-        lambda p: solids.path_distance(p, [(0, 0, height - 0.005), (0.003, 0, height + 0.012)], [0.003, 0.0022]),
-        np.array([[-0.005, -0.005, height - 0.008], [0.008, 0.005, height + 0.016]]), 0.0014,
-    )  # fmt: skip
+        lambda p: solids.path_distance(
+            p, [(0, 0, height - 0.005), (0.003, 0, height + 0.012)], [0.003, 0.0022]
+        ),
+        np.array([[-0.005, -0.005, height - 0.008], [0.008, 0.005, height + 0.016]]),
+        0.0014,
+    )
     return ObjectModel(
         "random_fruit", [Part(Lathe(outline), paint, 0.3), Part(stem, plain(rng, (0.3, 0.22, 0.1)))]
     )

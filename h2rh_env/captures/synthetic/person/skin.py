@@ -132,9 +132,15 @@ class Complexion:
 def complexion(rng: np.random.Generator) -> Complexion:
     """Draws the colour of a human skin, from very fair to very dark."""
     tones = np.array(
-        [[0.93, 0.77, 0.68], [0.88, 0.69, 0.57], [0.78, 0.58, 0.45], [0.64, 0.45, 0.33], [0.47, 0.31, 0.22],
-         [0.31, 0.2, 0.15]]
-    )  # fmt: skip
+        [
+            [0.93, 0.77, 0.68],
+            [0.88, 0.69, 0.57],
+            [0.78, 0.58, 0.45],
+            [0.64, 0.45, 0.33],
+            [0.47, 0.31, 0.22],
+            [0.31, 0.2, 0.15],
+        ]
+    )
     at = rng.uniform(0, len(tones) - 1)
     k = min(int(at), len(tones) - 2)
     base = tones[k] + (at - k) * (tones[k + 1] - tones[k]) + rng.normal(0, 0.012, 3)
