@@ -142,7 +142,7 @@ class InitialPoseSampler:
         return angle_between(positions_scene - self.scene.object_centre, to_hand) > self.min_angle_to_hand_rad
 
     def is_turned_to_grasp(self, rotations: Array) -> npt.NDArray[np.bool_]:
-        """Eq. 6 for rotations (N, 3, 3) world from camera: z_i . z_f >= cos(theta_max)."""
+        """Eq. 6 for rotations (N, 3, 3), scene from camera: z_i . z_f >= cos(theta_max)."""
         approach = self.scene.grasp.scene_from_grasp.rotation[:, 2]
         turned: npt.NDArray[np.bool_] = rotations[:, :, 2] @ approach >= np.cos(self.max_angle_to_grasp_rad)
         return turned

@@ -93,7 +93,7 @@ def edge_directions(camera: PinholeCamera) -> tuple[Array, Array]:
 
 
 def colours(scene: GaussianScene, eye: Array) -> Array:
-    """Returns the colours (N, 3) as seen from `eye` (3,), m, in the world."""
+    """Returns the colours (N, 3) as seen from `eye` (3,), m, in the scene."""
     rays = scene.means - eye
     length = np.linalg.norm(rays, axis=1, keepdims=True)
     x, y, z = (rays / np.where(length > 0, length, 1)).T

@@ -3,7 +3,7 @@
 One folder on disk:
 
 gaussians.ply   the splat, with a label per Gaussian, in the 3DGS layout or the compressed one
-points.npz      object_points and hand_points, (P, 3) float32, m, world frame; or of_gaussians, (N / 8) uint8, a bit
+points.npz      object_points and hand_points, (P, 3) float32, m, scene frame; or of_gaussians, (N / 8) uint8, a bit
                 for each Gaussian whose mean is a point of its label
 contact.npz     boxes (B, 2, 3) of the object and hand_spheres (S, 3), uint16; where scene.json has "contact"
 grasps.npz      the acceptable grasps, see `acceptable_grasps`; where scene.json says how many there are
@@ -50,7 +50,7 @@ SHIPPED_SCENES = Path(__file__).parents[1] / "assets" / "scenes"
 
 @dataclass(frozen=True, eq=False)
 class HandoverScene:
-    """Everything an episode needs, in the capture's world frame (metric, z up).
+    """Everything an episode needs, in the scene's frame, which is the capture's world frame (metric, z up).
 
     Attributes:
         name: of the scene; object_name: of the held object.

@@ -129,8 +129,10 @@ def reinforce(
         Points of the curve: steps, success, return.
     """
     residual = Residual.load(settings.initial) if settings.initial else Residual()
-    world: dict[str, Any] = {"scenes": settings.scenes, "giver": settings.giver, "reward": settings.reward}
-    env = Sb3VectorEnv(H2RHandoverVectorEnv(settings.num_envs, autoreset_mode="SameStep", **world), residual)
+    options: dict[str, Any] = {"scenes": settings.scenes, "giver": settings.giver, "reward": settings.reward}
+    env = Sb3VectorEnv(
+        H2RHandoverVectorEnv(settings.num_envs, autoreset_mode="SameStep", **options), residual
+    )
     model = _learner(settings, env)
 
     def keep(points: Sequence[Point]) -> None:

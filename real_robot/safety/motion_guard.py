@@ -215,11 +215,11 @@ class MotionGuard:
             admitted.world_from_gripper, surroundings.distance(self._position), here, speed_scale, most_mps
         )
         position, rotation = self._after(velocity, turn)
-        room = self._wall(_pose(position, rotation)) - self._turn_reserve(turn)
+        wall_gap = self._wall(_pose(position, rotation)) - self._turn_reserve(turn)
         limit = self._speed_limit(
-            room, surroundings.distance(position), surroundings.clearance(position), here
+            wall_gap, surroundings.distance(position), surroundings.clearance(position), here
         )
-        if np.linalg.norm(velocity) > limit or room < 0:
+        if np.linalg.norm(velocity) > limit or wall_gap < 0:
             velocity, turn = self._braking()
         if admitted.verdict is Verdict.GO and surroundings.is_blocked(_pose(*self._after(velocity, turn))):
             admitted = hold(Cause.PATH_BLOCKED, "hand or object is in the gripper's way")
@@ -274,9 +274,9 @@ class MotionGuard:
         return SE3(slerp(here.rotation, goal.rotation, part), here.translation + part * path)
 
     def _speed_limit(
-        self, room: float, distance: float, clearance: float, here: float, slack_m: float = 0.0
+        self, wall_gap: float, distance: float, clearance: float, here: float, slack_m: float = 0.0
     ) -> float:
-        """The law of this module, with `slack_m` taken off every distance; `room` is that to the walls.
+        """The law of this module, with `slack_m` taken off every distance; `wall_gap` is the one to the walls.
 
         Where the clearance `here`, at the last setpoint, is too small already because the hand came, only
         positions of no less clearance may be moved to, and slowly.
@@ -291,7 +291,7 @@ class MotionGuard:
                 c.speed_mps**2,
                 c.near_speed_mps**2 + twice_a * max(0.0, gap - c.near_m),
                 c.last_speed_mps**2 + twice_a * max(0.0, gap - c.last_m),
-                twice_a * max(0.0, room - slack_m),
+                twice_a * max(0.0, wall_gap - slack_m),
                 keep,
             )
         )
