@@ -34,10 +34,10 @@ class Place(NamedTuple):
 BANDS = {  # package: x, y, width, height, and what it is
     "real_robot": (0.2, 6.35, 14.6, 1.75, "a policy on a UR5, or on its emulator"),
     "experts": (0.2, 4.15, 4.4, 1.75, "what policies learn from"),
-    "policies": (4.85, 4.15, 9.15, 1.75, "what acts on observations"),
+    "policies": (4.78, 4.15, 9.45, 1.75, "what acts on observations"),
     "h2rh_env": (0.2, 0.2, 14.6, 3.5, "from a capture to a judged episode"),
 }
-BOX_W = {"real_robot": 1.65, "experts": 1.38, "policies": 1.2, "h2rh_env": 1.85}
+BOX_W = {"real_robot": 1.65, "experts": 1.38, "policies": 1.08, "h2rh_env": 1.85}
 BOX_H = 0.85
 
 
@@ -57,9 +57,9 @@ PLACES = {
         ("inspect", "figures, videos"), ("three_phase.py", "Eqs. 8-13"), ("collect.py", "roll-outs"),
     ),
     "policies": _row(
-        4.98, 4.35, 1.28,
-        ("training", "cloning, DAgger"), ("rl", "PPO, SAC"), ("networks", "CNN, ResNet"),
-        ("tracking", "of the object"), ("baselines", "IBVS-MASK"),
+        4.93, 4.35, 1.155,
+        ("training", "cloning"), ("grasping", "where to hold"), ("networks", "CNN, ResNet"),
+        ("tracking", "of the object"), ("rl", "PPO, SAC"), ("baselines", "IBVS-MASK"),
         ("registry.py", "name to policy"), ("onnx", "without torch"),
     ),
     "h2rh_env": (
@@ -128,14 +128,14 @@ def _draw_data(axes: Axes) -> None:
     axes.plot((scene_top[0], scene_top[0], 3.8), (scene_top[1], 3.92, 3.92), color=ARROW, linewidth=1.4)
     _arrow(axes, (3.8, 3.92), (3.8, 4.35))
     _name(axes, "HandoverScene", 5.5, 3.98)
-    _arrow(axes, (4.53, 4.78), (4.98, 4.78))
+    _arrow(axes, (4.53, 4.78), (4.93, 4.78))
     _name(axes, "Demonstration", 4.72, 5.98)
     axes.plot((4.72, 4.72), (5.93, 4.9), color=ARROW, linewidth=0.6)
     _arrow(axes, (12.3, 4.35), (12.3, scene_top[1]))
     _name(axes, "Policy", 11.95, 3.3)
     _arrow(axes, (12.4, box_top), (12.4, 6.55))
     _name(axes, "Policy", 12.05, 6.08)
-    axes.plot((14.3, 14.3, 9.52), (6.55, 3.92, 3.92), color=ARROW, linewidth=1.4)
+    axes.plot((14.4, 14.4, 9.52), (6.55, 3.92, 3.92), color=ARROW, linewidth=1.4)
     _arrow(axes, (9.52, 3.92), (9.52, scene_top[1]))
     _name(axes, "EpisodeRecord", 14.3, 6.08, "#ffffff")
     _name(axes, "judged by the same metrics.py", 10.6, 3.98)

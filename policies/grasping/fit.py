@@ -26,11 +26,11 @@ class FitConfig:
     batch_size: int = 64
     """Samples in a step."""
     learning_rate: float = 1e-3
-    """Of AdamW, after a warm-up of 200 steps."""
+    """Learning rate of AdamW, after a warm-up of 200 steps."""
     cooldown: float = 0.3
     """Part of the steps, at the end, over which the learning rate falls to zero."""
     weight_decay: float = 0.05
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     ema: float = 0.998
     """Decay of the averaged weights, which are those that act."""
     bf16: bool = True
