@@ -4,11 +4,11 @@
     python evaluate.py --scenes scenes/mine --policy learned --policy my_pkg.mine:MyPolicy --out results/mine
     python evaluate.py --suite robust --policy learned --workers 2 --out results/robust
     python evaluate.py --reproduce results/mine/report.json
-    python evaluate.py --target emulator --policy learned --out results/table2
+    python evaluate.py --target emulator --policy ranging --out results/table2
 
-A policy is a name (expert, learned, ibvs-mask, zeros, blind, random), a checkpoint folder, a .onnx file, a
-Stable-Baselines3 .zip, or module:Class. docs/benchmark.md defines suites and figures; the headline is *handed over*,
-judged by contact.
+A policy is a name (expert, learned, learned-reach, ranging, ibvs-mask, zeros, blind, random), a checkpoint folder, a
+.onnx file, a Stable-Baselines3 .zip, or module:Class. docs/benchmark.md defines suites and figures; the headline is
+*handed over*, judged by contact.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class EvaluateConfig:
 
 HOW = ("workers", "cluster")  # where the processes run; changes no figure
 READ_BY_EMULATOR = ("target", "policy", "scenes", "seed", "segmenter", "givers", "out")
-DEFAULT_POLICIES = ("expert", "learned", "ibvs-mask", "zeros", "blind")
-IMAGE_POLICIES = ("learned", "ibvs-mask")  # perturbed images are nothing to the expert
+DEFAULT_POLICIES = ("expert", "learned", "zeros", "ranging", "ibvs-mask", "blind")
+IMAGE_POLICIES = ("learned", "ranging", "ibvs-mask")  # perturbed images are nothing to the expert
 
 
 def main(config: EvaluateConfig) -> None:

@@ -12,13 +12,14 @@ from h2rh_env.utils.plugins import make_plugin
 POLICIES = {
     "expert": "experts.three_phase:ThreePhaseExpert",
     "learned": "policies.registry:shipped_policy",
+    "learned-reach": "policies.registry:shipped_policy_that_declares",
     "ibvs-mask": "policies.baselines.ibvs:IbvsMask",
-    "ranging": "policies.registry:shipped_policy",
+    "ranging": "policies.registry:ranging_policy",
     "zeros": "policies.registry:shipped_policy_without_weights",
     "blind": "policies.baselines.reference:Blind",
     "random": "policies.baselines.reference:RandomPolicy",
 }
-SHIPPED_CHECKPOINT = "assets/checkpoints/ranging"
+SHIPPED_CHECKPOINT, RANGING_CHECKPOINT = "assets/checkpoints/grasping", "assets/checkpoints/ranging"
 METHODS = {"reset": "reset(seed)", "act": "act(observation) -> action (7,)"}
 
 
@@ -68,24 +69,41 @@ def _from_folder(folder: Path) -> Policy:
 
 
 def shipped_policy() -> Policy:
-    """The policy that ships with the package."""
-    from .learned import HandoverPolicy
+    """The policy that ships with the package: it takes the object."""
+    from .grasping.policy import GraspingPolicy
 
-    return HandoverPolicy.load(shipped_checkpoint())
+    return GraspingPolicy.load(checkpoint_folder(SHIPPED_CHECKPOINT))
+
+
+def shipped_policy_that_declares() -> Policy:
+    """The same, but it declares the pre-grasp pose of its grasp, and somebody else drives on and closes."""
+    from .grasping.policy import GraspingPolicy
+
+    return GraspingPolicy.load(checkpoint_folder(SHIPPED_CHECKPOINT), task="reach")
 
 
 def shipped_policy_without_weights() -> Policy:
     """The same policy with every weight of its network set to zero: what the rules about the network do alone."""
-    from .baselines.reference import without_weights
+    from .baselines.reference import zero_weights
+    from .grasping.policy import GraspingPolicy
 
-    return without_weights(shipped_checkpoint())
+    policy = GraspingPolicy.load(checkpoint_folder(SHIPPED_CHECKPOINT))
+    zero_weights(policy.network)
+    return policy
 
 
-def shipped_checkpoint() -> Path:
-    """The checkpoint's folder."""
+def ranging_policy() -> Policy:
+    """The policy that shipped before, which finds its range by rules and declares the pre-grasp pose."""
+    from .learned import HandoverPolicy
+
+    return HandoverPolicy.load(checkpoint_folder(RANGING_CHECKPOINT))
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a checkpoint that ships with the package."""
     import h2rh_env
 
-    return Path(h2rh_env.__file__).parent / SHIPPED_CHECKPOINT
+    return Path(h2rh_env.__file__).parent / name
 
 
 def _made(target: str) -> Policy:

@@ -68,7 +68,7 @@ class Rehearse:
 
     scene: Path | None = None
     """Scene folder, or a folder of them, of which the first is taken; the package's own by default."""
-    policy: str = "learned"
+    policy: str = "ranging"
     """Name of a policy, checkpoint folder, or module:Class."""
     seed: int = 0
     """Seed of the initial pose and of the policy."""
@@ -108,7 +108,7 @@ class Run:
 
     segmenter: str = "network"
     """The segmenter: network (the built-in one), or module:Class."""
-    policy: str = "learned"
+    policy: str = "ranging"
     """Name of a policy, checkpoint folder, or module:Class."""
     calibration: Path = Path("hand_eye.json")
     """The hand-eye calibration."""
@@ -156,7 +156,7 @@ class Table2:
     """Folder of scene folders; an object's scenes are its givers. The package's own by default: one or two each."""
     policy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a policy, checkpoint folder, or module:Class; repeat for several. Default: learned and ibvs-mask."""
-    objects: tuple[str, ...] = tuple(PAPER["learned"])
+    objects: tuple[str, ...] = tuple(PAPER["ranging"])
     """Objects by name."""
     givers: int = GIVERS
     """Number of givers of each object; the first whose object an arm can reach are used."""

@@ -98,6 +98,11 @@ def _entered(
     """A log with its first line, entered devices, and a session over them."""
     if isinstance(policy, PrivilegedPolicy) and scene is None:
         raise PolicyError(f"policy {policy_name!r} needs to see the scene, which only a rehearsal has")
+    if getattr(policy, "task", "reach") != "reach":
+        raise PolicyError(
+            f"policy {policy_name!r} closes the fingers itself; on a robot the last 0.3 m are the session's, so it "
+            "takes policies that declare the pre-grasp pose, such as ranging or learned-reach"
+        )
     with TrialLog(log_path) as log, ExitStack() as stack:
         scene_name = scene.name if scene else ""
         log.write(

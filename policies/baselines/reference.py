@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from h2rh_env.core.action import encode_action
 from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
@@ -15,27 +14,16 @@ from h2rh_env.core.motion_limits import STEP_M, STEP_RAD
 from h2rh_env.core.policy import Observation
 from h2rh_env.core.spaces import action_space
 
-from ..learned import HandoverPolicy
-from ..networks.checkpoints import load_checkpoint
-
 DRIVE_M = (
     0.31  # from an initial pose, 0.7 m from the grasp, to the middle of the distances that count as reached
 )
 
 
-def without_weights(folder: Path | str) -> HandoverPolicy:
-    """The policy of a checkpoint with every weight of its network set to zero.
-
-    What it still does is done by the rules about the network: finding the range, keeping off, declaring.
-
-    Raises:
-        CheckpointError: the folder is not a checkpoint.
-    """
-    network = load_checkpoint(folder)
+def zero_weights(network: nn.Module) -> None:
+    """Sets every weight of a network to zero: what its policy still does is done by the rules about the network."""
     with torch.no_grad():
         for weight in network.parameters():
             weight.zero_()
-    return HandoverPolicy(network, HandoverPolicy.load(folder).content_hash)
 
 
 class RandomPolicy:

@@ -42,24 +42,24 @@ class ControlConfig:
     patience: int = 10
 
 
-def next_pose(world_from_gripper: SE3, goal: Goal, config: ControlConfig) -> SE3:
-    """The next pose `world_from_gripper` on the way to a goal."""
+def next_pose(world_from_gripper: SE3, goal: Goal, config: ControlConfig, standoff_m: float = 0.0) -> SE3:
+    """The next pose `world_from_gripper` on the way to a goal, or to the pose so far before it."""
     approach = goal.rotation[:, 2]
     from_contact = world_from_gripper.translation - goal.contact
     along = float(-from_contact @ approach)
     beside = from_contact + along * approach
     beside_m = float(np.linalg.norm(beside))
-    left_m = along - FINGERTIP_DEPTH_M
+    left_m = along - FINGERTIP_DEPTH_M - standoff_m
     if along > 0 and beside_m <= config.funnel_m + config.funnel_slope * max(left_m, 0.0):
-        position = _straight_in(goal, along, beside, config)
+        position = _straight_in(goal, along, left_m, beside, config)
     else:
         position = goal.contact + _round(from_contact, -approach, config)
     return SE3(_turned(world_from_gripper.rotation, position, goal, config), position)
 
 
-def closes(world_from_gripper: SE3, goal: Goal, config: ControlConfig) -> bool:
-    """Whether a pose is the one to close in."""
-    off = goal.world_from_grasp.inverse() @ world_from_gripper
+def arrived(world_from_gripper: SE3, goal: Goal, config: ControlConfig, standoff_m: float = 0.0) -> bool:
+    """Whether a pose is the one to close in, or to declare so far before it."""
+    off = goal.pose_before(standoff_m).inverse() @ world_from_gripper
     turn = min(rotation_angle(off.rotation), rotation_angle(off.rotation @ np.diag([-1.0, -1.0, 1.0])))
     return bool(np.linalg.norm(off.translation) <= config.close_m and turn <= config.close_rad)
 
@@ -77,8 +77,7 @@ def aside(world_from_gripper: SE3, goal: Goal, config: ControlConfig) -> SE3:
     return SE3(_turned(world_from_gripper.rotation, position, goal, config), position)
 
 
-def _straight_in(goal: Goal, along: float, beside: Array, config: ControlConfig) -> Array:
-    left_m = along - FINGERTIP_DEPTH_M
+def _straight_in(goal: Goal, along: float, left_m: float, beside: Array, config: ControlConfig) -> Array:
     step_m = config.near_step_m if left_m < config.near_m else config.step_m
     forward = float(np.clip(left_m, -step_m, step_m))
     beside_m = float(np.linalg.norm(beside))

@@ -65,10 +65,9 @@ class Goal(NamedTuple):
     rotation: Array
     support: float
 
-    @property
-    def world_from_grasp(self) -> SE3:
-        """The pose in which the fingers close."""
-        return SE3(self.rotation, self.contact - FINGERTIP_DEPTH_M * self.rotation[:, 2])
+    def pose_before(self, standoff_m: float) -> SE3:
+        """The pose of the gripper in which the fingers close, or one so far before it on the approach."""
+        return SE3(self.rotation, self.contact - (FINGERTIP_DEPTH_M + standoff_m) * self.rotation[:, 2])
 
 
 class Fusion:

@@ -58,7 +58,7 @@ class GraspNetwork(nn.Module):
     the two frames agree; what it finds on them joins the crop's own features.
     """
 
-    def __init__(self, inputs: GraspInputs | None = None, hypotheses: int = 2, width: int = 56) -> None:
+    def __init__(self, inputs: GraspInputs | None = None, hypotheses: int = 4, width: int = 56) -> None:
         """Makes a network.
 
         Args:

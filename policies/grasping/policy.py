@@ -12,12 +12,12 @@ from h2rh_env.core.action import decode_action, encode_action
 from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.policy import Observation
-from h2rh_env.core.task import Task
+from h2rh_env.core.task import STANDOFF_M, Task
 from h2rh_env.utils import files
 
 from ..rectification import Rectification
 from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
-from .controller import aside, closes, next_pose
+from .controller import arrived, aside, next_pose
 from .fusion import Fusion, Predictions
 from .inputs import Frame
 from .network import GraspGrid
@@ -29,34 +29,34 @@ MAX_DISTANCE_M = 3.0
 
 
 class GraspingPolicy:
-    """Takes the object: its score closes the fingers.
+    """Takes the object: its score closes the fingers, or declares the pre-grasp pose where somebody else goes on.
 
     The frame of the initial camera serves as the world; the camera's motion is that of its own actions, unless
     `moved` tells another.
 
     Attributes:
-        task: "grasp". content_hash: SHA-256 of the checkpoint's files, for reports.
+        task: "grasp" closes the fingers, "reach" declares the pre-grasp pose.
+        content_hash: SHA-256 of the checkpoint's files, for reports.
         frames: what was seen so far, for those who label a learner's own way. network: what predicts.
     """
 
-    task: Task = "grasp"
-
-    def __init__(self, checkpoint: Checkpoint, content_hash: str = "") -> None:
-        self.checkpoint, self.content_hash = checkpoint, content_hash
+    def __init__(self, checkpoint: Checkpoint, content_hash: str = "", task: Task = "grasp") -> None:
+        self.checkpoint, self.content_hash, self.task = checkpoint, content_hash, task
+        self._standoff_m = {"grasp": 0.0, "reach": STANDOFF_M}[task]
         self.network = checkpoint.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._camera = checkpoint.camera
         self._rectification = Rectification(checkpoint.camera)
         self.reset(0)
 
     @classmethod
-    def load(cls, folder: Path | str) -> GraspingPolicy:
+    def load(cls, folder: Path | str, task: Task = "grasp") -> GraspingPolicy:
         """Loads a checkpoint folder.
 
         Raises:
             CheckpointError: The folder is not a checkpoint of this kind.
         """
         hashed = files.sha256_of(*(Path(folder) / name for name in (CONFIG, WEIGHTS)))
-        return cls(load_checkpoint(folder), hashed)
+        return cls(load_checkpoint(folder), hashed, task)
 
     def reset(self, seed: int) -> None:
         """Forgets the last episode."""
@@ -133,13 +133,13 @@ class GraspingPolicy:
         goal, config, pose = self._fusion.goal, self.checkpoint.control, self._world_from_camera
         if goal is None:
             return self._search(), 0.0
-        if closes(pose, goal, config):
+        if arrived(pose, goal, config, self._standoff_m):
             if goal.support >= config.support or self._waited >= config.patience:
                 return SE3.identity(), 1.0
             self._waited += 1
             return SE3.identity(), 0.0
         known = depth_seen and self._parallax() >= config.baseline
-        target = next_pose(pose, goal, config) if known else aside(pose, goal, config)
+        target = next_pose(pose, goal, config, self._standoff_m) if known else aside(pose, goal, config)
         return pose.inverse() @ target, 0.0
 
     def _parallax(self) -> float:

@@ -32,12 +32,12 @@ from ..safety.trial_log import ClosesLine, EndLine, TickLine, read_log
 from ..segmentation.base import make_segmenter
 from ..session import run_trial
 
-POLICIES = ("learned", "ibvs-mask")
+POLICIES = ("ranging", "ibvs-mask")
 GIVERS = 4
 ROOM_M = 1.0  # a rehearsal's workspace reaches this far from the object; a scene knows of no table
-PAPER_NAMES = {"learned": "the paper's policy", "ibvs-mask": "the paper's IBVS-MASK"}
+PAPER_NAMES = {"ranging": "the paper's policy", "ibvs-mask": "the paper's IBVS-MASK"}
 PAPER: dict[str, dict[str, tuple[float, float, float]]] = {
-    "learned": {
+    "ranging": {
         "mustard_bottle": (0.93, 1.00, 10.45), "potted_meat_can": (0.85, 1.00, 12.75),
         "scissors": (0.35, 1.00, 9.65), "tomato_soup_can": (0.55, 1.00, 11.11),
         "blackboard_eraser": (0.65, 0.84, 9.29), "screwdriver": (0.70, 1.00, 10.13),
@@ -99,7 +99,7 @@ def table2(
     scenes: Sequence[HandoverScene],
     devices: Literal["simulated", "emulator"] = "simulated",
     segmenter: str = "labels",
-    objects: Sequence[str] = tuple(PAPER["learned"]),
+    objects: Sequence[str] = tuple(PAPER["ranging"]),
     givers: int = GIVERS,
     positions: Sequence[str] = tuple(POSITIONS),
     seed: int = 0,

@@ -8,8 +8,8 @@ from h2rh_env.core.action import decode_action
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3, angle_between
 from h2rh_env.core.spaces import action_space
-from policies.baselines.reference import Blind, RandomPolicy, without_weights
-from policies.registry import make_policy, shipped_checkpoint
+from policies.baselines.reference import Blind, RandomPolicy
+from policies.registry import make_policy
 
 MIDDLE = np.array([0.0, 0.0, 1.0])
 
@@ -69,7 +69,7 @@ def test_random_actions_are_of_the_action_space_and_of_the_seed():
 
 
 def test_without_weights_every_weight_is_zero_and_the_answers_are_others(tiny_scene):
-    network = without_weights(shipped_checkpoint())._network
+    network = make_policy("zeros").network
     assert not any(weight.any() for weight in network.parameters())
     run = evaluate({name: make_policy(name) for name in ("zeros", "learned")}, [tiny_scene], 1, 0)
     ends = [run[name][0].record.scene_from_gripper[-1] for name in ("zeros", "learned")]

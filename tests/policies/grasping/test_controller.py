@@ -8,7 +8,7 @@ from h2rh_env.core.action import decode_action, encode_action
 from h2rh_env.core.clearance.final_approach import final_approach_begin
 from h2rh_env.core.geometry import SE3, look_at, rotation_angle, uniform_directions
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
-from policies.grasping.controller import ControlConfig, aside, closes, next_pose
+from policies.grasping.controller import ControlConfig, arrived, aside, next_pose
 from policies.grasping.fusion import Goal
 
 CONFIG = ControlConfig()
@@ -21,7 +21,7 @@ def goal_of(seed):
 
 def path_to(goal, start, most=60):
     poses = [start]
-    while not closes(poses[-1], goal, CONFIG) and len(poses) < most:
+    while not arrived(poses[-1], goal, CONFIG) and len(poses) < most:
         target = next_pose(poses[-1], goal, CONFIG)
         motion, _ = decode_action(encode_action(poses[-1].inverse() @ target, 0.0))
         poses.append(poses[-1] @ motion)
@@ -39,7 +39,7 @@ def starts(seed, distance_m):
 def test_it_ends_in_the_goal_from_anywhere(seed, distance_m):
     goal, start = starts(seed, distance_m)
     poses = path_to(goal, start)
-    assert closes(poses[-1], goal, CONFIG)
+    assert arrived(poses[-1], goal, CONFIG)
     assert len(poses) < 60
 
 
@@ -56,7 +56,7 @@ def test_it_comes_near_only_on_the_final_approach(seed):
 def test_straight_behind_is_no_dead_point():
     goal = goal_of(3)
     position = goal.contact + 0.5 * goal.rotation[:, 2]
-    assert closes(path_to(goal, look_at(position, goal.contact))[-1], goal, CONFIG)
+    assert arrived(path_to(goal, look_at(position, goal.contact))[-1], goal, CONFIG)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -74,11 +74,11 @@ def test_no_action_is_clipped(seed):
 
 def test_fingers_may_be_exchanged():
     goal = goal_of(1)
-    turned = SE3(goal.rotation @ np.diag([-1.0, -1.0, 1.0]), goal.world_from_grasp.translation)
-    assert closes(turned, goal, CONFIG)
-    assert closes(goal.world_from_grasp, goal, CONFIG)
+    turned = SE3(goal.rotation @ np.diag([-1.0, -1.0, 1.0]), goal.pose_before(0).translation)
+    assert arrived(turned, goal, CONFIG)
+    assert arrived(goal.pose_before(0), goal, CONFIG)
     ahead = SE3(goal.rotation, turned.translation + 2 * CONFIG.close_m * goal.rotation[:, 2])
-    assert not closes(ahead, goal, CONFIG)
+    assert not arrived(ahead, goal, CONFIG)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -89,3 +89,15 @@ def test_a_step_aside_keeps_the_distance_and_shows_parallax(seed):
     step = moved.translation - start.translation
     assert np.linalg.norm(step) == pytest.approx(CONFIG.step_m)
     assert abs(step @ sight) < 1e-9
+
+
+def test_a_standoff_ends_before_the_grasp_on_its_approach():
+    goal, start = starts(2, 0.7)
+    pose = start
+    for _ in range(40):
+        pose = next_pose(pose, goal, CONFIG, 0.3)
+    assert arrived(pose, goal, CONFIG, 0.3)
+    assert not arrived(pose, goal, CONFIG)
+    assert np.allclose(
+        pose.translation, goal.contact - (FINGERTIP_DEPTH_M + 0.3) * goal.rotation[:, 2], atol=CONFIG.close_m
+    )

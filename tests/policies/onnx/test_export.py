@@ -10,13 +10,13 @@ from h2rh_env.core.errors import MissingPackageError, PolicyError
 from h2rh_env.envs.handover import H2RHandoverEnv
 from policies.learned import HandoverPolicy
 from policies.networks.checkpoints import save_checkpoint
-from policies.registry import SHIPPED_CHECKPOINT, make_policy
+from policies.registry import RANGING_CHECKPOINT, make_policy
 from policies.training.behaviour_cloning import seeded_network
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-SHIPPED = Path(__file__).parents[3] / "h2rh_env" / SHIPPED_CHECKPOINT
+SHIPPED = Path(__file__).parents[3] / "h2rh_env" / RANGING_CHECKPOINT
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def exported(tmp_path_factory):
     return out
 
 
-def test_the_shipped_policy_and_its_export_act_alike_along_an_episode(exported, tiny_scene):
+def test_the_ranging_policy_and_its_export_act_alike_along_an_episode(exported, tiny_scene):
     policy, twin = HandoverPolicy.load(SHIPPED), make_policy(str(exported))
     env = H2RHandoverEnv(tiny_scene)
     observation, _ = env.reset(seed=1)

@@ -98,7 +98,7 @@ def test_a_log_that_goes_through_the_hand_is_not_safe(scene, tmp_path):
 
 def test_the_papers_means_are_those_it_prints():
     means = {name: np.mean(list(rows.values()), axis=0) for name, rows in PAPER.items()}
-    assert means["learned"] == pytest.approx([0.672, 0.973, 10.56], abs=0.03)
+    assert means["ranging"] == pytest.approx([0.672, 0.973, 10.56], abs=0.03)
     assert means["ibvs-mask"] == pytest.approx([0.230, 0.802, 15.37], abs=0.03)
 
 

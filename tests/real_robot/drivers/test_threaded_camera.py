@@ -204,7 +204,7 @@ def test_a_place_is_within_reach_and_its_joints_give_its_start(scene, position):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("segmenter", ["labels", "network"])
-@pytest.mark.parametrize("policy", ["expert", "learned"])
+@pytest.mark.parametrize("policy", ["expert", "ranging"])
 def test_what_ships_takes_an_object_on_the_emulated_robot_or_does_no_harm(
     policy, segmenter, rasteriser, tmp_path
 ):
