@@ -127,7 +127,7 @@ class EvaluateConfig:
 
 HOW = ("workers", "cluster")  # where the processes run; changes no figure
 READ_BY_EMULATOR = ("target", "policy", "scenes", "seed", "segmenter", "givers", "out")
-DEFAULT_POLICIES = ("expert", "learned", "zeros", "ranging", "ibvs-mask", "blind")
+DEFAULT_POLICIES = ("expert", "learned", "ibvs-mask", "zeros", "blind")
 IMAGE_POLICIES = ("learned", "ranging", "ibvs-mask")  # perturbed images are nothing to the expert
 
 
