@@ -55,8 +55,8 @@ class TrainConfig:
     policy: str = "compact"
     """The network: compact, or resnet18 (the paper's)."""
     validation: float = 0.1
-    """Share of the scenes that is kept aside. The loss on them is reported, and with --scenes also the success of
-    rollouts in them."""
+    """Share of the scenes that is kept aside. The loss on them is reported, and with --scenes also what is
+    handed over in rollouts in them."""
     corruption: float = 0.0
     """Strength, 0 to 1, of the errors of cameras and segmenters that are added to the frames: exposure, noise, blur,
     holes in masks and others of h2rh_env/perturbations/images.py. The shipped checkpoint saw none."""
@@ -181,7 +181,7 @@ class Run:
         draw_curves(
             self.settings.out / "curves.png",
             whole,
-            [(each.epochs, each.success) for each in self.validations],
+            [(each.epochs, each.handed_over) for each in self.validations],
         )
 
     def _earlier_validations(self) -> list[Validation]:

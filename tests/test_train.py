@@ -38,7 +38,8 @@ def test_every_epoch_is_judged_by_acting_in_the_scenes_held_out(folder: Path, tm
     assert [each["epochs"] for each in validations] == [1, 2]
     assert all(each["goal_error_m"] > 0 for each in validations)
     best = min(
-        validations, key=lambda each: (-each["success"], each["goal_error_m"] + 0.3 * each["goal_error_rad"])
+        validations,
+        key=lambda each: (-each["handed_over"], each["goal_error_m"] + 0.3 * each["goal_error_rad"]),
     )
     assert read_config(tmp_path).provenance["epochs"] == best["epochs"]
 

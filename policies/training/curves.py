@@ -1,4 +1,4 @@
-"""Learning curves: the loss terms of a run and its success in rollouts, as a PNG and for TensorBoard."""
+"""Learning curves: the loss terms of a run and what is handed over in rollouts, as a PNG and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from h2rh_env.utils import files
 from .behaviour_cloning import History
 
 
-def draw_curves(path: Path | str, history: History, success: Sequence[tuple[float, float]] = ()) -> None:
+def draw_curves(path: Path | str, history: History, handed_over: Sequence[tuple[float, float]] = ()) -> None:
     """Writes a figure of the loss terms by epoch, learning and validation.
 
     Args:
-        success: (epoch, rate in [0, 1]) of rollouts; the epochs before each round of DAgger are counted through.
+        handed_over: (epoch, rate in [0, 1]) of rollouts; the epochs before each round of DAgger are counted through.
     """
     import matplotlib
 
@@ -23,7 +23,7 @@ def draw_curves(path: Path | str, history: History, success: Sequence[tuple[floa
     from matplotlib import pyplot
 
     names = [key.removeprefix("learning_") for key in history[0] if key.startswith("learning_")]
-    figure, axes = pyplot.subplots(1, len(names) + bool(success), figsize=(16, 3.2), layout="constrained")
+    figure, axes = pyplot.subplots(1, len(names) + bool(handed_over), figsize=(16, 3.2), layout="constrained")
     epochs = range(1, len(history) + 1)
     for axis, name in zip(axes, names, strict=False):
         for part in ("learning", "validation"):
@@ -33,9 +33,9 @@ def draw_curves(path: Path | str, history: History, success: Sequence[tuple[floa
                 )
         axis.set(title=f"{name} loss", xlabel="epoch")
         axis.legend()
-    if success:
-        axes[-1].plot(*zip(*success, strict=True), "o-")
-        axes[-1].set(title="success in rollouts", xlabel="epoch", ylim=(0, 1.02))
+    if handed_over:
+        axes[-1].plot(*zip(*handed_over, strict=True), "o-")
+        axes[-1].set(title="handed over in rollouts", xlabel="epoch", ylim=(0, 1.02))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     pyplot.close(figure)

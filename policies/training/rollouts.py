@@ -14,7 +14,6 @@ from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.spaces import action_space
 from h2rh_env.core.task import CLEARANCE_M, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS
-from h2rh_env.envs.metrics import score
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..networks.base import HandoverNetwork
@@ -145,4 +144,4 @@ def _outcome(episode: _Episode) -> Outcome:
         episode.declared,
         episode.end_mask,
     )
-    return outcome_of(score(record, episode.scene), episode.scene, record.end_scene_from_gripper)
+    return outcome_of(record, episode.scene)
