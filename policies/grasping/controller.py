@@ -21,7 +21,7 @@ class ControlConfig:
         circle_m: distance from the contact at which it goes round.
         step_m, step_rad: longest step and turn; near_step_m: longest step within `near_m` of the closing pose.
         funnel_m, funnel_slope: how far beside the line of approach it may be, at the closing pose and more per metre
-            before it, to go on straight in.
+            before it, to go on straight in. Within `corridor_m` it goes straight back until the funnel holds it.
         close_m, close_rad: how near to the closing pose the fingers close.
         support: what the goal must be supported by before the fingers close.
         baseline: how far it steps aside at first, as a part of the distance, where depth is not known.
@@ -35,6 +35,7 @@ class ControlConfig:
     near_step_m: float = 0.025
     funnel_m: float = 0.006
     funnel_slope: float = 0.3
+    corridor_m: float = 0.045
     close_m: float = 0.004
     close_rad: float = 0.06
     support: float = 0.0
@@ -50,8 +51,11 @@ def next_pose(world_from_gripper: SE3, goal: Goal, config: ControlConfig, stando
     beside = from_contact + along * approach
     beside_m = float(np.linalg.norm(beside))
     left_m = along - FINGERTIP_DEPTH_M - standoff_m
-    if along > 0 and beside_m <= config.funnel_m + config.funnel_slope * max(left_m, 0.0):
+    missing_m = (beside_m - config.funnel_m) / config.funnel_slope - max(left_m, 0.0)
+    if along > 0 and missing_m <= 0:
         position = _straight_in(goal, along, left_m, beside, config)
+    elif 0 < along < config.circle_m and beside_m <= config.corridor_m:
+        position = world_from_gripper.translation - min(config.step_m, missing_m) * approach
     else:
         position = goal.contact + _round(from_contact, -approach, config)
     return SE3(_turned(world_from_gripper.rotation, position, goal, config), position)

@@ -23,6 +23,8 @@ class FusionConfig:
         fading: what a prediction counts after each further frame.
         loyalty: how many times as much the present goal counts, so that equals don't alternate.
         around_rad: how far round an approach may lead that counts half as much.
+        committed_m: a camera nearer to the contact than this has begun to go in: the goal is refined, not changed.
+        refined: what a prediction must agree with the goal by to refine it.
     """
 
     kept: int = 6
@@ -31,6 +33,8 @@ class FusionConfig:
     fading: float = 0.94
     loyalty: float = 4.0
     around_rad: float = 1.6
+    committed_m: float = 0.28
+    refined: float = 0.1
 
 
 class Predictions(NamedTuple):
@@ -100,6 +104,10 @@ class Fusion:
             rotation = self.goal.rotation
             same = self._agreement(self.goal.contact[None], rotation[None, :, 2], rotation[None, :, 0])[0]
             votes = votes * (1 + (self._config.loyalty - 1) * same)
+            if np.linalg.norm(self.goal.contact - camera_position) < self._config.committed_m:
+                votes = np.where(same > self._config.refined, votes, 0.0)
+                if not votes.any():
+                    return self.goal
         chosen = int(np.argmax(votes))
         weights = agreement[chosen] * p.quality
         return _mean(p, weights, p.closing[chosen])

@@ -101,3 +101,18 @@ def test_a_standoff_ends_before_the_grasp_on_its_approach():
     assert np.allclose(
         pose.translation, goal.contact - (FINGERTIP_DEPTH_M + 0.3) * goal.rotation[:, 2], atol=CONFIG.close_m
     )
+
+
+@pytest.mark.parametrize("beside_m", [0.01, 0.02, 0.04])
+def test_a_goal_that_moves_a_little_close_by_is_met_without_leaving_the_corridor(beside_m):
+    """It goes straight back until it can go straight in; nothing is swept aside on the way."""
+    goal = goal_of(5)
+    position = goal.pose_before(0.02).translation + beside_m * goal.rotation[:, 0]
+    poses = path_to(goal, SE3(goal.rotation, position))
+    assert arrived(poses[-1], goal, CONFIG)
+    assert final_approach_begin(np.array([pose.matrix for pose in poses])) == 0
+    sideways = [abs((pose.translation - goal.contact) @ goal.rotation[:, 0]) for pose in poses]
+    left = [(goal.contact - pose.translation) @ goal.rotation[:, 2] - FINGERTIP_DEPTH_M for pose in poses]
+    moved = -np.diff(sideways)
+    assert all(before > 0.01 for step, before in zip(moved, left[:-1], strict=True) if step > CONFIG.funnel_m)
+    assert len(poses) < 25

@@ -79,3 +79,17 @@ def test_a_turn_of_the_world_turns_the_goal():
     assert np.abs(turned.goal.rotation) == pytest.approx(
         np.abs(world.rotation @ plain.goal.rotation), abs=1e-9
     )
+
+
+def test_a_gripper_that_goes_in_refines_its_goal_and_keeps_it():
+    fusion, near = Fusion(FusionConfig()), np.array([0.0, 0.0, -0.2])
+    fusion.add(grasps([[0, 0, 0]], [0.2]), CAMERA)
+    for _ in range(5):
+        fusion.add(grasps([[0.1, 0, 0], [0.01, 0, 0]], [0.9, 0.3]), near)
+    assert fusion.goal.contact == pytest.approx([0.008, 0, 0], abs=3e-3)
+    for _ in range(20):
+        fusion.add(grasps([[0.1, 0, 0]], [0.9]), near)
+    assert fusion.goal.contact[0] < 0.02
+    for _ in range(10):
+        fusion.add(grasps([[0.1, 0, 0]], [0.9]), CAMERA)
+    assert fusion.goal.contact[0] == pytest.approx(0.1, abs=1e-3)
