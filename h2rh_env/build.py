@@ -22,7 +22,7 @@ import tyro
 
 from . import __version__
 from .captures.base import HandoverCapture
-from .captures.check import doubts
+from .captures.check import examine
 from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
 from .captures.synthetic.objects.held_out import is_held_out
@@ -67,6 +67,8 @@ class BuildConfig:
     seed: int = 0
     """Seed of the grasp sampler. With --synthetic, it is also the seed of the first capture, and the next captures
     have the seeds after it."""
+    force: bool = False
+    """Build a capture even if the check says that its scene would be wrong."""
     frame: int | None = None
     """Number of the frame to take from a DexYCB session. The default is its last frame."""
     method: Literal["metric", "3dgs", "fsgs"] = "metric"
@@ -104,7 +106,7 @@ class BuildConfig:
         if self.synthetic and self.capture is not None:
             raise HandoverError(f"there is a capture, {self.capture}, and --synthetic too; give one of them")
         if self.synthetic:
-            cli.refuse_ignored(self, ("frame", "holdout"), "with --synthetic")
+            cli.refuse_ignored(self, ("frame", "holdout", "force"), "with --synthetic")
         else:
             cli.refuse_ignored(
                 self, ("objects", "exclude_unseen", "workers", "cluster"), "without --synthetic"
@@ -206,8 +208,7 @@ def main(config: BuildConfig) -> None:
 def _build_one(config: BuildConfig, path: Path) -> None:
     settings = config.optimise_config()
     capture = load_capture(path, config.frame)
-    for doubt in doubts(capture):
-        print(f"doubtful: {doubt}")
+    _refuse_or_say(capture, config.force)
     proposer = config.grasp_source.proposer(capture)
     quality = _hold_out(config, capture, settings) if config.holdout else None
     with cli.progress_bar() as bar:
@@ -223,6 +224,23 @@ def _build_one(config: BuildConfig, path: Path) -> None:
         scene.save(config.out, compressed=config.compressed)
         bar.update(task, completed=settings.steps + STAGES, note="done")
     print(_line(scene, config.out))
+
+
+def _refuse_or_say(capture: HandoverCapture, force: bool) -> None:
+    """Prints what is doubtful about a capture.
+
+    Raises:
+        CaptureError: A scene of it would be wrong as a whole, and nobody asked for it all the same.
+    """
+    found = examine(capture)
+    for doubt in found:
+        print(f"doubtful: {doubt.sentence}")
+    refused = sum(doubt.refused for doubt in found)
+    if refused and not force:
+        raise CaptureError(
+            f"{refused} of these {len(found)} doubts would make the scene wrong as a whole; h2rh check --fix "
+            "corrects what is certain, --force builds it all the same"
+        )
 
 
 def _hold_out(

@@ -6,7 +6,7 @@
       left_depth.png   16-bit grey PNG, aligned to colour; 0 (or 65535) where not measured
       left_mask.png    8-bit grey PNG: 0 background, 1 object, 2 hand
 
-`cameras.json` names the images; their names are free, but they must lie in the folder:
+`cameras.json` names the images, which must lie in the folder:
 
     {
      "format": "h2rh-rgbd-1",
@@ -19,8 +19,9 @@
      ]
     }
 
-K is OpenCV's: it counts from the centre of the first pixel; images are undistorted. An EXIF orientation is applied
-before anything else, so K, depth and mask belong to the upright image. `world_from_camera` maps
+K is OpenCV's: it counts from the centre of the first pixel. Images are undistorted, or a camera also has
+"distortion", OpenCV's [k1, k2, p1, p2, k3], and is undistorted when it is read; "time_s" may say when it was taken.
+An EXIF orientation is applied first: K, depth and mask belong to the upright image. `world_from_camera` maps
 OpenCV camera axes (x right, y down, z forward) to a world in metres with z up.
 """
 
@@ -44,12 +45,13 @@ from ..core.geometry import SE3
 from ..core.labels import Label
 from ..utils import files
 from .base import HandoverCapture, RgbdView
-from .images import SATURATED, read_depth_counts, read_mask, read_rgb
+from .images import SATURATED, read_depth_counts, read_mask, read_rgb, undistorted
 
 FORMAT = "h2rh-rgbd-1"
 MAX_JSON_BYTES = 10_000_000
 MAX_CAMERAS = 256
 DEPTH_SCALES_M = (1e-5, 1e-2)
+_LIKE_DISTORTION = re.compile(r"(?i)dist.*|d|(lens_?)?coeff\w*|k[1-6]|p[12]")
 _SAFE_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
@@ -71,6 +73,9 @@ def load_folder(folder: Path | str) -> HandoverCapture:
         *(_inside(folder, c[key]) for c in meta["cameras"] for key in ("rgb", "depth", "mask")),
     ]
     provenance = {"layout": "folder", "folder": folder.resolve().name, "sha256": files.sha256_of(*used)}
+    times = [entry["time_s"] for entry in meta["cameras"] if isinstance(entry.get("time_s"), float | int)]
+    if times:
+        provenance["time_spread_s"] = max(times) - min(times)
     return HandoverCapture(folder.resolve().name, views, meta["object_name"], provenance)
 
 
@@ -175,11 +180,37 @@ def _read_view(folder: Path, entry: Any, number: int, depth_scale_m: float) -> R
         raise CaptureError(f"{where}: world_from_camera is no rigid motion ({error})") from None
     labels = read_mask(mask_file, (width, height))
     if labels.max() > max(Label):
+        met = ", ".join(map(str, np.unique(labels)[:6]))
         raise CaptureError(
-            f"{mask_file} holds the value {labels.max()}; expected 0 background, 1 object, 2 hand"
+            f"{mask_file} holds the value {labels.max()}, of {met}; expected 0 background, 1 object, 2 hand"
         )
     depth_m = (read_depth_counts(depth_file, (width, height)) * depth_scale_m).astype(np.float32)
+    coefficients = _distortion(entry, where)
+    if coefficients.any():
+        k = camera.opencv_matrix
+        rgb = np.asarray(undistorted(rgb, k, coefficients, smooth=True), np.uint8)
+        depth_m = np.asarray(undistorted(depth_m, k, coefficients, smooth=False), np.float32)
+        labels = np.asarray(undistorted(labels, k, coefficients, smooth=False), np.uint8)
     return RgbdView(entry["name"], camera, world_from_camera, rgb, depth_m, labels)
+
+
+def _distortion(entry: dict[str, Any], where: str) -> npt.NDArray[np.float64]:
+    """Returns the coefficients of a camera's lens; zeros for an undistorted image."""
+    unread = sorted(key for key in entry if _LIKE_DISTORTION.fullmatch(key) and key != "distortion")
+    if unread:
+        raise CaptureError(
+            f"{where}: {', '.join(unread)} would be ignored; write the coefficients of the lens as "
+            '"distortion": [k1, k2, p1, p2, k3], as OpenCV has them, or undistort the images and leave them out'
+        )
+    try:
+        values = np.array(entry.get("distortion", np.zeros(5)), np.float64).ravel()
+    except (ValueError, TypeError):
+        values = np.full(1, np.nan)
+    if len(values) not in {4, 5, 8} or not np.isfinite(values).all():
+        raise CaptureError(
+            f"{where}: distortion is {reprlib.repr(entry['distortion'])}; expected OpenCV's 4, 5 or 8 numbers"
+        )
+    return values
 
 
 def _items(entry: Any) -> Iterator[tuple[str, Any]]:

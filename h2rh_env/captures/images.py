@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+from scipy.ndimage import map_coordinates
 
 from ..core.camera import MAX_SIDE_PX
 from ..core.errors import CaptureError
@@ -14,6 +15,7 @@ from ..core.errors import CaptureError
 COLOUR = frozenset({"RGB"})
 DEPTH = frozenset({"I;16", "I;16B", "I"})  # 16-bit grey PNG; which of the three depends on Pillow's version
 GREY = frozenset({"L", "P", "1"})
+MIN_FAR_PLANE, MAX_FAR_PLANE = 0.02, 0.9  # share of the measured pixels; where all are one, the check says so
 SATURATED = np.iinfo(np.uint16).max
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -30,14 +32,30 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.
 def read_depth_counts(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint16]:
     """Reads a 16-bit grey PNG, (H, W), in the file's own unit; 0 where nothing was measured.
 
-    Some cameras write 65535, the largest count, for pixels that they did not measure; it becomes 0.
+    Some cameras and simulators write 65535, the largest count, or a far plane for pixels that they did not measure;
+    these become 0. A far plane is one count on many pixels, beyond all others.
     """
     counts = np.asarray(_read(path, size, DEPTH, "16-bit grey"), np.int64)
-    return np.where(counts < SATURATED, counts, 0).astype(np.uint16)
+    counts = np.where(counts < SATURATED, counts, 0)
+    return np.where(counts == _far_plane(counts), 0, counts).astype(np.uint16)
+
+
+def _far_plane(counts: npt.NDArray[np.int64]) -> int:
+    """Returns the count that stands for a far plane; -1 if there is none."""
+    largest, measured = int(counts.max(initial=0)), counts > 0
+    if not measured.any():
+        return -1
+    at_largest = (counts == largest).sum() / measured.sum()
+    near_largest = ((counts < largest) & (counts > 0.98 * largest)).sum() / measured.sum()
+    is_plane = MIN_FAR_PLANE < at_largest < MAX_FAR_PLANE and near_largest < at_largest / 20
+    return largest if is_plane else -1
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Reads an 8-bit grey or palette PNG, (H, W): its stored values, palettes not applied."""
+    with _opened(path) as image:
+        if image.format == "JPEG":
+            raise CaptureError(f"{path} is a JPEG, which blurs the values of a mask; save masks as PNG")
     return np.asarray(_read(path, size, GREY, "8-bit grey"), np.uint8)
 
 
@@ -73,3 +91,33 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from None
     except _FAULTS as error:
         raise CaptureError(f"{path} cannot be read as an image ({error}); copy or record it again") from None
+
+
+def undistorted(
+    image: npt.NDArray[np.generic],
+    k: npt.NDArray[np.float64],
+    coefficients: npt.NDArray[np.float64],
+    smooth: bool,
+) -> npt.NDArray[np.generic]:
+    """Resamples an image (H, W[, 3]) as a camera without distortion of the same K would have taken it.
+
+    Args:
+        image: what the distorting lens gave; depth and masks aligned to colour are distorted like it.
+        k: (3, 3) OpenCV's K, counted from the centre of the first pixel.
+        coefficients: (4,), (5,) or (8,): OpenCV's k1, k2, p1, p2, k3, k4, k5, k6.
+        smooth: whether values between pixels are interpolated; depth and labels may not be.
+    """
+    k1, k2, p1, p2, k3, k4, k5, k6 = np.pad(coefficients, (0, 8 - len(coefficients)))
+    height, width = image.shape[:2]
+    x = (np.arange(width)[None, :] - k[0, 2]) / k[0, 0]
+    y = (np.arange(height)[:, None] - k[1, 2]) / k[1, 1]
+    r2 = x**2 + y**2
+    radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+    columns = (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x**2)) * k[0, 0] + k[0, 2]
+    rows = (y * radial + p1 * (r2 + 2 * y**2) + 2 * p2 * x * y) * k[1, 1] + k[1, 2]
+    channels = np.atleast_3d(image)
+    resampled = [
+        map_coordinates(channels[..., c], [rows, columns], order=int(smooth), mode="constant")
+        for c in range(channels.shape[2])
+    ]
+    return np.stack(resampled, axis=-1).reshape(image.shape)

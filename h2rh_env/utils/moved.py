@@ -10,6 +10,7 @@ from types import ModuleType
 SYNTHETIC = "h2rh_env.captures.synthetic"
 MOVES = (  # from, to, and the modules that went; `old=new` where the name changed too
     ("experts", "experts.inspect", "figure preview statistics"),
+    ("h2rh_env.captures", "h2rh_env.captures.checks", "agreement"),
     ("h2rh_env", "h2rh_env.benchmark", "evaluation suites"),
     ("h2rh_env", "h2rh_env.core", "camera clearance errors geometry gripper"),
     ("h2rh_env", "h2rh_env.core.clearance", "numba_distance=numba_clearance"),

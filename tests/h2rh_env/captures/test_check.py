@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h2rh_env.captures.agreement import agreement
 from h2rh_env.captures.base import HandoverCapture, RgbdView
 from h2rh_env.captures.check import check, doubts
+from h2rh_env.captures.checks.agreement import agreement
 from h2rh_env.captures.folder import write_folder
 from h2rh_env.captures.synthetic.generate import OBJECT_NAMES, generate_capture
 from h2rh_env.core.geometry import SE3
@@ -36,12 +36,14 @@ def test_a_sound_capture_passes(capture: HandoverCapture, tmp_path: Path) -> Non
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(100, 120))
-def test_no_sound_capture_is_doubted_not_even_two_cameras_that_face_each_other(seed: int) -> None:
+def test_no_sound_capture_is_doubted_and_of_a_part_of_its_cameras_only_their_number(seed: int) -> None:
     name = OBJECT_NAMES[seed % len(OBJECT_NAMES)] if seed % 2 else "random"
     capture = generate_capture(seed, name)
     views = capture.views
-    for some in (views, views[:3], (views[0], views[4]), views[:1]):
+    for some in (views, views[:3]):
         assert doubts(replace(capture, views=some)) == []
+    for some in ((views[0], views[4]), views[:1]):
+        assert [sentence[:9] for sentence in doubts(replace(capture, views=some))] == [f"{len(some)} camera"]
 
 
 def all_with(capture: HandoverCapture, change: Callable[[RgbdView], RgbdView]) -> HandoverCapture:
