@@ -180,10 +180,7 @@ def _read_view(folder: Path, entry: Any, number: int, depth_scale_m: float) -> R
         raise CaptureError(f"{where}: world_from_camera is no rigid motion ({error})") from None
     labels = read_mask(mask_file, (width, height))
     if labels.max() > max(Label):
-        met = ", ".join(map(str, np.unique(labels)[:6]))
-        raise CaptureError(
-            f"{mask_file} holds the value {labels.max()}, of {met}; expected 0 background, 1 object, 2 hand"
-        )
+        raise CaptureError(f"{mask_file} holds {labels.max()}; expected 0 background, 1 object, 2 hand")
     depth_m = (read_depth_counts(depth_file, (width, height)) * depth_scale_m).astype(np.float32)
     coefficients = _distortion(entry, where)
     if coefficients.any():
@@ -205,7 +202,7 @@ def _distortion(entry: dict[str, Any], where: str) -> npt.NDArray[np.float64]:
     try:
         values = np.array(entry.get("distortion", np.zeros(5)), np.float64).ravel()
     except (ValueError, TypeError):
-        values = np.full(1, np.nan)
+        values = np.zeros(0)
     if len(values) not in {4, 5, 8} or not np.isfinite(values).all():
         raise CaptureError(
             f"{where}: distortion is {reprlib.repr(entry['distortion'])}; expected OpenCV's 4, 5 or 8 numbers"

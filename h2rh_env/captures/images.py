@@ -16,6 +16,7 @@ COLOUR = frozenset({"RGB"})
 DEPTH = frozenset({"I;16", "I;16B", "I"})  # 16-bit grey PNG; which of the three depends on Pillow's version
 GREY = frozenset({"L", "P", "1"})
 MIN_FAR_PLANE, MAX_FAR_PLANE = 0.02, 0.9  # share of the measured pixels; where all are one, the check says so
+MIN_FAR_PLANE_PX = 200
 SATURATED = np.iinfo(np.uint16).max
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -43,7 +44,7 @@ def read_depth_counts(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint1
 def _far_plane(counts: npt.NDArray[np.int64]) -> int:
     """Returns the count that stands for a far plane; -1 if there is none."""
     largest, measured = int(counts.max(initial=0)), counts > 0
-    if not measured.any():
+    if (counts == largest).sum() < MIN_FAR_PLANE_PX or not largest:
         return -1
     at_largest = (counts == largest).sum() / measured.sum()
     near_largest = ((counts < largest) & (counts > 0.98 * largest)).sum() / measured.sum()

@@ -196,10 +196,10 @@ def _derivatives(direction: Array, points: Array, centre: Array, eye: Array) -> 
 def _step(normal: Array, right: Array, values: Array, free: int) -> Array:
     """Returns the step (V, free) to subtract, with the penalties of `values` (V, 7), the corrections so far."""
     size = np.sqrt(((values[:, :6] / USUAL) ** 2).mean(axis=1))
-    penalty = np.zeros(values.shape)
+    penalty = np.zeros((len(values), 7))
     penalty[:, :6] = USUAL**-2.0 / np.maximum(1, size)[:, None]
     penalty[:, 6] = DEPTH_FACTOR**-2.0
     gradient = (right + penalty * values)[:, :free].ravel()
     system = normal[:, :free, :, :free].reshape(len(gradient), len(gradient))
-    step: Array = np.linalg.solve(system + np.diag(penalty[:, :free].ravel()), gradient)
-    return step.reshape(-1, free)
+    step = np.linalg.solve(system + np.diag(penalty[:, :free].ravel()), gradient)
+    return step.astype(np.float64).reshape(-1, free)
