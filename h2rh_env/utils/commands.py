@@ -22,7 +22,7 @@ COMMANDS = {
     "inspect preview": "experts.inspect.preview",
     "inspect figure": "experts.inspect.figure",
     "train": "train",
-    "train grasping": "policies.grasping",
+    "train-grasping": "policies.grasping",
     "evaluate": "evaluate",
     "export onnx": "policies.onnx.export",
     "export lerobot": "h2rh_env.datasets.lerobot",
