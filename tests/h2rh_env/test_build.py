@@ -31,7 +31,8 @@ def built(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quick(folder: Path, out: Path) -> BuildConfig:
-    return BuildConfig(folder, out, steps=12, voxel_m=0.004)
+    """A build without contact, which takes most of the time and has laws of its own."""
+    return BuildConfig(folder, out, steps=12, voxel_m=0.004, verify_grasps=False)
 
 
 def test_a_scene_tells_how_it_was_made_and_can_be_made_again(folder: Path, tmp_path: Path) -> None:
