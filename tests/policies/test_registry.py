@@ -50,7 +50,7 @@ def test_a_strangers_class_is_found_in_the_working_directory(here: Path) -> None
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        ("ibvs", "did you mean 'ibvs-mask'.*expert, learned, ibvs-mask"),
+        ("ibvs", "did you mean 'ibvs-mask'.*expert, learned, learned-reach"),
         ("zzz", "known are expert"),
         ("foreign_policies:Forgetful", "lacks reset"),
         ("foreign_policies:Demanding", "without arguments"),

@@ -174,7 +174,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "absolute": (change("rgb", "/etc/passwd"), "must lie in the folder"),
     "name no string": (change("depth", 3), "must lie in the folder"),
     "file missing": (change("mask", "none.png"), "missing"),
-    "mask of 255": (lambda f: image("cam0_mask.png", np.full(read_shape(f), 255, np.uint8))(f), "value 255"),
+    "mask of 255": (lambda f: image("cam0_mask.png", np.full(read_shape(f), 255, np.uint8))(f), "holds 255"),
     "mask of another size": (image("cam0_mask.png", np.zeros((3, 3), np.uint8)), "3x3"),
     "depth of 8 bit": (lambda f: image("cam0_depth.png", np.zeros(read_shape(f), np.uint8))(f), "mode 'L'"),
     "rgb no image": (content("cam0_rgb.png", b"nothing"), "cannot be read"),

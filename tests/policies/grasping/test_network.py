@@ -54,7 +54,7 @@ def test_settings_make_the_same_network_again(network):
 def test_predictions_are_all_grasps_of_the_grid(network):
     grid = network(*batch_of(1)[:3])
     found = predictions(grid)
-    assert found.contact.shape == (2 * 64, 3)
+    assert found.contact.shape == (network.hypotheses * 64, 3)
     assert ((found.quality > 0) & (found.quality < 1)).all()
 
 
