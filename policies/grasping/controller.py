@@ -23,9 +23,7 @@ class ControlConfig:
         funnel_m, funnel_slope: how far beside the line of approach it may be, at the closing pose and more per metre
             before it, to go on straight in. Within `corridor_m` it goes straight back until the funnel holds it.
         close_m, close_rad: how near to the closing pose the fingers close.
-        support: what the goal must be supported by before the fingers close.
         baseline: how far it steps aside at first, as a part of the distance, where depth is not known.
-        patience: how many steps it waits before the closing pose for support that does not come.
     """
 
     circle_m: float = 0.40
@@ -38,9 +36,7 @@ class ControlConfig:
     corridor_m: float = 0.045
     close_m: float = 0.004
     close_rad: float = 0.06
-    support: float = 0.0
     baseline: float = 0.08
-    patience: int = 10
 
 
 def next_pose(world_from_gripper: SE3, goal: Goal, config: ControlConfig, standoff_m: float = 0.0) -> SE3:

@@ -65,7 +65,6 @@ class GraspingPolicy:
         self._world_from_camera = SE3.identity()
         self._expected: SE3 | None = None
         self._fusion = Fusion(self.checkpoint.fusion)
-        self._waited = 0
 
     def use_camera(self, camera: PinholeCamera) -> None:
         """Takes images of this camera from now on."""
@@ -134,10 +133,7 @@ class GraspingPolicy:
         if goal is None:
             return self._search(), 0.0
         if arrived(pose, goal, config, self._standoff_m):
-            if goal.support >= config.support or self._waited >= config.patience:
-                return SE3.identity(), 1.0
-            self._waited += 1
-            return SE3.identity(), 0.0
+            return SE3.identity(), 1.0
         known = depth_seen and self._parallax() >= config.baseline
         target = next_pose(pose, goal, config, self._standoff_m) if known else aside(pose, goal, config)
         return pose.inverse() @ target, 0.0

@@ -21,7 +21,7 @@ from h2rh_env.rendering.masks import masks_from_labels, rgb_to_uint8
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.handover_scene import HandoverScene
 
-from .inputs import CropView, Frame, GraspInput, GraspInputs
+from .inputs import CropView, Frame, GraspInputs
 
 MAX_GRASPS = 48
 CELLS = 8  # of the network's grid along a side
@@ -216,8 +216,3 @@ def _surface(
     chosen = counts > 0
     total, count = np.where(chosen, sums, hand_sums), np.where(chosen, counts, hand_counts)
     return (total / np.maximum(count, 1)).astype(np.float32)
-
-
-def input_of(sample: Sample) -> GraspInput:
-    """What the network is shown of a sample."""
-    return GraspInput(sample.crop, sample.planes, sample.geometry)
