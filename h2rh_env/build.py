@@ -27,8 +27,7 @@ from .captures.load import load_capture
 from .captures.synthetic.generate import generate_capture
 from .captures.synthetic.objects.held_out import is_held_out
 from .contact.shapes import shape_of_clouds, true_shape
-from .contact.verified_grasps import DEFAULT as VERIFICATION
-from .contact.verified_grasps import Verification, choose_grasps
+from .contact.verified_grasps import DEFAULT, Verification, choose_grasps
 from .core.errors import CaptureError, GraspError, HandoverError
 from .core.labels import Label
 from .grasps.antipodal import AntipodalProposer
@@ -94,6 +93,9 @@ class BuildConfig:
     """Where the grasps to choose among come from."""
     verify_grasps: bool = True
     """Choose the first grasp that is handed over in contact, and store all that are; without, geometry chooses."""
+    grasp_trials: int = DEFAULT.spread
+    """Number of other grasps, spread over all that are safe for the hand, that are tried by contact, so that those
+    that hold are stored too. Each takes about 0.15 s; a training set is better with twice as many."""
     workers: int = 1
     """Number of processes that build synthetic scenes side by side."""
     cluster: Cluster | None = None
@@ -103,6 +105,10 @@ class BuildConfig:
     def __post_init__(self) -> None:
         if self.synthetic < 0:
             raise HandoverError(f"--synthetic is {self.synthetic}; it must be at least 0")
+        if self.grasp_trials < 0:
+            raise HandoverError(f"--grasp-trials is {self.grasp_trials}; it must be at least 0")
+        if not self.verify_grasps:
+            cli.refuse_ignored(self, ("grasp_trials",), "with --no-verify-grasps")
         if self.synthetic and self.capture is not None:
             raise HandoverError(f"there is a capture, {self.capture}, and --synthetic too; give one of them")
         if self.synthetic:
@@ -116,7 +122,7 @@ class BuildConfig:
 
     def verification(self) -> Verification | None:
         """Returns how grasps are verified; None if geometry chooses."""
-        return VERIFICATION if self.verify_grasps else None
+        return replace(DEFAULT, spread=self.grasp_trials) if self.verify_grasps else None
 
     def optimise_config(self) -> OptimiseConfig:
         """Returns the settings of the optimisation, which has no steps if none was asked for."""
@@ -141,7 +147,7 @@ def build_scene(
     progress: Callable[[str, int], None] = lambda note, done: None,
     checkpoint_file: Path | None = None,
     proposer: GraspProposer | None = None,
-    verification: Verification | None = VERIFICATION,
+    verification: Verification | None = DEFAULT,
 ) -> HandoverScene:
     """Builds the scene of a capture, with its grasp.
 

@@ -91,10 +91,11 @@ def options(arguments: list[str]) -> set[str]:
 
 
 def _target(arguments: list[str]) -> list[str]:
-    """`-m MODULE` or a file, with its subcommand."""
+    """`-m MODULE` or a file, with what chooses among its commands: a subcommand, or a way to learn."""
     count = 2 if arguments[0] == "-m" else 1
+    chooses = arguments[count : count + 1] == ["--algo"]
     has_subcommands = arguments[:2] == ["-m", "real_robot"]
-    return arguments[: count + has_subcommands]
+    return arguments[: count + 2 * chooses + has_subcommands]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -89,6 +89,7 @@ def compile_model(shape: ContactShape, gripper: GripperGeometry, settings: Physi
     _add_object(spec, shape, scene_from_object, settings)
     _add_gripper(spec, gripper, settings)
     model = spec.compile()
+    model.tree_sleep_policy[:] = int(mujoco.mjtSleepPolicy.mjSLEEP_NEVER)
     data = mujoco.MjData(model)
     joints = {model.joint(i).name: i for i in range(model.njnt)}
     compiled = HandoverModel(
@@ -111,6 +112,7 @@ def _set_options(spec: Any, settings: PhysicsConfig) -> None:
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = settings.impedance_ratio
+    option.enableflags = int(mujoco.mjtEnableBit.mjENBL_SLEEP)  # what is fixed is not posed anew at each step
 
 
 def _add_hand(spec: Any, shape: ContactShape) -> None:

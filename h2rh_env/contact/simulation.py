@@ -41,6 +41,7 @@ class Simulation:
         turn_lead = damping(settings.arm_stiffness_nmprad, MOUNT_INERTIA) / settings.arm_stiffness_nmprad
         self._lead_steps = np.repeat([slide_lead, turn_lead], 3) / settings.time_step_s
         self._set_up(drawn)
+        self._setpoint_joints = self._joints(scene_from_gripper)
         self.hand_force_n = self.greatest_hand_force_n = self.greatest_push_m = 0.0
         self.hand_touch_s: float | None = None
         self.push_s: float | None = None
@@ -86,13 +87,14 @@ class Simulation:
     def _command_arm(self, setpoint: SE3) -> None:
         """Setpoints with the velocity's share, so that the controls do not lag behind."""
         self._moving = setpoint is not self._setpoint
-        if _angle(self._mount, setpoint) > REBASE_RAD:
-            self._rebase(setpoint)
         joints = self._joints(setpoint)
-        ahead = self._lead_steps * (joints - self._joints(self._setpoint)) if self._moving else 0.0
+        if np.linalg.norm(joints[3:]) > REBASE_RAD:
+            self._rebase(setpoint)
+            joints, self._setpoint_joints = self._joints(setpoint), self._joints(self._setpoint)
+        ahead = self._lead_steps * (joints - self._setpoint_joints) if self._moving else 0.0
         first = self._handover.actuators["mount_x"]
         self._data.ctrl[first : first + 6] = joints + ahead
-        self._setpoint = setpoint
+        self._setpoint, self._setpoint_joints = setpoint, joints
 
     def _joints(self, scene_from_gripper: SE3) -> Array:
         """The mount's joints at a pose (6,): slides and rotation vector."""
@@ -113,9 +115,11 @@ class Simulation:
         self._data.qvel[dof : dof + 3] = scene_from_mount.rotation.T @ old.rotation @ velocity
 
     def _measure_hand(self) -> None:
-        contact, spheres = self._data.contact, self._handover.hand_geoms
-        touched = self._data.ncon > 0 and (contact.geom < spheres).any(axis=1)
-        self.hand_force_n = float(self._normal_forces()[touched].sum()) if np.any(touched) else 0.0
+        self.hand_force_n = 0.0
+        if not self._data.ncon or (geoms := self._data.contact.geom).min() >= self._handover.hand_geoms:
+            return
+        touched = (geoms < self._handover.hand_geoms).any(axis=1)
+        self.hand_force_n = float(self._normal_forces()[touched].sum())
         if self.hand_force_n > 0 and self.hand_touch_s is None:
             self.hand_touch_s = self.time_s
         self.greatest_hand_force_n = max(self.greatest_hand_force_n, self.hand_force_n)
@@ -196,8 +200,3 @@ def _rotation(wxyz: Array) -> Array:
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, wxyz)
     return rotation.reshape(3, 3)
-
-
-def _angle(a: SE3, b: SE3) -> float:
-    """Between two rotations, rad."""
-    return float(np.arccos(np.clip(((a.rotation * b.rotation).sum() - 1) / 2, -1, 1)))

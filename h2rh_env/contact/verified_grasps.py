@@ -47,7 +47,7 @@ class Verification:
     conditions: tuple[ContactConditions, ...] = (HARDEST, BENCHMARK_CONDITIONS)
     draws: int = 8
     acceptable_draws: int = 1
-    spread: int = 48
+    spread: int = 24
 
 
 DEFAULT = Verification()
