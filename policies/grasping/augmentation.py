@@ -34,7 +34,14 @@ def _mirrored(batch: Batch, pick: Tensor) -> Batch:
 
     geometry = torch.cat([batch.geometry[:, :1], vectors(batch.geometry[:, 1:4]), batch.geometry[:, 4:]], 1)
     t = batch.targets
-    targets = Targets(vectors(t.contact), vectors(t.approach), vectors(t.closing), t.valid, images(t.depth_m))
+    targets = Targets(
+        vectors(t.contact),
+        vectors(t.approach),
+        vectors(t.closing),
+        t.valid,
+        images(t.depth_m),
+        vectors(t.hand),
+    )
     return Batch(images(batch.crop), images(batch.planes), geometry, targets)
 
 
@@ -53,7 +60,14 @@ def rolled(batch: Batch, quarters: int) -> Batch:
 
     geometry = torch.cat([batch.geometry[:, :1], vectors(batch.geometry[:, 1:4]), batch.geometry[:, 4:]], 1)
     t = batch.targets
-    targets = Targets(vectors(t.contact), vectors(t.approach), vectors(t.closing), t.valid, images(t.depth_m))
+    targets = Targets(
+        vectors(t.contact),
+        vectors(t.approach),
+        vectors(t.closing),
+        t.valid,
+        images(t.depth_m),
+        vectors(t.hand),
+    )
     return Batch(images(batch.crop), images(batch.planes), geometry, targets)
 
 

@@ -20,6 +20,8 @@ from .inputs import GraspInputs
 from .losses import Targets
 from .samples import Sample, Sampling, samples_of
 
+FAR_AWAY_M = 100.0  # where a hand's point is that is not there
+
 
 class Batch(NamedTuple):
     """Samples as the network takes them.
@@ -108,7 +110,8 @@ class Samples:
         grasps = arrays["grasps"]
         valid = ~grasps.isnan().any(-1)
         filled = torch.where(valid[..., None], grasps, grasps.new_tensor([0, 0, 1.0, 0, 0, 1.0, 1.0, 0, 0]))
-        targets = Targets(filled[..., :3], filled[..., 3:6], filled[..., 6:], valid, arrays["depth_m"])
+        hand = arrays["hand"].nan_to_num(FAR_AWAY_M)
+        targets = Targets(filled[..., :3], filled[..., 3:6], filled[..., 6:], valid, arrays["depth_m"], hand)
         return Batch(
             arrays["crop"].float() / 255, arrays["planes"].bfloat16() / 255, arrays["geometry"], targets
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
@@ -25,6 +26,8 @@ class FusionConfig:
         around_rad: how far round an approach may lead that counts half as much.
         committed_m: a camera nearer to the contact than this has begun to go in: the goal is refined, not changed.
         refined: what a prediction must agree with the goal by to refine it.
+        caution: power of the probability that the hand is not come too near to, by which quality is multiplied; 0
+            leaves the danger out.
     """
 
     kept: int = 6
@@ -35,26 +38,38 @@ class FusionConfig:
     around_rad: float = 1.6
     committed_m: float = 0.28
     refined: float = 0.1
+    caution: float = 1.0
 
 
 class Predictions(NamedTuple):
     """Grasps in one frame of reference, all with N rows.
 
     Attributes:
-        contact: (N, 3), m. approach, closing: (N, 3) unit vectors. quality: (N,) in (0, 1).
+        contact: (N, 3), m. approach, closing: (N, 3) unit vectors. quality, danger: (N,) in (0, 1), probabilities
+            that the fingers would hold, and that the gripper would come too near to the hand.
     """
 
     contact: Array
     approach: Array
     closing: Array
     quality: Array
+    danger: Array
 
     def moved(self, target_from_source: SE3) -> Predictions:
         """The same grasps in another frame of reference."""
         turn = target_from_source.rotation.T
         return Predictions(
-            target_from_source.apply(self.contact), self.approach @ turn, self.closing @ turn, self.quality
-        )
+            target_from_source.apply(self.contact), self.approach @ turn, self.closing @ turn, self.quality,
+            self.danger,
+        )  # fmt: skip
+
+    def heeding(self, caution: float) -> Predictions:
+        """The same grasps, worth less the more dangerous they are."""
+        return self._replace(quality=self.quality * (1 - self.danger) ** caution)
+
+    def those(self, which: npt.NDArray[Any]) -> Predictions:
+        """The grasps of an index."""
+        return Predictions(*(values[which] for values in self))
 
 
 class Goal(NamedTuple):
@@ -79,16 +94,16 @@ class Fusion:
 
     def __init__(self, config: FusionConfig) -> None:
         self._config = config
-        self._all = Predictions(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
+        self._all = Predictions(*np.zeros((3, 0, 3)), *np.zeros((2, 0)))
         self.goal: Goal | None = None
 
     def add(self, seen: Predictions, camera_position: Array) -> None:
         """Takes in what one frame said, in the world, and chooses the goal anew."""
-        best = np.argsort(-seen.quality)[: self._config.kept]
+        seen = seen.heeding(self._config.caution)
+        best = seen.those(np.argsort(-seen.quality)[: self._config.kept])
         faded = self._all._replace(quality=self._all.quality * self._config.fading)
-        both = [np.concatenate([old, new[best]]) for old, new in zip(faded, seen, strict=True)]
-        counts = both[-1] > LEAST_QUALITY
-        self._all = Predictions(*(values[counts] for values in both))
+        both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
+        self._all = both.those(both.quality > LEAST_QUALITY)
         self.goal = self._choose(camera_position)
 
     def _choose(self, camera_position: Array) -> Goal | None:

@@ -9,12 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from h2rh_env.core.clearance import SWEEP_MARGIN_M
+from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
+from h2rh_env.core.task import CLEARANCE_M, STANDOFF_M
+
 from .network import DEPTH_BINS, GraspGrid
 
 LATERAL_M, DEPTH_M, TURN_RAD = 0.006, 0.008, 0.12  # errors that cost about one
 FAR_LATERAL, FAR_DEPTH = 0.015, 0.02  # more is forgiven from afar, as fractions of the distance
 HELD_LATERAL_M, HELD_DEPTH_M, HELD_TURN_RAD = 0.010, 0.012, 0.20  # errors at which a grasp begins to fail
 REACH_CELLS = 1.25  # how far from a cell's middle a contact may be that the cell should find
+TRIED, EVERY = 16, 32  # grasps whose danger is learnt: the most promising, and each so manieth
+ROOM_M = 0.003  # room to the hand over which danger goes from three in four to one in four
 OTHER = 0.1  # weight of the hypothesis of a cell that is not the nearest
 
 
@@ -25,6 +31,7 @@ class Targets(NamedTuple):
         contact: (B, G, 3), m. approach, closing: (B, G, 3) unit vectors; closing without sign.
         valid: (B, G) bool, which of the G places hold a grasp.
         depth_m: (B, C, C), of the surface that is seen in each cell; 0 where there is none.
+        hand: (B, P, 3), m, points of the hand; far away where there is none.
     """
 
     contact: Tensor
@@ -32,6 +39,7 @@ class Targets(NamedTuple):
     closing: Tensor
     valid: Tensor
     depth_m: Tensor
+    hand: Tensor
 
 
 class Losses(NamedTuple):
@@ -40,6 +48,7 @@ class Losses(NamedTuple):
     total: Tensor
     pose: Tensor
     quality: Tensor
+    danger: Tensor
     depth: Tensor
     error: tuple[float, float, float]
 
@@ -53,60 +62,141 @@ def _pseudo_huber(x: Tensor) -> Tensor:
 
 
 def losses(grid: GraspGrid, targets: Targets, half_tangent: Tensor, depths_m: tuple[float, float]) -> Losses:
-    """Pose, quality and depth of a batch.
+    """Pose, quality, danger and depth of a batch.
 
     Args:
         half_tangent: (B,), of the crops. depths_m: of the first and the last bin.
     """
-    lateral, depth, turn, reached = _errors(grid, targets, half_tangent)
-    distance = targets.contact[..., 2][:, None, None, None].clamp_min(0.05)
-    cost = (
-        _pseudo_huber(lateral / (LATERAL_M + FAR_LATERAL * distance))
-        + _pseudo_huber(depth / (DEPTH_M + FAR_DEPTH * distance))
-        + _pseudo_huber(turn / TURN_RAD)
-    )
-    cost = cost.masked_fill(~reached, 1e4)
-    cost, nearest = cost.min(dim=-1)  # over grasps: (B, K, C, C)
-    positive = reached.any(-1)[:, 0]  # (B, C, C)
+    reached = _reached(targets, half_tangent, grid.contact.shape[2])
+    nearest = _nearest(grid, targets, reached)
+    lateral, depth, turn, ahead_m = _errors(grid, targets, nearest)
+    cost = _cost(lateral, depth, turn, ahead_m)
+    positive = reached.any(-1)  # (B, C, C)
     weight = positive / positive.sum(dim=(1, 2), keepdim=True).clamp_min(1)  # each crop counts the same
     best, winner = cost.min(dim=1)
     others = (cost.sum(1) - best) / max(cost.shape[1] - 1, 1)
     pose = (weight * torch.where(positive, best + OTHER * others, 0.0)).sum() / len(cost)
 
-    off = [torch.gather(e, -1, nearest[..., None])[..., 0].detach() for e in (lateral, depth, turn)]
+    off = [error.detach() for error in (lateral, depth, turn)]
     scales = HELD_LATERAL_M, HELD_DEPTH_M, HELD_TURN_RAD
     holds = torch.exp(-0.5 * sum((e / s) ** 2 for e, s in zip(off, scales, strict=True)))  # type: ignore[arg-type]
     holds = torch.where(positive[:, None], holds, 0.0)
     quality = functional.binary_cross_entropy_with_logits(grid.quality, holds, reduction="none")
     quality = quality.sum(dim=(2, 3)).mean()
 
+    danger = _danger_loss(grid, targets)
     surface = _depth_loss(grid, targets.depth_m, depths_m)
-    total = pose + 0.5 * quality + surface
+    total = pose + 0.5 * quality + danger + surface
     won = [torch.gather(e, 1, winner[:, None])[:, 0][positive] for e in off]
     error = tuple(float(e.median()) if len(e) else float("nan") for e in won)
-    return Losses(total, pose.detach(), quality.detach(), surface.detach(), error)  # type: ignore[arg-type]
+    return Losses(total, pose.detach(), quality.detach(), danger.detach(), surface.detach(), error)  # type: ignore[arg-type]
 
 
-def _errors(grid: GraspGrid, targets: Targets, half_tangent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lateral, m, in depth, m, and turn, rad, of each cell's hypotheses to each grasp (B, K, C, C, G); and which
-    grasps each cell should find (B, 1, C, C, G)."""
-    contact = targets.contact[:, None, None, None]
-    apart = grid.contact[..., None, :] - contact
-    ray = functional.normalize(contact, dim=-1)
-    depth = (apart * ray).sum(-1)
-    lateral = _length(apart - depth[..., None] * ray)
-    approach = (grid.approach[..., None, :] * targets.approach[:, None, None, None]).sum(-1)
-    closing = (grid.closing[..., None, :] * targets.closing[:, None, None, None]).sum(-1).abs()
-    # For small turns, twice what is missing of the two cosines is the square of the angle about each axis.
-    turn = (2 * (1 - approach) + 2 * (1 - closing) + 1e-8).sqrt()
-    cells = grid.contact.shape[2]
+def _reached(targets: Targets, half_tangent: Tensor, cells: int) -> Tensor:
+    """Which grasps each cell should find (B, C, C, G)."""
     place = targets.contact[..., :2] / targets.contact[..., 2:].clamp_min(0.02)
     place = (place / half_tangent[:, None, None] + 1) * cells / 2  # in cells from the corner
     middles = torch.arange(cells, device=place.device) + 0.5
     near_x = (place[:, None, None, :, 0] - middles[None, None, :, None]).abs() <= REACH_CELLS
     near_y = (place[:, None, None, :, 1] - middles[None, :, None, None]).abs() <= REACH_CELLS
-    reached = near_x & near_y & targets.valid[:, None, None]
-    return lateral, depth.abs(), turn, reached[:, None]
+    return near_x & near_y & targets.valid[:, None, None]
+
+
+def _cost(lateral: Tensor, depth: Tensor, turn: Tensor, ahead_m: Tensor) -> Tensor:
+    distance = ahead_m.clamp_min(0.05)
+    return (
+        _pseudo_huber(lateral / (LATERAL_M + FAR_LATERAL * distance))
+        + _pseudo_huber(depth / (DEPTH_M + FAR_DEPTH * distance))
+        + _pseudo_huber(turn / TURN_RAD)
+    )
+
+
+@torch.no_grad()
+def _nearest(grid: GraspGrid, targets: Targets, reached: Tensor) -> Tensor:
+    """The index (B, K, C, C) of the grasp that costs each hypothesis least, of those its cell should find.
+
+    All pairs are compared by products of matrices, a sixth of what differences of vectors would take.
+    """
+    shape = (*grid.contact.shape[:4], targets.contact.shape[1])
+
+    def products(of: Tensor, vectors: Tensor) -> Tensor:
+        return (of.flatten(1, 3) @ vectors.transpose(1, 2)).view(shape)
+
+    contact = targets.contact
+    ray = functional.normalize(contact, dim=-1)
+    middle = contact.mean(dim=1, keepdim=True)  # near to what is compared, so that squares keep their digits
+    near, there = grid.contact - middle[:, :, None, None], contact - middle
+    depth = products(near, ray) - (there * ray).sum(-1)[:, None, None, None]
+    apart = near.square().sum(-1)[..., None] - 2 * products(near, there)
+    apart += there.square().sum(-1)[:, None, None, None]
+    lateral = (apart - depth.square()).clamp_min(0).sqrt()
+    missing = 2 - products(grid.approach, targets.approach) - products(grid.closing, targets.closing).abs()
+    turn = (2 * missing).clamp_min(0).sqrt()
+    cost = _cost(lateral, depth, turn, contact[:, None, None, None, :, 2]).masked_fill(~reached[:, None], 1e4)
+    return cost.argmin(dim=-1)
+
+
+def _errors(grid: GraspGrid, targets: Targets, nearest: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lateral, m, in depth, m, and turn, rad, of each hypothesis to its nearest grasp, and how far ahead that one is,
+    m, each (B, K, C, C)."""
+
+    def of(values: Tensor) -> Tensor:
+        rows = nearest.flatten(1)[..., None].expand(-1, -1, 3)
+        return torch.gather(values, 1, rows).view(*nearest.shape, 3)
+
+    contact = of(targets.contact)
+    apart = grid.contact - contact
+    ray = functional.normalize(contact, dim=-1)
+    depth = (apart * ray).sum(-1)
+    lateral = _length(apart - depth[..., None] * ray)
+    approach = (grid.approach * of(targets.approach)).sum(-1)
+    closing = (grid.closing * of(targets.closing)).sum(-1).abs()
+    # For small turns, twice what is missing of the two cosines is the square of the angle about each axis.
+    turn = (2 * (1 - approach) + 2 * (1 - closing) + 1e-8).sqrt()
+    return lateral, depth.abs(), turn, contact[..., 2]
+
+
+def _danger_loss(grid: GraspGrid, targets: Targets) -> Tensor:
+    """Cross-entropy with whether the gripper would come too near to the hand on its straight way in, of the grasps
+    that promise most and some of the others."""
+    promising = grid.quality.detach().flatten(1).topk(TRIED, dim=1).indices
+    spread = torch.arange(0, grid.quality[0].numel(), EVERY, device=promising.device).expand(
+        len(promising), -1
+    )
+    tried = torch.cat([promising, spread], dim=1)
+    rows = tried[..., None].expand(-1, -1, 3)
+    contact, z, x = (
+        torch.gather(v.detach().flatten(1, 3), 1, rows) for v in (grid.contact, grid.approach, grid.closing)
+    )
+    risk = torch.sigmoid(-hand_room_m(contact, z, x, targets.hand) / ROOM_M)
+    said = torch.gather(grid.danger.flatten(1), 1, tried)
+    return functional.binary_cross_entropy_with_logits(said, risk)
+
+
+@torch.no_grad()
+def hand_room_m(contact: Tensor, approach: Tensor, closing: Tensor, hand: Tensor) -> Tensor:
+    """How much more room (B, N), m, than what is asked for a gripper leaves a hand that goes straight in to a grasp.
+
+    Asked for are 10 mm beside the open gripper as it comes, and d_min of Eq. 14 from its frame's origin.
+
+    Args:
+        contact, approach, closing: (B, N, 3), of grasps. hand: (B, P, 3), m, in the same frame.
+    """
+    axes = torch.stack(
+        [closing, torch.linalg.cross(approach, closing), approach], dim=2
+    )  # (B, N, 3, 3), rows
+    points = (axes @ hand[:, None].transpose(-1, -2)) - axes @ contact[..., None]  # (B, N, 3, P)
+    x, y, z = points.unbind(2)
+    z = z + FINGERTIP_DEPTH_M
+    boxes = ROBOTIQ_2F85.boxes()
+    boxes[:, 0, 2] -= STANDOFF_M
+    gap = torch.full_like(x, torch.inf)
+    for low, high in boxes.tolist():
+        sides = zip((x, y, z), low, high, strict=True)
+        outside = [(v - (a + b) / 2).abs() - (b - a) / 2 for v, a, b in sides]
+        gap = torch.minimum(gap, torch.maximum(torch.maximum(outside[0], outside[1]), outside[2]))
+    apart = (x.square() + y.square() + z.square()).sqrt() - CLEARANCE_M
+    return torch.minimum(gap - SWEEP_MARGIN_M, apart).amin(-1)
 
 
 def _depth_loss(grid: GraspGrid, depth_m: Tensor, depths_m: tuple[float, float]) -> Tensor:

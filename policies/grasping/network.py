@@ -16,6 +16,7 @@ MATCHED = 6  # channels that tell how well two frames agree on a plane
 MAX_BEYOND_M = 0.06  # how far before or behind the surface a contact may lie
 MAX_ANSWER = 30.0  # keeps axes apart that a network says which is hardly trained
 POSE = 9  # x, y, beyond, approach (3), closing (3)
+SCORES = 2  # quality, danger
 
 
 class GraspGrid(NamedTuple):
@@ -23,7 +24,8 @@ class GraspGrid(NamedTuple):
 
     Attributes:
         contact: (B, K, C, C, 3), m. approach, closing: (B, K, C, C, 3) unit vectors at right angles.
-        quality: (B, K, C, C) logit of the probability that the fingers would hold.
+        quality, danger: (B, K, C, C) logits of the probabilities that the fingers would hold, and that the gripper
+            would come too near to the hand on its straight way in.
         depth_logits: (B, 24, C, C), over bins of log depth. depth_m, spread: (B, C, C), their mean, and their
             standard deviation as a fraction of it.
     """
@@ -32,6 +34,7 @@ class GraspGrid(NamedTuple):
     approach: Tensor
     closing: Tensor
     quality: Tensor
+    danger: Tensor
     depth_logits: Tensor
     depth_m: Tensor
     spread: Tensor
@@ -78,7 +81,7 @@ class GraspNetwork(nn.Module):
         self.all = nn.Sequential(nn.Linear(deepest, deep), nn.ReLU())
         self.spread_out = _conv(deepest, deep, 1)
         self.last = nn.Sequential(_Residual(deep), nn.Conv2d(deep, deep, 1), nn.ReLU())
-        self.head = nn.Conv2d(deep, DEPTH_BINS + hypotheses * (POSE + 1), 1)
+        self.head = nn.Conv2d(deep, DEPTH_BINS + hypotheses * (POSE + SCORES), 1)
         nn.init.normal_(self.head.weight, std=0.01)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
@@ -126,7 +129,7 @@ class GraspNetwork(nn.Module):
         rest = (
             answer[:, DEPTH_BINS:]
             .clamp(-MAX_ANSWER, MAX_ANSWER)
-            .view(count, self.hypotheses, POSE + 1, cells, cells)
+            .view(count, self.hypotheses, POSE + SCORES, cells, cells)
             .movedim(2, -1)
         )
         rays = _rays(cells, half_tangent)[:, None].movedim(2, -1)
@@ -139,7 +142,9 @@ class GraspNetwork(nn.Module):
         closing = functional.normalize(
             closing - approach * (approach * closing).sum(-1, keepdim=True), dim=-1
         )
-        return GraspGrid(contact, approach, closing, rest[..., 9] - 2, logits, log_depth.exp(), spread)
+        return GraspGrid(
+            contact, approach, closing, rest[..., 9] - 2, rest[..., 10], logits, log_depth.exp(), spread
+        )
 
 
 def _rays(cells: int, half_tangent: Tensor) -> Tensor:

@@ -166,8 +166,8 @@ def predictions(grid: GraspGrid) -> Predictions:
     contact, approach, closing = (
         tensor[0].reshape(-1, 3).double().numpy() for tensor in (grid.contact, grid.approach, grid.closing)
     )
-    quality = grid.quality[0].reshape(-1).sigmoid().double().numpy()
-    sound = np.isfinite(quality) & (np.linalg.norm(contact, axis=1) < MAX_DISTANCE_M)
+    quality, danger = (t[0].reshape(-1).sigmoid().double().numpy() for t in (grid.quality, grid.danger))
+    sound = np.isfinite(quality + danger) & (np.linalg.norm(contact, axis=1) < MAX_DISTANCE_M)
     for axis in (approach, closing):
         sound &= np.abs(np.linalg.norm(axis, axis=1) - 1) < 1e-3
-    return Predictions(contact[sound], approach[sound], closing[sound], quality[sound])
+    return Predictions(contact, approach, closing, quality, danger).those(sound)

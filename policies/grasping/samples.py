@@ -24,6 +24,7 @@ from h2rh_env.scenes.handover_scene import HandoverScene
 from .inputs import CropView, Frame, GraspInputs
 
 MAX_GRASPS = 48
+MAX_HAND, HAND_SPACING_M = 256, 0.008
 CELLS = 8  # of the network's grid along a side
 DEPTH_PX = 32  # side of the image that the surface's depth in each cell is taken from
 FROM_BEHIND_RAD = float(
@@ -40,6 +41,8 @@ class Sample(NamedTuple):
     Attributes:
         grasps: (48, 9) float32, contact, approach and closing in the crop's frame; NaN where there is none.
         depth_m: (8, 8) float32, of the surface in each cell; 0 where there is none.
+        hand: (256, 3) float32, the hand's points that are nearest to the object, m, in the crop's frame; NaN where
+            there is none.
     """
 
     crop: npt.NDArray[np.uint8]
@@ -47,6 +50,7 @@ class Sample(NamedTuple):
     geometry: npt.NDArray[np.float32]
     grasps: npt.NDArray[np.float32]
     depth_m: npt.NDArray[np.float32]
+    hand: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,10 @@ def sample_at(
     grasps = _grasps_in_view(scene, now @ SE3(view.camera_from_crop, np.zeros(3)), view, rng)
     if grasps is None:
         return None
-    return Sample(*shown, grasps, _surface(rasteriser, scene, now, view))
+    surface = _surface(rasteriser, scene, now, view)
+    return Sample(
+        *shown, grasps, surface, _hand_in_view(scene, now @ SE3(view.camera_from_crop, np.zeros(3)))
+    )
 
 
 def _frame(rasteriser: Rasteriser, scene: HandoverScene, camera: PinholeCamera, pose: SE3) -> Frame:
@@ -187,6 +194,23 @@ def _grasps_in_view(
     filled = np.full((MAX_GRASPS, 9), np.nan, np.float32)
     filled[: len(kept)] = grasps[kept]
     return filled
+
+
+def _hand_in_view(scene: HandoverScene, scene_from_crop: SE3) -> npt.NDArray[np.float32]:
+    filled = np.full((MAX_HAND, 3), np.nan, np.float32)
+    points = _thinned_hand(scene)
+    filled[: len(points)] = scene_from_crop.inverse().apply(points)
+    return filled
+
+
+@lru_cache(maxsize=1)
+def _thinned_hand(scene: HandoverScene) -> Array:
+    """(P, 3) in the scene's frame: one point of the hand in each cube of 8 mm, those nearest to the object."""
+    if not len(scene.hand_points):
+        return np.zeros((0, 3))
+    _, kept = np.unique(np.floor(scene.hand_points / HAND_SPACING_M), axis=0, return_index=True)
+    points = scene.hand_points[kept].astype(np.float64)
+    return points[np.argsort(scene.object_clearance.distance(points))[:MAX_HAND]]
 
 
 def _row(crop_from_scene: SE3, grasp: GraspCandidate) -> Array:

@@ -10,13 +10,14 @@ HALF_TANGENT = torch.tensor([0.2])
 DEPTHS_M = (0.1, 0.9)
 
 
-def targets_of(contact, approach=(0, 0, 1.0), closing=(1.0, 0, 0), depth_m=0.0):
-    """One crop with one grasp in the first of two places."""
+def targets_of(contact, approach=(0, 0, 1.0), closing=(1.0, 0, 0), depth_m=0.0, hand=(0, 0, 9.0)):
+    """One crop with one grasp in the first of two places, and one point of a hand."""
     rows = [torch.tensor([[list(map(float, v)), [0, 0, 1.0]]]) for v in (contact, approach, closing)]
-    return Targets(*rows, torch.tensor([[True, False]]), torch.full((1, 8, 8), depth_m))
+    hand_points = torch.tensor([[list(map(float, hand))]])
+    return Targets(*rows, torch.tensor([[True, False]]), torch.full((1, 8, 8), depth_m), hand_points)
 
 
-def grid_of(contact, approach=(0, 0, 1.0), closing=(1.0, 0, 0), quality=0.0):
+def grid_of(contact, approach=(0, 0, 1.0), closing=(1.0, 0, 0), quality=0.0, danger=0.0):
     """Every cell says the same."""
 
     def everywhere(v):
@@ -26,7 +27,7 @@ def grid_of(contact, approach=(0, 0, 1.0), closing=(1.0, 0, 0), quality=0.0):
     flat = torch.ones(1, 8, 8)
     return GraspGrid(
         everywhere(contact), everywhere(approach), everywhere(closing), torch.full((1, 1, 8, 8), quality),
-        logits, 0.4 * flat, 0.1 * flat,
+        torch.full((1, 1, 8, 8), danger), logits, 0.4 * flat, 0.1 * flat,
     )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from policies.grasping.fusion import Fusion, FusionConfig, Predictions
 CAMERA = np.array([0.0, 0.0, -0.5])
 
 
-def grasps(contacts, qualities, rotations=None):
+def grasps(contacts, qualities, rotations=None, danger=0.0):
     count = len(contacts)
     r = np.tile(np.eye(3), (count, 1, 1)) if rotations is None else np.array(rotations)
-    return Predictions(np.array(contacts, float), r[:, :, 2], r[:, :, 0], np.array(qualities, float))
+    quality = np.array(qualities, float)
+    return Predictions(np.array(contacts, float), r[:, :, 2], r[:, :, 0], quality, danger * np.ones(count))
 
 
 def test_nothing_is_chosen_before_anything_is_seen():
@@ -93,3 +94,11 @@ def test_a_gripper_that_goes_in_refines_its_goal_and_keeps_it():
     for _ in range(10):
         fusion.add(grasps([[0.1, 0, 0]], [0.9]), CAMERA)
     assert fusion.goal.contact[0] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_what_endangers_the_hand_is_not_chosen_however_good_it_is():
+    places, qualities, danger = [[-0.1, 0, 0], [0.1, 0, 0]], [0.9, 0.3], np.array([0.95, 0.05])
+    for caution, expected in ((1.0, 0.1), (0.0, -0.1)):
+        fusion = Fusion(FusionConfig(caution=caution))
+        fusion.add(grasps(places, qualities, danger=danger), CAMERA)
+        assert fusion.goal.contact[0] == pytest.approx(expected, abs=1e-6)

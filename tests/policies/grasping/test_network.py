@@ -17,9 +17,8 @@ def batch_of(count=2, seed=0):
     contact = torch.randn(count, 4, 3, generator=rng) * 0.02 + torch.tensor([0, 0, 0.4])
     approach = unit(torch.randn(count, 4, 3, generator=rng), dim=-1)
     closing = unit(torch.linalg.cross(approach, torch.randn(count, 4, 3, generator=rng)), dim=-1)
-    targets = Targets(
-        contact, approach, closing, torch.ones(count, 4, dtype=torch.bool), torch.rand(count, 8, 8)
-    )
+    valid, hand = torch.ones(count, 4, dtype=torch.bool), contact.clone()
+    targets = Targets(contact, approach, closing, valid, torch.rand(count, 8, 8), hand)
     geometry = torch.tensor([[np.log(0.2), 0.3, -0.2, 0.1, 1.0]], dtype=torch.float32).repeat(count, 1)
     images = torch.rand(count, 6, 64, 64, generator=rng), torch.rand(count, 16, 4, 32, 32, generator=rng)
     return Batch(*images, geometry, targets)
@@ -65,6 +64,14 @@ def test_four_quarter_turns_are_none():
         turned = rolled(turned, 1)
     assert torch.equal(turned.crop, batch.crop)
     assert torch.allclose(turned.targets.contact, batch.targets.contact)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_the_hand_turns_with_the_grasps(quarters):
+    turned = rolled(batch_of(), quarters).targets
+    assert torch.equal(turned.hand, turned.contact)
+    mirrored = augmented(batch_of(8), torch.Generator().manual_seed(quarters)).targets
+    assert torch.equal(mirrored.hand, mirrored.contact)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
