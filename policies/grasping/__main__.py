@@ -36,7 +36,7 @@ from .losses import Losses
 from .rollouts import RolloutJob, write_rollouts
 from .samples import Sampling
 
-SAMPLE_S, STEP_S, EPISODE_S = 0.03, 0.4, 1.5  # on one core of a laptop, for the estimate
+SAMPLE_S, STEP_S, EPISODE_S = 0.02, 0.2, 1.5  # on one core of a laptop, for the estimate
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class GraspingConfig:
     """Folder of scenes with acceptable grasps, as h2rh_env.build writes them."""
     out: Path = Path("runs/grasping")
     """Folder to write the checkpoint, the samples and the state of the fit to."""
-    views: int = 250
+    views: int = 400
     """Number of pairs of views of each scene."""
     rounds: int = 1
     """Number of rounds in which the policy's own episodes in the scenes are labelled and learnt from."""
     episodes: int = 4
     """Number of episodes in each scene and round."""
-    round_steps: int = 3000
+    round_steps: int = 6000
     """Number of steps after each round."""
     validation: float = 0.08
     """Share of the scenes that is kept aside for validation."""
@@ -62,10 +62,10 @@ class GraspingConfig:
     fit: tyro.conf.OmitArgPrefixes[FitConfig] = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
-        if self.views < 1 or self.episodes < 1 or self.rounds < 0 or not 0 <= self.validation < 1:
+        if self.views < 1 or self.episodes < 1 or self.rounds < 0 or not 0 <= self.validation <= 0.5:
             raise DatasetError(
                 f"--views {self.views}, --episodes {self.episodes}, --rounds {self.rounds} and --validation "
-                f"{self.validation}: the first two are at least 1, rounds at least 0, and validation in [0, 1)"
+                f"{self.validation}: the first two are at least 1, rounds at least 0, and validation in [0, 0.5]"
             )
 
 
@@ -73,7 +73,9 @@ def main(config: GraspingConfig) -> None:
     """Samples, fits, rolls out, fits again, and writes the checkpoint after each stage."""
     console = Console(stderr=True)
     folders = scene_folders(config.scenes)
-    held = folders[: round(config.validation * len(folders))]
+    held = (
+        folders[:: round(1 / config.validation)] if config.validation else []
+    )  # of each kind, in order of names
     console.print(estimate(config, len(folders)))
     inputs, sampling, samples = GraspInputs(), Sampling(), config.out / "samples"
     sample_scenes(folders, samples / "views", config.views, config.fit.seed, inputs, sampling, config.workers)
@@ -126,7 +128,14 @@ def _reporter(console: Console, curve: Path):  # type: ignore[no-untyped-def]
 
     def report(step: int, found: Losses) -> None:
         lateral, depth, turn = found.error
-        row = [step, float(found.total.detach()), float(found.pose), float(found.quality), float(found.depth)]
+        row = [
+            step,
+            float(found.total.detach()),
+            float(found.pose),
+            float(found.quality),
+            float(found.danger),
+            float(found.depth),
+        ]
         with curve.open("a") as file:
             file.write(",".join(f"{value:.5g}" for value in (*row, lateral, depth, turn)) + "\n")
         console.print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ PLANE_CHANNELS = 4  # differences of grey, object and hand, and what lies in bot
 GREY = np.array([0.299, 0.587, 0.114])
 
 
-class Frame(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Frame:
     """A camera's frame and where it was taken.
 
     Attributes:
@@ -30,6 +32,12 @@ class Frame(NamedTuple):
     rgb: Bytes
     masks: Bytes
     world_from_camera: SE3
+
+    @cached_property
+    def grey_and_masks(self) -> Bytes:
+        """(H, W, 3) uint8, of which planes of depth are made, each time this is the frame before."""
+        grey = (self.rgb @ GREY + 0.5).astype(np.uint8)[..., None]
+        return np.concatenate([grey, self.masks], axis=2)
 
 
 class CropView(NamedTuple):
@@ -133,15 +141,10 @@ class GraspInputs:
         planes: Bytes,
     ) -> None:  # fmt: skip
         """Fills planes with how the frame before differs from the crop if all stood at a depth."""
-        grey = (before.rgb @ GREY + 0.5).astype(np.uint8)[..., None]
-        sample_planes(
-            np.concatenate([grey, before.masks], axis=2), intrinsics, before_from_crop.rotation,
-            before_from_crop.translation, half_tangent, self.plane_depths_m, planes,
-        )  # fmt: skip
         times = self.side_px // self.plane_px
         small = crop.reshape(CHANNELS, self.plane_px, times, self.plane_px, times).mean(axis=(2, 4))
         here = np.stack([np.tensordot(GREY, small[:3], 1), small[3], small[4]])
-        inside = (planes[:, 3:] > 0) & (small[5] > 127)
-        difference = (planes[:, :3].astype(np.float32) - here) / 2 + 128
-        planes[:, :3] = np.where(inside, np.clip(difference, 0, 255), 0)
-        planes[:, 3:] = 255 * inside
+        sample_planes(
+            before.grey_and_masks, intrinsics, before_from_crop.rotation, before_from_crop.translation, half_tangent,
+            self.plane_depths_m, here, small[5] > 127, planes,
+        )  # fmt: skip

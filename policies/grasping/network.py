@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .inputs import CHANNELS, PLANE_CHANNELS, GraspInputs
 
@@ -145,6 +147,16 @@ class GraspNetwork(nn.Module):
         return GraspGrid(
             contact, approach, closing, rest[..., 9] - 2, rest[..., 10], logits, log_depth.exp(), spread
         )
+
+
+def folded(network: GraspNetwork) -> GraspNetwork:
+    """A copy that acts but does not learn: normalisation has become part of the convolutions before it."""
+    copied = deepcopy(network).eval()
+    for module in list(copied.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Sequential) and isinstance(child[-1], nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(*child))
+    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _rays(cells: int, half_tangent: Tensor) -> Tensor:

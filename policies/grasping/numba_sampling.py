@@ -66,8 +66,8 @@ def sample_crop(images, intrinsics, camera_from_crop, half_tangent, averaged, cr
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sample_planes(images, intrinsics, rotation, translation, half_tangent, depths_m, planes):
-    """Fills `planes` (D, C + 1, S, S) uint8 with another frame as it would look if all stood on a plane of depth.
+def sample_planes(images, intrinsics, rotation, translation, half_tangent, depths_m, here, seen, planes):
+    """Fills `planes` (D, C + 1, S, S) uint8 with how another frame differs if all stood on a plane of depth.
 
     Args:
         images: (H, W, C) uint8, of the other frame.
@@ -75,7 +75,9 @@ def sample_planes(images, intrinsics, rotation, translation, half_tangent, depth
         rotation, translation: (3, 3) and (3,), m: `other_from_crop`.
         half_tangent: of half the crop's field of view.
         depths_m: (D,) along the crop's z.
-        planes: the last channel is 255 where the place lies in the other frame, else 0, and all channels are.
+        here: (C, S, S) what is seen here, 0 to 255. seen: (S, S) bool, where that lies in the frame.
+        planes: half the differences plus 128; the last channel is 255 where the place lies in both frames, else 0,
+            and all channels are.
     """
     channels, side = images.shape[2], planes.shape[2]
     values = np.empty(channels)
@@ -90,10 +92,11 @@ def sample_planes(images, intrinsics, rotation, translation, half_tangent, depth
                 py = (r[1, 0] * x + r[1, 1] * y + r[1, 2]) * depths_m[d] + t[1]
                 pz = (r[2, 0] * x + r[2, 1] * y + r[2, 2]) * depths_m[d] + t[2]
                 inside = False
-                if pz > OUTSIDE * depths_m[d]:
+                if seen[i, j] and pz > OUTSIDE * depths_m[d]:
                     u = intrinsics[0] * px / pz + intrinsics[2]
                     v = intrinsics[1] * py / pz + intrinsics[3]
                     inside = _read(images, u, v, values)
                 for c in range(channels):
-                    planes[d, c, i, j] = np.uint8(values[c] + 0.5) if inside else np.uint8(0)
+                    difference = (np.floor(values[c] + 0.5) - here[c, i, j]) / 2 + 128 if inside else 0.0
+                    planes[d, c, i, j] = np.uint8(min(max(difference, 0.0), 255.0))
                 planes[d, channels, i, j] = np.uint8(255) if inside else np.uint8(0)

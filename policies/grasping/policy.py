@@ -20,7 +20,7 @@ from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
 from .controller import arrived, aside, next_pose
 from .fusion import Fusion, Predictions
 from .inputs import Frame
-from .network import GraspGrid
+from .network import GraspGrid, folded
 
 LOOK_SIDEWAYS = 0.18  # of the distance: the frame before is chosen that was taken about so far aside
 MAX_BACK = 0.75  # of the distance: a frame taken farther back shows too little
@@ -43,7 +43,7 @@ class GraspingPolicy:
     def __init__(self, checkpoint: Checkpoint, content_hash: str = "", task: Task = "grasp") -> None:
         self.checkpoint, self.content_hash, self.task = checkpoint, content_hash, task
         self._standoff_m = {"grasp": 0.0, "reach": STANDOFF_M}[task]
-        self.network = checkpoint.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = folded(checkpoint.network)
         self._camera = checkpoint.camera
         self._rectification = Rectification(checkpoint.camera)
         self.reset(0)

@@ -7,7 +7,7 @@ import torch
 from policies.grasping.augmentation import augmented, rolled
 from policies.grasping.dataset import Batch
 from policies.grasping.losses import Targets
-from policies.grasping.network import MAX_BEYOND_M, GraspNetwork
+from policies.grasping.network import MAX_BEYOND_M, GraspNetwork, folded
 from policies.grasping.policy import predictions
 
 
@@ -47,6 +47,15 @@ def test_settings_make_the_same_network_again(network):
     again.load_state_dict(network.state_dict())
     batch = batch_of()
     assert torch.equal(again(*batch[:3]).quality, network(*batch[:3]).quality)
+
+
+@torch.inference_mode()
+def test_a_folded_network_says_the_same(network):
+    shown = batch_of()[:3]
+    acting, learning = folded(network), network
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in acting.modules())
+    for found, expected in zip(acting(*shown), learning(*shown), strict=True):
+        assert torch.allclose(found, expected, atol=1e-4)
 
 
 @torch.inference_mode()
