@@ -1,6 +1,7 @@
 """Demonstrations: the expert's episodes as a Minari dataset; the schema is written and read here only.
 
-A dataset is a folder that plain Minari reads (`minari.MinariDataset(folder)`):
+A dataset is a folder that plain Minari reads: by `minari.MinariDataset(folder)`, and by its id where the folder is
+`$MINARI_DATASETS_PATH/ID/data`, as `h2rh/train-v0/data` is for `minari.load_dataset("h2rh/train-v0")`:
 
     metadata.json          Minari's; under "h2rh" schema, provenance and how many trajectories were dropped
     main_data.hdf5         one link per episode, and while it is written some to episodes to come
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,7 @@ NAMES_1 = {"infos/scene_from_camera": "infos/world_from_camera", "infos/label": 
 ENVIRONMENTS: dict[Task, str] = {"reach": "H2RHandover-v0", "grasp": "H2RHandoverGrasp-v0"}
 READING_ERRORS = (OSError, KeyError, ValueError, TypeError, AssertionError, RuntimeError)
 FIRST_LINKS = 64
+DEFAULT_ID = "h2rh/demonstrations-v0"
 
 
 class DemonstrationWriter:
@@ -208,12 +211,39 @@ def read_views(folder: Path | str) -> Iterator[Views]:
             raise DatasetError(f"{path} cannot be read ({error}); collect it again") from None
 
 
+def dataset_id(folder: Path) -> str:
+    """Returns the id by which Minari finds a folder: its place beneath Minari's root, or `DEFAULT_ID` elsewhere.
+
+    Raises:
+        DatasetError: The folder lies beneath the root, where Minari would not list it.
+    """
+    from minari.dataset.minari_dataset import parse_dataset_id
+
+    told = os.environ.get("MINARI_DATASETS_PATH")
+    root = (Path(told) if told else Path.home() / ".minari" / "datasets").resolve()
+    place = folder.resolve()
+    if not place.is_relative_to(root):
+        return DEFAULT_ID
+    name, _, last = place.relative_to(root).as_posix().rpartition("/")
+    try:
+        if last != "data":
+            raise ValueError(f"its last part is {last!r}")
+        parse_dataset_id(name)
+    except (ValueError, TypeError) as error:
+        raise DatasetError(
+            f"{folder} lies in Minari's folder {root}, where a dataset is at NAMESPACE/NAME-v0/data ({error}); "
+            f"give --out {root / DEFAULT_ID / 'data'}, or a folder elsewhere"
+        ) from None
+    return name
+
+
 def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any], task: Task) -> None:
     """An empty dataset, whole or not at all."""
     import gymnasium as gym
     import minari
     from minari.dataset.minari_storage import MinariStorage
 
+    found_by = dataset_id(folder)
     with files.whole_folder(folder) as making:
         storage = MinariStorage.new(
             making,
@@ -224,7 +254,7 @@ def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any], tas
         )
         storage.update_metadata(
             {
-                "dataset_id": "h2rh/demonstrations-v0",
+                "dataset_id": found_by,
                 "minari_version": minari.__version__,
                 "algorithm_name": "three-phase expert",
                 "dataset_size": 0.0,

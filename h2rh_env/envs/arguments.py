@@ -14,18 +14,20 @@ def refuse_unknown_options(given: Iterable[str], known: Iterable[str]) -> None:
     Raises:
         ValueError: an option is not among the known ones.
     """
-    _refuse(given, list(known), "reset option", ValueError)
+    _refuse(given, list(known), "reset option {} is unknown", ValueError)
 
 
 def refuse_unknown_keywords(given: Iterable[str], maker: Callable[..., Any]) -> None:
     """Checks what was left over of a call's keywords.
 
     Raises:
-        TypeError: anything was left over; the message lists the keywords that `maker` takes.
+        TypeError: anything was left over; the message begins as Python's own, by which torchrl learns what it cannot
+            pass on, and lists the keywords that `maker` takes.
     """
     parameters = inspect.signature(maker).parameters.values()
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    _refuse(given, known, "argument", TypeError)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [p.name for p in parameters if p.kind in kinds and p.name != "self"]
+    _refuse(given, known, "unexpected keyword argument {}", TypeError)
 
 
 def _refuse(given: Iterable[str], known: list[str], what: str, error: type[Exception]) -> None:
@@ -33,4 +35,4 @@ def _refuse(given: Iterable[str], known: list[str], what: str, error: type[Excep
         if name not in known:
             near = difflib.get_close_matches(str(name), known, 1)
             guess = f" (did you mean {near[0]!r}?)" if near else ""
-            raise error(f"{what} {name!r} is unknown{guess}; known are {', '.join(known)}")
+            raise error(f"{what.format(repr(name))}{guess}; known are {', '.join(known)}")

@@ -22,6 +22,7 @@ from ..core.gripper import ROBOTIQ_2F85, GripperGeometry
 from ..core.policy import Observation
 from ..core.spaces import action_space, observation_space
 from ..core.task import EPISODE_STEPS, Task
+from ..scenes.handover_scene import HandoverScene
 from .arguments import refuse_unknown_keywords
 from .giver_motion import MovingGiver
 from .observer import Observer
@@ -107,6 +108,16 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
         self._states: list[EpisodeState] = []
         self._ended = np.zeros(num_envs, bool)
         self._away_m = [0.0] * num_envs  # how near each was, which tells how long its image takes
+
+    @property
+    def scenes(self) -> list[HandoverScene]:
+        """Those that `scene_index` of an info is the place in."""
+        return self._simulator.scenes
+
+    @property
+    def failures(self) -> tuple[str | None, ...]:
+        """What `first_failure_index` of an info is the place in; the first is None."""
+        return self._simulator.failures
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -204,16 +215,13 @@ class H2RHandoverVectorEnv(gym.vector.VectorEnv[Observation, npt.NDArray[np.floa
 
     def _gather(self, turns: Sequence[_Turn]) -> dict[str, Any]:
         """Infos as `_add_info` puts them together one by one; what all have, at once."""
-        shared = [key for key in turns[0].info if all(key in each.info for each in turns)]
         gathered: dict[str, Any] = {}
-        for key in shared:
-            values = [each.info[key] for each in turns]
-            gathered[key] = np.array(values, object if isinstance(values[0], str) else None)
+        for key in turns[0].info:
+            gathered[key] = np.array([each.info[key] for each in turns])
             gathered[f"_{key}"] = np.ones(self.num_envs, bool)
         for i, each in enumerate(turns):
-            if each.last or len(each.info) > len(shared):
-                own = {key: value for key, value in each.info.items() if key not in shared}
-                gathered = self._add_info(gathered, dict(each.last) | own, i)
+            if each.last:
+                gathered = self._add_info(gathered, dict(each.last), i)
         return gathered
 
     def _begin(self, i: int) -> dict[str, Any]:

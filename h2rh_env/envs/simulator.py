@@ -19,9 +19,9 @@ from ..core.task import EPISODE_STEPS, GRASP_SCORE_THRESHOLD, Task
 from ..scenes.handover_scene import HandoverScene, load_scenes
 from .arguments import refuse_unknown_options
 from .giver_motion import MovingGiver
-from .handover_metrics import score_handover
+from .handover_metrics import HANDOVER_FAILURES, score_handover
 from .initial_poses import sample_initial_poses
-from .metrics import score
+from .metrics import FAILURES, score
 from .observer import Observer
 from .reward import Reward, make_reward
 from .state import EpisodeState, place_by_content
@@ -57,6 +57,11 @@ class Simulator:
         self._conditions, self._gripper = conditions or BENCHMARK_CONDITIONS, gripper or ROBOTIQ_2F85
         self._reward = make_reward(reward, task)
         self._giver = GIVERS[giver] if isinstance(giver, str) else giver
+
+    @property
+    def failures(self) -> tuple[str | None, ...]:
+        """What `first_failure_index` of an info counts: None, for a success or while nothing is known, then names."""
+        return None, *(HANDOVER_FAILURES if self.task == "grasp" else FAILURES)
 
     def begin(self, rng: np.random.Generator, options: Mapping[str, Any] | None = None) -> EpisodeState:
         """A new episode: its scene, its initial pose, how its giver will move.
@@ -109,7 +114,10 @@ class Simulator:
 
     def _reached(self, state: EpisodeState) -> dict[str, Any]:
         outcome = score(state.record(), state.scene, with_graspable=False)
-        return {"is_success": outcome.success, "first_failure": outcome.first_failure}
+        return {
+            "is_success": outcome.success,
+            "first_failure_index": self.failures.index(outcome.first_failure),
+        }
 
     def _handover(self, state: EpisodeState) -> dict[str, Any]:
         """What contact says about closing the fingers where they are; the giver holds still from then on."""
@@ -118,21 +126,23 @@ class Simulator:
         outcome = score_handover(path, True, state.scene, state.contact_seed, self._conditions, self._gripper)
         return {
             "is_success": outcome.handed_over,
-            "first_failure": outcome.first_failure,
+            "first_failure_index": self.failures.index(outcome.first_failure),
             "touched_hand": outcome.touched_hand,
             "pushed_m": outcome.pushed_m,
         }
 
     def info(self, state: EpisodeState) -> dict[str, Any]:
-        """What is told of an episode as it stands, in arrays of its own."""
+        """What is told of an episode as it stands: numbers and arrays of its own, always under the same names."""
+        unknown = {"is_success": False, "first_failure_index": 0}
+        if self.task == "grasp":
+            unknown |= {"touched_hand": False, "pushed_m": 0.0}
         return {
-            "scene": state.scene.name,
             "scene_index": state.scene_index,
             "scene_from_camera": state.scene_from_camera.matrix,
             "world_from_camera": state.world_from_camera.matrix,
             "world_from_scene": state.world_from_scene.matrix,
             "clearance_m": state.clearance_m,
-            "is_success": False,
+            **unknown,
         }
 
     def observe(self, states: Sequence[EpisodeState]) -> Observation:

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import time
+import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -160,6 +161,30 @@ def test_plain_minari_reads_the_data_set_wherever_it_is_moved(tmp_path: Path) ->
     assert dataset.action_space.contains(episode.actions[0])
     assert episode.terminations.tolist() == [False] * (len(written[1]) - 1) + [True]
     assert dataset.env_spec.id == "H2RHandover-v0"
+
+
+@pytest.mark.parametrize("name", ["h2rh/demonstrations-v0", "mine/cans/reach-v3", "alone-v1"])
+def test_minari_lists_and_loads_a_data_set_by_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    written = write(tmp_path / name / "data", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(minari.list_local_datasets()) == [name]
+    dataset = minari.load_dataset(name)
+    assert dataset.spec.dataset_id == name
+    assert [float(episode.rewards.sum()) for episode in dataset] == [one.reward for one in written]
+
+
+@pytest.mark.parametrize("place", ["", "loose", "h2rh/demonstrations-v0", "h2rh/unversioned/data"])
+def test_where_minari_would_not_list_it_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "root"))
+    with pytest.raises(DatasetError, match=r"NAMESPACE/NAME-v0/data.*--out .*/h2rh/demonstrations-v0/data"):
+        write(tmp_path / "root" / place, 1)
+    assert not (tmp_path / "root").exists()
 
 
 def test_writing_goes_on_where_it_stopped(tmp_path: Path) -> None:

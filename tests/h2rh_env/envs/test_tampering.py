@@ -55,7 +55,10 @@ def test_a_verdict_cannot_be_painted(tiny_scene, tamper):
         tamper(observation, info)
         observation, reward, terminated, _, info = env.step(encode_action(SE3.identity(), 1.0))
         assert terminated
-        assert (info["first_failure"], reward) == (failure, float(failure is None))
+        assert (env.unwrapped.failures[info["first_failure_index"]], reward) == (
+            failure,
+            float(failure is None),
+        )
         tamper(observation, info)
         assert env.record().end_object_mask.any() == (failure is None)
 
