@@ -67,7 +67,8 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     giver lets go, the gripper retreats and is shaken. The reward is 1 when the object was *handed over* as
     `h2rh_env.envs.handover_metrics` defines it, else 0; the shaped reward's potential is then highest at the grasp.
     Nearer than 0.1 m to the object is allowed on the final approach alone (`h2rh_env.core.clearance.final_approach`).
-    Info has `touched_hand` and `pushed_m` besides, which are false and 0 until contact has decided. A giver who moves does so until the fingers close.
+    Info has `touched_hand` and `pushed_m` besides, which are false and 0 until contact has decided. A giver who moves
+    does so until the fingers close.
 
     ## The gripper in view
     With `show_gripper=True` the open fingers are drawn where `gripper_from_camera` puts them, before or behind hand
@@ -81,12 +82,13 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
     Terminated when the score reaches 0.7. Truncated after 30 steps (by the `TimeLimit` wrapper of `gym.make`).
 
     ## Info
-    Numbers and arrays only, the same ones at every reset and step: `scene_index` (its place in `scenes`, which know
-    their `name`), `scene_from_camera`, `world_from_camera` and `world_from_scene` (4, 4) float64, `clearance_m` from
-    the gripper to hand and object, `is_success` (False until a success is known), and `first_failure_index`, the place
-    in `failures`: of None while nothing is known and for a success, else of what failed first in an episode that ended
-    by a score. The scene is the frame that the giver carries along, the world is inertial; `world_from_scene` is the
-    identity for a giver who stands still. What observations and infos hold belongs to the caller; the environment judges by its own arrays.
+    Numpy's numbers and arrays only, the same ones at every reset and step: `scene_index` (the scene's place in
+    `scenes`, each with its `name`), `scene_from_camera`, `world_from_camera` and `world_from_scene` (4, 4) float64,
+    `clearance_m` from the gripper to hand and object, `is_success` (False until a success is known), and
+    `first_failure_index`, the place in `failures`: of None while nothing is known and for a success, else of what
+    failed first in an episode that ended by a score. The scene is the frame that the giver carries along, the world
+    is inertial; `world_from_scene` is the identity for a giver who stands still. What observations and infos hold
+    belongs to the caller; the environment judges by its own arrays.
 
     ## Arguments
     | name | type | default | meaning |

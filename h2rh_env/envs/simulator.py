@@ -110,7 +110,8 @@ class Simulator:
             before, after = state.path[-2:]
             return self._reward.moved(state.scene, before, after, info["clearance_m"]), info
         verdict = self._handover(state) if self.task == "grasp" else self._reached(state)
-        return self._reward.declared(state.scene, state.path[-1], verdict["is_success"]), info | verdict
+        told = {name: _with_dtype(value) for name, value in verdict.items()}
+        return self._reward.declared(state.scene, state.path[-1], verdict["is_success"]), info | told
 
     def _reached(self, state: EpisodeState) -> dict[str, Any]:
         outcome = score(state.record(), state.scene, with_graspable=False)
@@ -136,14 +137,14 @@ class Simulator:
         unknown = {"is_success": False, "first_failure_index": 0}
         if self.task == "grasp":
             unknown |= {"touched_hand": False, "pushed_m": 0.0}
-        return {
+        known = {
             "scene_index": state.scene_index,
             "scene_from_camera": state.scene_from_camera.matrix,
             "world_from_camera": state.world_from_camera.matrix,
             "world_from_scene": state.world_from_scene.matrix,
             "clearance_m": state.clearance_m,
-            **unknown,
         }
+        return {name: _with_dtype(value) for name, value in (known | unknown).items()}
 
     def observe(self, states: Sequence[EpisodeState]) -> Observation:
         """Returns what the cameras of episodes see, in one batch: arrays as in `observation_space`, after (B,)."""
@@ -195,6 +196,12 @@ def _check_task(
         raise ValueError("conditions are those of contact, which task='grasp' alone has")
     if task == "reach" and gripper is not None and observer.gripper is None:
         raise ValueError("gripper is neither drawn (show_gripper=True) nor simulated (task='grasp')")
+
+
+def _with_dtype(value: Any) -> Any:
+    """Returns a value with a dtype, by which torchrl reads it; a bool as an array, which Gymnasium can batch."""
+    array = np.asarray(value)
+    return array if array.dtype == bool else array[()]
 
 
 def rng_to_json(rng: np.random.Generator) -> dict[str, Any]:
