@@ -7,6 +7,7 @@ from pathlib import Path
 
 from h2rh_env.core.errors import PolicyError
 from h2rh_env.core.policy import Policy
+from h2rh_env.core.task import Task
 from h2rh_env.utils.plugins import make_plugin
 
 POLICIES = {
@@ -20,6 +21,7 @@ POLICIES = {
     "random": "policies.baselines.reference:RandomPolicy",
 }
 SHIPPED_CHECKPOINT, RANGING_CHECKPOINT = "assets/checkpoints/grasping", "assets/checkpoints/ranging"
+LEROBOT: dict[str, Task] = {"lerobot": "reach", "lerobot-grasp": "grasp"}
 METHODS = {"reset": "reset(seed)", "act": "act(observation) -> action (7,)"}
 
 
@@ -27,13 +29,15 @@ def make_policy(name: str) -> Policy:
     """A policy by name.
 
     Args:
-        name: one of `POLICIES`, a checkpoint folder, an ONNX file (.onnx), a Stable-Baselines3 model file (.zip), or
+        name: one of `POLICIES`, a checkpoint folder, an ONNX file (.onnx), a Stable-Baselines3 model file (.zip),
+            "lerobot:FOLDER" of LeRobot's trainer ("lerobot-grasp:FOLDER" of one that closes the fingers itself), or
             "module:Class" of anyone's, looked for in the working directory too. The class is called without
             arguments.
 
     Raises:
         PolicyError: nothing of that name, or it does not follow the protocol.
         CheckpointError: the folder is not a checkpoint.
+        MissingPackageError: what the policy needs is not installed.
     """
     if name in POLICIES:
         return _made(POLICIES[name])
@@ -48,11 +52,16 @@ def make_policy(name: str) -> Policy:
         from .rl.sb3_policy import Sb3Policy
 
         return Sb3Policy(path)
+    kind, _, folder = name.partition(":")
+    if kind in LEROBOT:
+        from .lerobot_policy import LeRobotPolicy
+
+        return LeRobotPolicy(folder, LEROBOT[kind])
     if ":" in name:
         return _made(name)
     raise PolicyError(
         f"there is no policy {name!r}{_closest(name)}; known are {', '.join(POLICIES)}, "
-        "a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip file, and module:Class"
+        "a checkpoint folder, a .onnx file, a Stable-Baselines3 .zip file, lerobot:FOLDER, and module:Class"
     )
 
 

@@ -7,6 +7,7 @@ data/chunk-000/file-000.parquet                       a row per frame, a row gro
 videos/observation.images.rgb/chunk-000/file-000.mp4  the episodes' frames, one after another
 videos/observation.images.masks/...                   masks as grey: object 255, hand 128, lossless
 meta/h2rh.json                                        ours: provenance, and each episode's scene and seed
+README.md                                             a data card: what each feature is, and in which unit
 """
 
 from __future__ import annotations
@@ -17,21 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.progress import Progress, TaskID
-from scipy.spatial.transform import Rotation
 
 from ...core.errors import DatasetError
-from ...core.geometry import Array
 from ...utils import cli, files
 from ...utils.video import VideoWriter
 from ..minari import DatasetSummary, Demonstration, describe, read_demonstrations
-from .parquet import SCALARS, TASK, VECTORS, pyarrow, write_frames, write_table, write_tasks
+from .card import data_card
+from .features import ACTION, MASKS, RGB, SENTENCES, STATE, grey, pose_numbers, state
+from .parquet import SCALARS, VECTORS, pyarrow, write_frames, write_table, write_tasks
 from .statistics import Statistics, Values
 
 VERSION = "v3.0"
-RGB, MASKS = "observation.images.rgb", "observation.images.masks"
-OBJECT_GREY, HAND_GREY = 255, 128
 EPISODES_PER_FILE, FILES_PER_CHUNK = 500, 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
@@ -68,10 +66,11 @@ def _write(data: Path, summary: DatasetSummary, fps: int, folder: Path) -> None:
             part = islice(demonstrations, EPISODES_PER_FILE)
             shown = (_counted(demonstration, bar, task, origins) for demonstration in part)
             frames = _write_part(shown, first, frames, totals, summary, fps, folder)
-    write_tasks(folder / "meta/tasks.parquet")
+    write_tasks(folder / "meta/tasks.parquet", SENTENCES[summary.task])
     files.write_json(folder / "meta/stats.json", totals.nested())
     files.write_json(folder / "meta/info.json", _info(summary, frames, fps))
     files.write_json(folder / "meta/h2rh.json", {"provenance": summary.provenance, "episodes": origins})
+    files.write_bytes(folder / "README.md", data_card(summary, frames, fps, origins).encode())
 
 
 def _counted(
@@ -79,7 +78,7 @@ def _counted(
 ) -> Demonstration:
     """Counts a demonstration, notes its origin and returns it."""
     bar.update(task, advance=1)
-    origins.append({name: getattr(demonstration, name) for name in ("scene", "scene_hash", "seed")})
+    origins.append({name: getattr(demonstration, name) for name in ("scene", "scene_hash", "seed", "reward")})
     return demonstration
 
 
@@ -107,7 +106,7 @@ def _write_part(
         _video(folder, MASKS, place, summary, fps) as outlines,
     ):
         for episode, demonstration in enumerate(demonstrations, first):
-            images = {RGB: demonstration.rgb, MASKS: _grey(demonstration.masks)}
+            images = {RGB: demonstration.rgb, MASKS: grey(demonstration.masks)}
             for video, frames in ((colours, images[RGB]), (outlines, images[MASKS])):
                 for image in frames:
                     video.add(image)
@@ -115,7 +114,10 @@ def _write_part(
             own = Statistics()
             for statistics in (own, totals):
                 statistics.add(columns[-1], images)
-            rows.append(_episode_row(episode, frame, frame - start, len(demonstration), fps, place, own))
+            row = {"tasks": [SENTENCES[summary.task]], "length": len(demonstration)}
+            rows.append(
+                row | _episode_row(episode, frame, frame - start, len(demonstration), fps, place, own)
+            )
             frame += len(demonstration)
     write_frames(folder / DATA_PATH.format(**place), columns)
     write_table(folder / EPISODES_PATH.format(**place), rows)
@@ -126,12 +128,15 @@ def _columns(demonstration: Demonstration, episode: int, start: int, fps: int) -
     """Returns a row per frame of what is not an image."""
     steps = len(demonstration)
     frames = np.arange(steps)
+    ended = frames == steps - 1
     return {
-        "observation.state": _pose(demonstration.scene_from_camera),
-        "action": demonstration.actions,
-        "camera_from_goal": _pose(demonstration.camera_from_goal),
+        STATE: state(demonstration.scene_from_camera[0], demonstration.scene_from_camera),
+        ACTION: demonstration.actions,
+        "camera_from_goal": pose_numbers(demonstration.camera_from_goal),
         "clearance_m": demonstration.clearance_m.astype(np.float32),
-        "next.done": frames == steps - 1,
+        "next.reward": (ended * demonstration.reward).astype(np.float32),
+        "next.success": ended & (demonstration.reward > 0),
+        "next.done": ended,
         "timestamp": (frames / fps).astype(np.float32),
         "frame_index": frames,
         "episode_index": np.full(steps, episode),
@@ -140,25 +145,11 @@ def _columns(demonstration: Demonstration, episode: int, start: int, fps: int) -
     }
 
 
-def _pose(matrices: Array) -> npt.NDArray[np.float32]:
-    """Returns poses (T, 4, 4) as (T, 7): position, m, and quaternion wxyz."""
-    wxyz = Rotation.from_matrix(matrices[:, :3, :3]).as_quat(canonical=True, scalar_first=True)
-    return np.concatenate([matrices[:, :3, 3], wxyz], axis=1).astype(np.float32)
-
-
-def _grey(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Returns masks (T, H, W, 2) as grey images (T, H, W, 3)."""
-    grey = np.where(masks[..., 0] > 0, OBJECT_GREY, np.where(masks[..., 1] > 0, HAND_GREY, 0))
-    return np.repeat(grey[..., None].astype(np.uint8), 3, axis=3)
-
-
 def _episode_row(
     episode: int, start: int, frames_before: int, steps: int, fps: int, place: dict[str, int], own: Statistics
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "episode_index": episode,
-        "tasks": [TASK],
-        "length": steps,
         "dataset_from_index": start,
         "dataset_to_index": start + steps,
     }

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import MissingPackageError, install_line
+from .features import ACTION, ACTION_NAMES, POSE_NAMES, STATE
 from .statistics import Values
 
-TASK = "Move to the pre-grasp pose of the object that the hand holds out."
-POSE = ["x_m", "y_m", "z_m", "qw", "qx", "qy", "qz"]
-ACTION = ["a_rad", "b_rad", "c_rad", "x_m", "y_m", "z_m", "grasp_score"]
-VECTORS = {"observation.state": POSE, "action": ACTION, "camera_from_goal": POSE}
+VECTORS = {STATE: POSE_NAMES, ACTION: ACTION_NAMES, "camera_from_goal": POSE_NAMES}
 SCALARS = {
     "clearance_m": "float32",
+    "next.reward": "float32",
+    "next.success": "bool",
     "next.done": "bool",
     "timestamp": "float32",
     "frame_index": "int64",
@@ -58,14 +58,14 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     _write_parquet(path, pyarrow("pyarrow").Table.from_pylist(rows))
 
 
-def write_tasks(path: Path) -> None:
-    """Writes the table of tasks, indexed by their text, by which LeRobot looks them up with pandas."""
+def write_tasks(path: Path, sentence: str) -> None:
+    """Writes the table of tasks, which has one, indexed by its sentence, by which LeRobot looks it up with pandas."""
     columns = [
         {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
         for name, kind, numpy in (("task_index", "int64", "int64"), ("task", "unicode", "object"))
     ]
     pandas = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
-    table = pyarrow("pyarrow").table({"task_index": [0], "task": [TASK]})
+    table = pyarrow("pyarrow").table({"task_index": [0], "task": [sentence]})
     _write_parquet(path, table.replace_schema_metadata({"pandas": json.dumps(pandas)}))
 
 

@@ -15,7 +15,7 @@ from h2rh_env.core.errors import DatasetError, MissingPackageError, install_line
 from h2rh_env.datasets.lerobot import export as exporting
 from h2rh_env.datasets.lerobot.__main__ import ExportConfig
 from h2rh_env.datasets.lerobot.export import export
-from h2rh_env.datasets.lerobot.parquet import TASK
+from h2rh_env.datasets.lerobot.features import SENTENCES
 from h2rh_env.datasets.lerobot.statistics import Statistics
 from h2rh_env.datasets.minari import Demonstration, DemonstrationWriter, encode
 
@@ -40,7 +40,16 @@ def demonstration(seed: int, steps: int) -> Demonstration:
     poses[..., :3, 3] = rng.normal(size=(2, steps, 3))
     actions = rng.normal(0, 0.02, (steps, 7)).astype(np.float32)
     return Demonstration(
-        rgb, masks, actions, poses[0], poses[1], rng.uniform(0.1, 0.5, steps), f"scene-{seed}", "0" * 64, seed
+        rgb,
+        masks,
+        actions,
+        poses[0],
+        poses[1],
+        rng.uniform(0.1, 0.5, steps),
+        f"scene-{seed}",
+        "0" * 64,
+        seed,
+        reward=float(seed % 2),
     )
 
 
@@ -153,7 +162,7 @@ def test_numbers_come_back(reader):
         np.testing.assert_array_equal(np.array(frames["action"], np.float32), written.actions)
         np.testing.assert_allclose(frames["clearance_m"], written.clearance_m, rtol=1e-6)
         for key, matrices in (
-            ("observation.state", written.scene_from_camera),
+            ("observation.state", np.linalg.inv(written.scene_from_camera[0]) @ written.scene_from_camera),
             ("camera_from_goal", written.camera_from_goal),
         ):
             poses = np.array(frames[key])
@@ -163,6 +172,9 @@ def test_numbers_come_back(reader):
         assert frames["frame_index"] == list(range(len(written)))
         np.testing.assert_allclose(frames["timestamp"], np.arange(len(written)) / FPS, rtol=1e-6)
         assert frames["next.done"] == [False] * (len(written) - 1) + [True]
+        assert frames["next.success"] == [False] * (len(written) - 1) + [written.reward == 1]
+        assert frames["next.reward"] == [0.0] * (len(written) - 1) + [written.reward]
+        np.testing.assert_allclose(frames["observation.state"][0], [0, 0, 0, 1, 0, 0, 0], atol=1e-6)
         begin = reader.episodes[episode]["dataset_from_index"]
         assert frames["index"] == list(range(begin, begin + len(written)))
 
@@ -198,9 +210,29 @@ def test_statistics_are_those_of_the_frames(reader):
 
 
 def test_tasks_are_indexed_by_their_text_for_pandas(reader):
-    assert reader.tasks == {"task_index": [0], "task": [TASK]}
+    assert reader.tasks == {"task_index": [0], "task": [SENTENCES["reach"]]}
     schema = pq.read_schema(reader.root / "meta/tasks.parquet")
     assert json.loads(schema.metadata[b"pandas"])["index_columns"] == ["task"]
+
+
+def test_the_card_says_what_there_is_and_what_each_feature_means(reader):
+    card = (reader.root / "README.md").read_text()
+    front, body = card.split("---\n")[1:3]
+    assert "LeRobot" in front
+    assert "data/*/*.parquet" in front
+    assert f"{len(WRITTEN)} episodes, {sum(map(len, WRITTEN))} frames" in body
+    assert "2 of 5" in body, "those with reward"
+    assert SENTENCES["reach"] in body
+    for key in reader.info["features"]:
+        assert f"| `{key}` |" in body
+    assert str(WRITTEN[0].scene) in body
+
+
+def test_who_takes_the_object_is_told_another_sentence(tmp_path):
+    writer = DemonstrationWriter(tmp_path / "data", CAMERA, {}, "grasp")
+    writer.append(encode(WRITTEN[0]), len(WRITTEN[0]))
+    export(tmp_path / "data", tmp_path / "out", FPS)
+    assert SpecificationReader(tmp_path / "out").tasks["task"] == [SENTENCES["grasp"]]
 
 
 def test_adding_up_statistics_is_the_statistics_of_all():
