@@ -1,7 +1,7 @@
 # What a contributor types; .ci/run runs the same targets in a fresh virtual environment.
 .PHONY: install format check lint test docs wheel
 
-SOURCES = h2rh_env experts policies real_robot benchmarks examples train.py evaluate.py docs/site_hooks.py
+SOURCES = h2rh_env experts policies real_robot integrations benchmarks examples train.py evaluate.py docs/site_hooks.py
 
 install:
 	python -m pip install -c constraints.txt -e ".[dev]"

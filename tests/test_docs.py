@@ -28,7 +28,17 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n\s*)?^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MARKS = ("not run: ", "run with: ")
 SNIPPET = re.compile(r'^--8<-- "([^":]+)', re.MULTILINE)
-OTHER_TOOLS = {"pip", "pytest", "apt", "apt-get", "make", "pre-commit", "mkdocs"}
+OTHER_TOOLS = {
+    "pip",
+    "pytest",
+    "apt",
+    "apt-get",
+    "make",
+    "pre-commit",
+    "mkdocs",
+    "lerobot-eval",
+    "lerobot-train",
+}
 LIMIT_S = 300
 
 
@@ -210,7 +220,17 @@ def test_every_mark_and_snippet_is_good(page):
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=page_name)
 def test_every_python_file_that_a_page_names_exists(page):
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    packages = ("h2rh_env", "experts", "policies", "real_robot", "tests", "examples", "benchmarks", "docs")
+    packages = (
+        "h2rh_env",
+        "experts",
+        "policies",
+        "real_robot",
+        "tests",
+        "examples",
+        "benchmarks",
+        "docs",
+        "integrations",
+    )
     files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     known = [f"/{path.relative_to(ROOT)}" for path in [*files, *ROOT.glob("*.py")]]
     for name in re.findall(r"`(?:python )?([a-z0-9_/]+\.py)[` ]", prose):

@@ -134,7 +134,7 @@ class Simulator:
 
     def info(self, state: EpisodeState) -> dict[str, Any]:
         """What is told of an episode as it stands: numbers and arrays of its own, always under the same names."""
-        unknown = {"is_success": False, "first_failure_index": 0}
+        unknown: dict[str, Any] = {"is_success": False, "first_failure_index": 0}
         if self.task == "grasp":
             unknown |= {"touched_hand": False, "pushed_m": 0.0}
         known = {

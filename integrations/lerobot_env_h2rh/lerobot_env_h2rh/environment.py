@@ -47,13 +47,13 @@ class LeRobotHandover(gym.Env[dict[str, Any], npt.NDArray[np.float32]]):
             TypeError, ValueError, HandoverError: An argument that is not known, or a value that cannot be.
         """
         self._handover = gym.make(handover, render_mode=render_mode, **options)
-        ended_by = self._handover.unwrapped.task
+        ended_by = self._handover.get_wrapper_attr("task")
         self.task = next(name for name, known in HANDOVERS.items() if known == handover)
         self.task_description = SENTENCES[ended_by]
         self._max_episode_steps = EPISODE_STEPS[ended_by]
         self.render_mode = render_mode
         self.action_space = self._handover.action_space
-        image = self._handover.observation_space["rgb"]
+        image = self._handover.get_wrapper_attr("observation_space")["rgb"]
         self.observation_space = gym.spaces.Dict(
             pixels=gym.spaces.Dict(rgb=image, masks=gym.spaces.Box(0, 255, image.shape, np.uint8)),
             agent_pos=gym.spaces.Box(-np.inf, np.inf, (7,), np.float32),
