@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 from stable_baselines3 import PPO
 
 import h2rh_env  # noqa: F401 (registers the environment)
@@ -28,9 +29,10 @@ class TrainingConfig:
 
 def main(settings: TrainingConfig) -> None:
     env = gym.make("H2RHandover-v0", reward="shaped")
+    env = gym.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))  # learners want actions of one scale
     rollout = min(settings.steps, 512)
     model = PPO("MultiInputPolicy", env, n_steps=rollout, batch_size=64, n_epochs=4, seed=0)
-    model.learn(settings.steps, progress_bar=False)
+    model.learn(settings.steps, progress_bar=True)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(settings.out)
     print(f"{settings.out}: python evaluate.py --policy {settings.out}")

@@ -34,7 +34,10 @@ UNTOLD = ResidualConfig(4.0, 0.5, 0.4, 0.25, 0.1, 0.05, 0.05, 0.05, 0.05, (1, 2,
 
 
 class Sb3Policy:
-    """The mean action of a model that `save` of PPO, A2C, SAC, TD3 or DDPG wrote, or `policies.rl.reinforcement`."""
+    """The mean action of a model that `save` of PPO, A2C, SAC, TD3 or DDPG wrote, or `policies.rl.reinforcement`.
+
+    A model that was trained behind `RescaleAction(env, -1, 1)` is one too: its actions are scaled back.
+    """
 
     def __init__(self, path: Path | str, camera: PinholeCamera = HAND_EYE_CAMERA) -> None:
         """Reads a model file.
@@ -51,7 +54,10 @@ class Sb3Policy:
                 data = json.loads(_member(archive, "data"))
                 weights = torch.load(io.BytesIO(_member(archive, "policy.pth")), "cpu", weights_only=True)
                 self._residual = _residual(archive)
-            self._model = _network(data, camera, self._residual)
+            self._actions = action_space() if self._residual is None else self._residual.action_space
+            self._is_rescaled = self._residual is None and _is_rescaled(data)
+            made_for = gym.spaces.Box(-1.0, 1.0, self._actions.shape) if self._is_rescaled else self._actions
+            self._model = _network(data, camera, self._residual, made_for)
             self._model.load_state_dict(weights)
         except (
             OSError,
@@ -91,7 +97,10 @@ class Sb3Policy:
         rgb, masks = self._rectification(observation)
         if self._residual is None:
             action, _ = self._model.predict({"rgb": rgb, "masks": masks}, deterministic=True)
-            return np.asarray(action, np.float32)
+            low, high = self._actions.low, self._actions.high
+            return np.asarray(
+                low + (action + 1) / 2 * (high - low) if self._is_rescaled else action, np.float32
+            )
         features, base = self._residual.observe({"rgb": rgb[None], "masks": masks[None]})
         added, _ = self._model.predict(features, deterministic=True)
         return np.asarray(self._residual.combine(base, added)[0])
@@ -118,7 +127,30 @@ def _residual(archive: zipfile.ZipFile) -> Residual | None:
         return Residual.load(folder, config)
 
 
-def _network(data: dict[str, Any], camera: PinholeCamera, residual: Residual | None) -> Any:
+def _is_rescaled(data: dict[str, Any]) -> bool:
+    """Whether the model's actions lie in [-1, 1] instead of the environment's bounds.
+
+    Raises:
+        ValueError: They lie in neither.
+    """
+    told = data.get("action_space", {})
+    if not {"low", "high"} <= set(told):
+        return False
+    bounds = np.array([told[side].strip("[]").split() for side in ("low", "high")], float)
+    ours = action_space()
+    for low, high, rescaled in ((ours.low, ours.high, False), (-1.0, 1.0, True)):
+        if bounds.shape == (2, *ours.shape) and np.allclose(
+            bounds, [low * np.ones(7), high * np.ones(7)], atol=1e-6
+        ):
+            return rescaled
+    raise ValueError(
+        f"its actions lie between {told['low']} and {told['high']}; expected the environment's or [-1, 1]"
+    )
+
+
+def _network(
+    data: dict[str, Any], camera: PinholeCamera, residual: Residual | None, actions: gym.spaces.Box
+) -> Any:
     """The policy network that Stable-Baselines3 would make for these settings.
 
     Settings that only a pickle holds are left at their defaults; if that was wrong the weights do not fit.
@@ -138,7 +170,6 @@ def _network(data: dict[str, Any], camera: PinholeCamera, residual: Residual | N
     if residual is not None and isinstance(residual.observation_space, gym.spaces.Box):
         observations = residual.observation_space
         family = {MultiInputActorCriticPolicy: ActorCriticPolicy, SacPolicy: SacOfFeatures}[family]
-    actions = action_space() if residual is None else residual.action_space
     settings = data.get("policy_kwargs", {})
     settings = {} if ":serialized:" in settings else dict(settings)
     if family is not Td3Policy and data.get("use_sde"):

@@ -38,6 +38,29 @@ def test_a_model_file_acts_as_the_model(tmp_path: Path, algorithm: str, options:
     assert action_space().contains(policy.act(observation))
 
 
+@pytest.mark.parametrize(("algorithm", "options"), [("PPO", {}), ("SAC", {"buffer_size": 1})])
+def test_a_model_behind_rescale_action_acts_as_the_environment_was_moved(
+    tmp_path: Path, algorithm: str, options: dict[str, int]
+) -> None:
+    env = gym.wrappers.RescaleAction(Blank(), np.float32(-1), np.float32(1))
+    model = getattr(stable_baselines3, algorithm)("MultiInputPolicy", env, seed=0, **options)
+    model.save(tmp_path / "model.zip")
+    observation = Blank.observation_space.sample()
+    expected = env.action(model.predict(observation, deterministic=True)[0])
+    np.testing.assert_allclose(
+        Sb3Policy(tmp_path / "model.zip", CAMERA).act(observation), expected, atol=1e-6
+    )
+
+
+def test_a_model_of_other_bounds_is_refused(tmp_path: Path) -> None:
+    env = gym.wrappers.RescaleAction(Blank(), np.float32(-2), np.float32(2))
+    stable_baselines3.PPO("MultiInputPolicy", env, seed=0).save(tmp_path / "model.zip")
+    with pytest.raises(
+        PolicyError, match=r"its actions lie between .*-2.*expected the environment's or \[-1, 1\]"
+    ):
+        Sb3Policy(tmp_path / "model.zip", CAMERA)
+
+
 def test_other_files_and_other_spaces_are_told(tmp_path: Path) -> None:
     (tmp_path / "model.zip").write_bytes(b"PK")
     with pytest.raises(PolicyError, match="not a Stable-Baselines3 model"):
