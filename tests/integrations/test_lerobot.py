@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 lerobot = pytest.importorskip(
     "lerobot", reason="pip install -c constraints-lerobot.txt lerobot, in its own environment"
@@ -40,19 +41,35 @@ def dataset(data):
     return LeRobotDataset("h2rh/tiny", root=data / "lerobot", video_backend="pyav")
 
 
-@pytest.fixture(scope="module")
-def trained(dataset, tmp_path_factory):
-    """A small ACT of random weights, saved as LeRobot's trainer saves one."""
+def small_config(kind):
     from lerobot.policies.act.configuration_act import ACTConfig
+    from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+
+    common = {"n_action_steps": 4, "pretrained_backbone_weights": None, "device": "cpu", "push_to_hub": False}
+    if kind == "act":
+        return ACTConfig(
+            chunk_size=4,
+            dim_model=32,
+            dim_feedforward=32,
+            n_heads=2,
+            n_encoder_layers=1,
+            use_vae=False,
+            **common,
+        )
+    return DiffusionConfig(
+        horizon=8, down_dims=(16, 32), n_groups=4, num_inference_steps=3, crop_shape=None, **common
+    )
+
+
+@pytest.fixture(scope="module", params=["act", "diffusion"])
+def trained(request, dataset, tmp_path_factory):
+    """A small policy of random weights, saved as LeRobot's trainer saves one."""
     from lerobot.policies.factory import make_policy as make_lerobot_policy
     from lerobot.policies.factory import make_pre_post_processors
 
-    config = ACTConfig(
-        chunk_size=4, n_action_steps=4, dim_model=32, dim_feedforward=32, n_heads=2, n_encoder_layers=1,
-        use_vae=False, pretrained_backbone_weights=None, device="cpu", push_to_hub=False,
-    )  # fmt: skip
+    config = small_config(request.param)
     policy = make_lerobot_policy(config, ds_meta=dataset.meta)
-    folder = tmp_path_factory.mktemp("act")
+    folder = tmp_path_factory.mktemp(request.param)
     policy.save_pretrained(folder)
     for processor in make_pre_post_processors(config, dataset_stats=dataset.meta.stats):
         processor.save_pretrained(folder)
@@ -113,8 +130,7 @@ def test_the_hub_makes_it_by_its_file(task):
 
 def test_its_evaluation_and_ours_see_the_same_actions(trained, scenes, tiny_scene):
     from lerobot.configs.policies import PreTrainedConfig
-    from lerobot.policies.act.modeling_act import ACTPolicy
-    from lerobot.policies.factory import make_pre_post_processors
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
     from lerobot.processor.pipeline import PolicyProcessorPipeline
     from lerobot.scripts.lerobot_eval import rollout
     from lerobot_env_h2rh import H2RHandoverConfig
@@ -122,12 +138,14 @@ def test_its_evaluation_and_ours_see_the_same_actions(trained, scenes, tiny_scen
 
     env = make_env(1, cfg=H2RHandoverConfig(scenes=str(scenes)))["h2rh"][0]
     config = PreTrainedConfig.from_pretrained(trained)
+    theirs = get_policy_class(config.type).from_pretrained(trained, config=config)
     same = PolicyProcessorPipeline(steps=[])
+    torch.manual_seed(0)
     found = rollout(
-        env, ACTPolicy.from_pretrained(trained, config=config), same, same,
+        env, theirs, same, same,
         *make_pre_post_processors(config, str(trained)), seeds=[5],
     )  # fmt: skip
-    theirs = np.clip(found["action"][0].numpy(), env.single_action_space.low, env.single_action_space.high)
+    expected = np.clip(found["action"][0].numpy(), env.single_action_space.low, env.single_action_space.high)
 
     policy = make_policy(f"lerobot:{trained}")
     ours_env = gym.wrappers.TimeLimit(H2RHandoverEnv(tiny_scene), MAX_EPISODE_STEPS)
@@ -139,5 +157,5 @@ def test_its_evaluation_and_ours_see_the_same_actions(trained, scenes, tiny_scen
         observation, _, terminated, truncated, info = ours_env.step(ours[-1])
         ended = terminated or truncated
     assert len(ours) == int(found["done"][0].int().argmax()) + 1
-    np.testing.assert_allclose(np.stack(ours), theirs[: len(ours)], atol=2e-4)
+    np.testing.assert_allclose(np.stack(ours), expected[: len(ours)], atol=2e-4)
     assert bool(info["is_success"]) == bool(found["success"][0].any())
