@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from ..core.spaces import action_space, observation_space
 from ..core.task import Task
 from ..utils import files
 from .frames import Demonstration, Views, check_shapes, encode, encode_views, read_frames
+from .minari_id import dataset_id
 
 __all__ = [
     "DatasetSummary", "Demonstration", "DemonstrationWriter", "Views", "describe", "encode", "encode_views",
@@ -47,7 +47,6 @@ NAMES_1 = {"infos/scene_from_camera": "infos/world_from_camera", "infos/label": 
 ENVIRONMENTS: dict[Task, str] = {"reach": "H2RHandover-v0", "grasp": "H2RHandoverGrasp-v0"}
 READING_ERRORS = (OSError, KeyError, ValueError, TypeError, AssertionError, RuntimeError)
 FIRST_LINKS = 64
-DEFAULT_ID = "h2rh/demonstrations-v0"
 
 
 class DemonstrationWriter:
@@ -209,32 +208,6 @@ def read_views(folder: Path | str) -> Iterator[Views]:
                 yield Views(**read_frames(views, {}))
         except READING_ERRORS as error:
             raise DatasetError(f"{path} cannot be read ({error}); collect it again") from None
-
-
-def dataset_id(folder: Path) -> str:
-    """Returns the id by which Minari finds a folder: its place beneath Minari's root, or `DEFAULT_ID` elsewhere.
-
-    Raises:
-        DatasetError: The folder lies beneath the root, where Minari would not list it.
-    """
-    from minari.dataset.minari_dataset import parse_dataset_id
-
-    told = os.environ.get("MINARI_DATASETS_PATH")
-    root = (Path(told) if told else Path.home() / ".minari" / "datasets").resolve()
-    place = folder.resolve()
-    if not place.is_relative_to(root):
-        return DEFAULT_ID
-    name, _, last = place.relative_to(root).as_posix().rpartition("/")
-    try:
-        if last != "data":
-            raise ValueError(f"its last part is {last!r}")
-        parse_dataset_id(name)
-    except (ValueError, TypeError) as error:
-        raise DatasetError(
-            f"{folder} lies in Minari's folder {root}, where a dataset is at NAMESPACE/NAME-v0/data ({error}); "
-            f"give --out {root / DEFAULT_ID / 'data'}, or a folder elsewhere"
-        ) from None
-    return name
 
 
 def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any], task: Task) -> None:
