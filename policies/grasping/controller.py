@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from h2rh_env.core.geometry import SE3, Array, aim, angle_between, rotation_angle, slerp
+from h2rh_env.core.geometry import SE3, Array, aim, angle_between, rotation_about, rotation_angle, slerp
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
 from .fusion import Goal
@@ -100,8 +99,7 @@ def _round(from_contact: Array, towards: Array, config: ControlConfig) -> Array:
     if length < 1e-6:
         axis, length = np.cross(direction, [0.3, 0.5, 0.8]), 1.0
         axis = axis / np.linalg.norm(axis)
-    turn = Rotation.from_rotvec(axis / length * arc).as_matrix()
-    moved: Array = (radius + radial) * (turn @ direction)
+    moved: Array = (radius + radial) * (rotation_about(axis / length, arc) @ direction)
     return moved
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -106,26 +107,18 @@ class GraspingPolicy:
         return before is not None
 
     def _frame_before(self, now: Frame) -> Frame | None:
-        """Of the frames so far, the one that shows depth best."""
-        goal = self._fusion.goal
-        if goal is None:
+        """Of the frames so far that show the object, the one that shows depth best."""
+        goal, seen = self._fusion.goal, [frame for frame in self.frames if frame.shows_object]
+        if goal is None or not seen:
             return None
-        position = now.world_from_camera.translation
-        to_contact = goal.contact - position
+        to_contact = goal.contact - now.world_from_camera.translation
         distance = float(np.linalg.norm(to_contact))
-        best, least = None, np.inf
-        for frame in self.frames:
-            if not frame.masks[..., 0].any():
-                continue
-            sideways, back = _beside_and_back(
-                frame.world_from_camera.translation - position, to_contact / distance
-            )
-            if back > MAX_BACK * distance or max(sideways, back) < 0.03 * distance:
-                continue
-            off = abs(sideways / distance - LOOK_SIDEWAYS) + 0.15 * abs(back) / distance
-            if off < least:
-                best, least = frame, off
-        return best
+        from_now = _positions(seen) - now.world_from_camera.translation
+        sideways, back = _beside_and_back(from_now, to_contact / distance)
+        off = abs(sideways / distance - LOOK_SIDEWAYS) + 0.15 * abs(back) / distance
+        off[(back > MAX_BACK * distance) | (np.maximum(sideways, back) < 0.03 * distance)] = np.inf
+        best = int(np.argmin(off))
+        return seen[best] if np.isfinite(off[best]) else None
 
     def _decide(self, depth_seen: bool) -> tuple[SE3, float]:
         """The motion `camera_from_next_camera`, and the score."""
@@ -142,11 +135,9 @@ class GraspingPolicy:
         """How far aside, as a part of the distance, the frames were taken that the goal stands on."""
         goal = self._fusion.goal
         assert goal is not None
-        sights = [goal.contact - frame.world_from_camera.translation for frame in self.frames]
-        last = sights[-1] / np.linalg.norm(sights[-1])
-        return max(
-            _beside_and_back(sights[-1] - sight, last)[0] / float(np.linalg.norm(sight)) for sight in sights
-        )
+        sights = goal.contact - _positions(self.frames)
+        beside, _ = _beside_and_back(sights[-1] - sights, sights[-1] / np.linalg.norm(sights[-1]))
+        return float((beside / np.linalg.norm(sights, axis=1)).max())
 
     def _search(self) -> SE3:
         """Turns where nothing is seen."""
@@ -155,9 +146,15 @@ class GraspingPolicy:
         return SE3(turn, np.zeros(3))
 
 
-def _beside_and_back(from_now: Array, sight: Array) -> tuple[float, float]:
-    back = -float(from_now @ sight)
-    return float(np.linalg.norm(from_now + back * sight)), back
+def _positions(frames: Sequence[Frame]) -> Array:
+    """(N, 3), m, where frames were taken."""
+    return np.array([frame.world_from_camera.translation for frame in frames])
+
+
+def _beside_and_back(from_now: Array, sight: Array) -> tuple[Array, Array]:
+    """How far displacements (N, 3) lead across a line of sight, and back along it, each (N,)."""
+    back = -from_now @ sight
+    return np.linalg.norm(from_now + back[:, None] * sight, axis=1), back
 
 
 def predictions(grid: GraspGrid) -> Predictions:

@@ -17,7 +17,7 @@ from .dataset import save_samples
 from .policy import GraspingPolicy
 from .samples import Sample, Sampling, sample_at
 
-VISITED = 10  # samples of each episode
+VISITED = 20  # samples of each episode, at most
 
 
 @dataclass(frozen=True)
