@@ -53,7 +53,7 @@ class GraspingConfig:
     """Number of rounds in which the policy's own episodes in the scenes are labelled and learnt from."""
     episodes: int = 4
     """Number of episodes in each scene and round."""
-    round_steps: int = 6000
+    round_steps: int = 4500
     """Number of steps after each round."""
     validation: float = 0.08
     """Share of the scenes that is kept aside for validation."""

@@ -21,7 +21,7 @@ STATE = "state.pt"
 class FitConfig:
     """How the network is fitted."""
 
-    steps: int = 16_000
+    steps: int = 12_000
     """Number of steps; the learning rate falls to zero over the last part of them."""
     batch_size: int = 64
     """Samples in a step."""
