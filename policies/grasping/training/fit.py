@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..network import GraspNetwork
 from .augmentation import augmented
 from .dataset import Samples
 from .losses import Losses, losses
-from .network import GraspNetwork
 
 STATE = "state.pt"
 
