@@ -130,7 +130,7 @@ class Comparison:
             return 1.0
         if not self.clusters:
             rarer = min(self.first_only, self.second_only)
-            return min(1.0, 2 * sum(math.comb(discordant, k) for k in range(rarer + 1)) / 2**discordant)
+            return min(1.0, 2 * sum(math.comb(discordant, k) for k in range(rarer + 1)) / (1 << discordant))
         differences = np.array([difference for difference, _ in self.clusters])
         signs = np.random.default_rng(SEED).choice([-1, 1], size=(RESAMPLES, len(differences)))
         extreme = np.abs(signs @ differences) >= abs(differences.sum())
