@@ -23,6 +23,8 @@ class ControlConfig:
             before it, to go on straight in. Within `corridor_m` it goes straight back until the funnel holds it.
         close_m, close_rad: how near to the closing pose the fingers close.
         baseline: how far it steps aside at first, as a part of the distance, where depth is not known.
+        sure: support that a goal needs before the gripper goes nearer to the contact than `look_m`; until then it
+            looks from other sides, but no more than `most_looks` times in an episode.
     """
 
     circle_m: float = 0.40
@@ -36,6 +38,9 @@ class ControlConfig:
     close_m: float = 0.004
     close_rad: float = 0.06
     baseline: float = 0.08
+    sure: float = 0.6
+    look_m: float = 0.30
+    most_looks: int = 8
 
 
 def next_pose(world_from_gripper: SE3, goal: Goal, config: ControlConfig, standoff_m: float = 0.0) -> SE3:

@@ -19,7 +19,7 @@ from h2rh_env.utils import files
 from ..rectification import Rectification
 from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
 from .controller import arrived, aside, next_pose
-from .fusion import Fusion, Predictions
+from .fusion import Fusion, Goal, Predictions
 from .inputs import Frame
 from .network import GraspGrid, folded
 
@@ -66,6 +66,7 @@ class GraspingPolicy:
         self._world_from_camera = SE3.identity()
         self._expected: SE3 | None = None
         self._fusion = Fusion(self.checkpoint.fusion)
+        self._looks = 0
 
     def use_camera(self, camera: PinholeCamera) -> None:
         """Takes images of this camera from now on."""
@@ -127,9 +128,18 @@ class GraspingPolicy:
             return self._search(), 0.0
         if arrived(pose, goal, config, self._standoff_m):
             return SE3.identity(), 1.0
-        known = depth_seen and self._parallax() >= config.baseline
+        known = depth_seen and self._parallax() >= config.baseline and self._is_sure(goal)
         target = next_pose(pose, goal, config, self._standoff_m) if known else aside(pose, goal, config)
         return pose.inverse() @ target, 0.0
+
+    def _is_sure(self, goal: Goal) -> bool:
+        """Whether enough speaks for a goal to go in to it, or looking on has not helped; counts the looks."""
+        config = self.checkpoint.control
+        is_far = np.linalg.norm(goal.contact - self._world_from_camera.translation) > config.look_m
+        if is_far or goal.support >= config.sure or self._looks >= config.most_looks:
+            return True
+        self._looks += 1
+        return False
 
     def _parallax(self) -> float:
         """How far aside, as a part of the distance, the frames were taken that the goal stands on."""
