@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -157,7 +158,23 @@ def rotation_from_wxyz(wxyz: npt.ArrayLike) -> Array:
 
 def rotation_angle(rotation: Array) -> float:
     """The angle of a rotation (3, 3), rad in [0, pi]; it is exact at 0 and at pi."""
-    return float(Rotation.from_matrix(rotation).magnitude())
+    (_, xy, xz), (yx, _, yz), (zx, zy, _) = rows = rotation.tolist()
+    twice_sine = math.hypot(zy - yz, xz - zx, yx - xy)
+    return math.atan2(twice_sine, rows[0][0] + rows[1][1] + rows[2][2] - 1)
+
+
+def rotation_about(axis: npt.ArrayLike, angle_rad: float) -> Array:
+    """The rotation (3, 3) by an angle about a unit vector (3,)."""
+    x, y, z = np.asarray(axis, np.float64).tolist()
+    sine, cosine, versine = math.sin(angle_rad), math.cos(angle_rad), 2 * math.sin(angle_rad / 2) ** 2
+    xy, yz, zx = x * y * versine, y * z * versine, z * x * versine
+    return np.array(
+        [
+            [cosine + x * x * versine, xy - z * sine, zx + y * sine],
+            [xy + z * sine, cosine + y * y * versine, yz - x * sine],
+            [zx - y * sine, yz + x * sine, cosine + z * z * versine],
+        ]
+    )
 
 
 def slerp(start: Array, end: Array, fraction: float) -> Array:
@@ -194,7 +211,7 @@ def aim(rotation: Array, direction: npt.ArrayLike) -> Array:
     length = float(np.linalg.norm(normal))
     if length < 1e-12 * np.linalg.norm(direction):
         normal, length = rotation[:, 1], 1.0
-    aimed: Array = Rotation.from_rotvec(normal / length * angle).as_matrix() @ rotation
+    aimed: Array = rotation_about(normal / length, angle) @ rotation
     return aimed
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 Z_95 = 1.959963984540054  # quantile 0.975 of the standard normal distribution
 RESAMPLES = 4000
@@ -130,7 +129,8 @@ class Comparison:
         if not discordant:
             return 1.0
         if not self.clusters:
-            return float(binomtest(self.first_only, discordant).pvalue)
+            rarer = min(self.first_only, self.second_only)
+            return min(1.0, 2 * sum(math.comb(discordant, k) for k in range(rarer + 1)) / (1 << discordant))
         differences = np.array([difference for difference, _ in self.clusters])
         signs = np.random.default_rng(SEED).choice([-1, 1], size=(RESAMPLES, len(differences)))
         extreme = np.abs(signs @ differences) >= abs(differences.sum())

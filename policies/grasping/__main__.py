@@ -28,13 +28,13 @@ from h2rh_env.utils.parallel import map_tasks
 
 from .checkpoint import Checkpoint, save_checkpoint
 from .controller import ControlConfig
-from .dataset import Samples, sample_scenes
-from .fit import STATE, Fit, FitConfig, validation_losses
 from .fusion import FusionConfig
 from .inputs import GraspInputs
-from .losses import Losses
-from .rollouts import RolloutJob, write_rollouts
-from .samples import Sampling
+from .training.dataset import Samples, sample_scenes
+from .training.fit import STATE, Fit, FitConfig, validation_losses
+from .training.losses import Losses
+from .training.rollouts import RolloutJob, write_rollouts
+from .training.samples import Sampling
 
 SAMPLE_S, STEP_S, EPISODE_S = 0.02, 0.2, 1.5  # on one core of a laptop, for the estimate
 
@@ -53,7 +53,7 @@ class GraspingConfig:
     """Number of rounds in which the policy's own episodes in the scenes are labelled and learnt from."""
     episodes: int = 4
     """Number of episodes in each scene and round."""
-    round_steps: int = 6000
+    round_steps: int = 4500
     """Number of steps after each round."""
     validation: float = 0.08
     """Share of the scenes that is kept aside for validation."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from h2rh_env.core.geometry import SE3, Array, aim, angle_between, rotation_angle, slerp
+from h2rh_env.core.geometry import SE3, Array, aim, angle_between, rotation_about, rotation_angle, slerp
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
 from .fusion import Goal
@@ -24,6 +23,8 @@ class ControlConfig:
             before it, to go on straight in. Within `corridor_m` it goes straight back until the funnel holds it.
         close_m, close_rad: how near to the closing pose the fingers close.
         baseline: how far it steps aside at first, as a part of the distance, where depth is not known.
+        sure: support that a goal needs before the gripper goes nearer to the contact than `look_m`; until then it
+            looks from other sides, but no more than `most_looks` times in an episode.
     """
 
     circle_m: float = 0.40
@@ -37,6 +38,9 @@ class ControlConfig:
     close_m: float = 0.004
     close_rad: float = 0.06
     baseline: float = 0.08
+    sure: float = 0.6
+    look_m: float = 0.30
+    most_looks: int = 8
 
 
 def next_pose(world_from_gripper: SE3, goal: Goal, config: ControlConfig, standoff_m: float = 0.0) -> SE3:
@@ -100,8 +104,7 @@ def _round(from_contact: Array, towards: Array, config: ControlConfig) -> Array:
     if length < 1e-6:
         axis, length = np.cross(direction, [0.3, 0.5, 0.8]), 1.0
         axis = axis / np.linalg.norm(axis)
-    turn = Rotation.from_rotvec(axis / length * arc).as_matrix()
-    moved: Array = (radius + radial) * (turn @ direction)
+    moved: Array = (radius + radial) * (rotation_about(axis / length, arc) @ direction)
     return moved
 
 

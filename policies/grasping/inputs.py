@@ -34,6 +34,11 @@ class Frame:
     world_from_camera: SE3
 
     @cached_property
+    def shows_object(self) -> bool:
+        """Whether any of the object is seen."""
+        return bool(self.masks[..., 0].any())
+
+    @cached_property
     def grey_and_masks(self) -> Bytes:
         """(H, W, 3) uint8, of which planes of depth are made, each time this is the frame before."""
         grey = (self.rgb @ GREY + 0.5).astype(np.uint8)[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from h2rh_env.utils import files
 from ..rectification import Rectification
 from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
 from .controller import arrived, aside, next_pose
-from .fusion import Fusion, Predictions
+from .fusion import Fusion, Goal, Predictions
 from .inputs import Frame
 from .network import GraspGrid, folded
 
@@ -65,6 +66,7 @@ class GraspingPolicy:
         self._world_from_camera = SE3.identity()
         self._expected: SE3 | None = None
         self._fusion = Fusion(self.checkpoint.fusion)
+        self._looks = 0
 
     def use_camera(self, camera: PinholeCamera) -> None:
         """Takes images of this camera from now on."""
@@ -106,26 +108,18 @@ class GraspingPolicy:
         return before is not None
 
     def _frame_before(self, now: Frame) -> Frame | None:
-        """Of the frames so far, the one that shows depth best."""
-        goal = self._fusion.goal
-        if goal is None:
+        """Of the frames so far that show the object, the one that shows depth best."""
+        goal, seen = self._fusion.goal, [frame for frame in self.frames if frame.shows_object]
+        if goal is None or not seen:
             return None
-        position = now.world_from_camera.translation
-        to_contact = goal.contact - position
+        to_contact = goal.contact - now.world_from_camera.translation
         distance = float(np.linalg.norm(to_contact))
-        best, least = None, np.inf
-        for frame in self.frames:
-            if not frame.masks[..., 0].any():
-                continue
-            sideways, back = _beside_and_back(
-                frame.world_from_camera.translation - position, to_contact / distance
-            )
-            if back > MAX_BACK * distance or max(sideways, back) < 0.03 * distance:
-                continue
-            off = abs(sideways / distance - LOOK_SIDEWAYS) + 0.15 * abs(back) / distance
-            if off < least:
-                best, least = frame, off
-        return best
+        from_now = _positions(seen) - now.world_from_camera.translation
+        sideways, back = _beside_and_back(from_now, to_contact / distance)
+        off = abs(sideways / distance - LOOK_SIDEWAYS) + 0.15 * abs(back) / distance
+        off[(back > MAX_BACK * distance) | (np.maximum(sideways, back) < 0.03 * distance)] = np.inf
+        best = int(np.argmin(off))
+        return seen[best] if np.isfinite(off[best]) else None
 
     def _decide(self, depth_seen: bool) -> tuple[SE3, float]:
         """The motion `camera_from_next_camera`, and the score."""
@@ -134,19 +128,26 @@ class GraspingPolicy:
             return self._search(), 0.0
         if arrived(pose, goal, config, self._standoff_m):
             return SE3.identity(), 1.0
-        known = depth_seen and self._parallax() >= config.baseline
+        known = depth_seen and self._parallax() >= config.baseline and self._is_sure(goal)
         target = next_pose(pose, goal, config, self._standoff_m) if known else aside(pose, goal, config)
         return pose.inverse() @ target, 0.0
+
+    def _is_sure(self, goal: Goal) -> bool:
+        """Whether enough speaks for a goal to go in to it, or looking on has not helped; counts the looks."""
+        config = self.checkpoint.control
+        is_far = np.linalg.norm(goal.contact - self._world_from_camera.translation) > config.look_m
+        if is_far or goal.support >= config.sure or self._looks >= config.most_looks:
+            return True
+        self._looks += 1
+        return False
 
     def _parallax(self) -> float:
         """How far aside, as a part of the distance, the frames were taken that the goal stands on."""
         goal = self._fusion.goal
         assert goal is not None
-        sights = [goal.contact - frame.world_from_camera.translation for frame in self.frames]
-        last = sights[-1] / np.linalg.norm(sights[-1])
-        return max(
-            _beside_and_back(sights[-1] - sight, last)[0] / float(np.linalg.norm(sight)) for sight in sights
-        )
+        sights = goal.contact - _positions(self.frames)
+        beside, _ = _beside_and_back(sights[-1] - sights, sights[-1] / np.linalg.norm(sights[-1]))
+        return float((beside / np.linalg.norm(sights, axis=1)).max())
 
     def _search(self) -> SE3:
         """Turns where nothing is seen."""
@@ -155,9 +156,15 @@ class GraspingPolicy:
         return SE3(turn, np.zeros(3))
 
 
-def _beside_and_back(from_now: Array, sight: Array) -> tuple[float, float]:
-    back = -float(from_now @ sight)
-    return float(np.linalg.norm(from_now + back * sight)), back
+def _positions(frames: Sequence[Frame]) -> Array:
+    """(N, 3), m, where frames were taken."""
+    return np.array([frame.world_from_camera.translation for frame in frames])
+
+
+def _beside_and_back(from_now: Array, sight: Array) -> tuple[Array, Array]:
+    """How far displacements (N, 3) lead across a line of sight, and back along it, each (N,)."""
+    back = -from_now @ sight
+    return np.linalg.norm(from_now + back[:, None] * sight, axis=1), back
 
 
 def predictions(grid: GraspGrid) -> Predictions:

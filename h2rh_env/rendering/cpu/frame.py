@@ -15,7 +15,7 @@ from ...core.camera import PinholeCamera
 from ..simd.vector import LANES
 from .bin import bin_tiles
 from .blend import CHUNK, blend_observation
-from .project import project
+from .project import SCRATCH, project
 from .scene import Rows
 from .sort import radix_sort
 
@@ -115,7 +115,7 @@ def strips(
     tiles_x, tiles_y = -(-camera.width // 16), -(-camera.height // 16)
     step = tiles_y if bound <= MAX_PAIRS else max(1, MAX_PAIRS // (count * tiles_x))
     bound = min(bound, count * tiles_x * step + 1)
-    starts = memory.array("starts", tiles_x * step + 1, np.int64)
+    starts = memory.array("starts", room_for_starts(tiles_x, step), np.int64)
     unsorted, ends = memory.array("unsorted", bound, np.uint64), memory.array("ends", count, np.uint64)
     # Lists are read sixteen at a time.
     offsets = memory.array("offsets", bound + LANES, np.uint32)
@@ -124,6 +124,7 @@ def strips(
         tile_rows = np.array([top, min(top + step, tiles_y)])
         bin_tiles(
             records,
+            memory.array("boxes", count, np.float32),
             order,
             count,
             camera.width,
@@ -154,9 +155,10 @@ def _splat(
         rows.degree,
         rows.antialiased,
         packed_camera,
-        memory.array("scratch", 256, np.float32),
+        memory.array("scratch", SCRATCH, np.float32),
         records,
         depths,
+        memory.array("boxes", n, np.float32),
         sources,
     )
     radix_sort(
@@ -184,7 +186,7 @@ def observe(
     In one call as long as the workspace has room, so that a thread does not wait for the others at every stage.
     """
     n = len(rows.index) + 1  # the projection writes one record ahead
-    tiles = -(-camera.width // 16) * -(-camera.height // 16)
+    tiles_x, tiles_y = -(-camera.width // 16), -(-camera.height // 16)
     pairs = memory.array("unsorted", 1, np.uint64)
     done = _observe(
         rows.values,
@@ -192,9 +194,10 @@ def observe(
         rows.degree,
         rows.antialiased,
         packed_camera,
-        memory.array("scratch", 256, np.float32),
+        memory.array("scratch", SCRATCH, np.float32),
         memory.array("records", n * LANES, np.float32),
         memory.array("depths", n, np.float32),
+        memory.array("boxes", n, np.float32),
         memory.array("sources", n, np.int32),
         memory.array("order", n, np.uint32),
         memory.array("spare_keys", n, np.uint32),
@@ -202,7 +205,7 @@ def observe(
         memory.array("histogram", 2048, np.uint32),
         memory.array("ends", n, np.uint64),
         pairs,
-        memory.array("starts", tiles + 1, np.int64),
+        memory.array("starts", room_for_starts(tiles_x, tiles_y), np.int64),
         memory.array("offsets", len(pairs) + LANES, np.uint32),
         memory.array("touched", len(pairs) + LANES, np.uint16),
         memory.chunk(),
@@ -219,7 +222,7 @@ def observe(
             camera.height,
             strip.parts(1)[0],
             memory.chunk(),
-            memory.array("scratch", 256, np.float32),
+            memory.array("scratch", SCRATCH, np.float32),
             rgb,
             masks,
         )
@@ -235,6 +238,7 @@ def _observe(
     scratch,
     records,
     depths,
+    boxes,
     sources,
     order,
     spare_keys,
@@ -252,7 +256,9 @@ def _observe(
     """Clears and draws; returns False, with nothing drawn, if there are more pairs than fit."""
     rgb[:], masks[:] = 0, 0
     height, width = rgb.shape[:2]
-    count, bound = project(values, wanted, degree, antialiased, camera, scratch, records, depths, sources)
+    count, bound = project(
+        values, wanted, degree, antialiased, camera, scratch, records, depths, boxes, sources
+    )
     if count == 0:
         return True
     if room_for_pairs(bound) > len(unsorted):
@@ -260,10 +266,17 @@ def _observe(
     radix_sort(depths.view(np.uint32), count, order, spare_keys, spare_order, histogram)
     tiles_x, tiles_y = (width + 15) >> 4, (height + 15) >> 4
     tile_rows = np.array([0, tiles_y])
-    bin_tiles(records, order, count, width, height, tile_rows, ends, unsorted, starts, offsets, touched)
+    bin_tiles(
+        records, boxes, order, count, width, height, tile_rows, ends, unsorted, starts, offsets, touched
+    )
     tiles = np.array([0, 0, tiles_x * tiles_y])
     blend_observation(records, starts, offsets, touched, width, height, tiles, chunk, scratch, rgb, masks)
     return True
+
+
+def room_for_starts(tiles_x: int, tiles_y: int) -> int:
+    """Returns the entries needed: a box at the last tile looks, in vain, at those to its right and below."""
+    return tiles_x * (tiles_y + 1) + 3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -23,6 +23,7 @@ from .scene import COLOUR, HAND, LOG2_OPACITY, OBJECT, clamp
 # height, and the height of its rightmost point above the centre.
 LOG2_ALPHA_MIN = math.log2(ALPHA_MIN)
 HALF_LOG2_E = 0.5 / math.log(2)
+SCRATCH, BOXES = 272, 256  # floats that `project` works in: sixteen records, and from where on their boxes
 SHARP_MIN = 1e-30  # px^4; ellipses thinner than this are invisible where antialiased
 
 
@@ -109,14 +110,15 @@ def covariance(p0, p1, p2, q0, q1, q2):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def project(rows, wanted, degree, antialiased, camera, scratch, records, depths, sources):
-    """Writes a record, a depth and the place in the rows of each wanted Gaussian that touches the image.
+def project(rows, wanted, degree, antialiased, camera, scratch, records, depths, boxes, sources):
+    """Writes a record, a depth, a box and the place in the rows of each wanted Gaussian that covers a pixel's centre.
 
-    `wanted` holds a uint16 for each row, a bit for each lane. Returns the number of records and a bound on the number
-    of (Gaussian, tile) pairs.
+    `wanted` holds a uint16 for each row, a bit for each lane. `boxes` says which 4x4 blocks the box around an
+    ellipse meets if these are at most two by two, see `_packed_box`, else -1. Returns the number of records and a
+    bound on the number of (Gaussian, tile) pairs.
     """
     u64, f32 = np.uint64, np.float32
-    zero, half = splat(f32(0)), splat(f32(0.5))
+    zero = splat(f32(0))
     right, bottom = splat(camera[19] - f32(0.5)), splat(camera[20] - f32(0.5))
     count, pairs = u64(0), zero
     for row in range(rows.shape[0]):
@@ -132,7 +134,9 @@ def project(rows, wanted, degree, antialiased, camera, scratch, records, depths,
         reach2 = (opacity - splat(f32(LOG2_ALPHA_MIN))) * splat(f32(1 / HALF_LOG2_E))
         seen = seen & (reach2 >= zero) & (det < splat(f32(1e37)))
         hx, hy = sqrt16(reach2 * xx), sqrt16(reach2 * yy)
-        seen = seen & (mx + hx >= half) & (mx - hx <= right) & (my + hy >= half) & (my - hy <= bottom)
+        left, across = _blocks_met(mx, hx, right)
+        top, down = _blocks_met(my, hy, bottom)
+        seen = seen & (across >= zero) & (down >= zero)
         visible = bits(seen)
         if visible == 0:
             continue
@@ -151,15 +155,39 @@ def project(rows, wanted, degree, antialiased, camera, scratch, records, depths,
         store(scratch, u64(208), hy)
         store(scratch, u64(224), sqrt16(reach2 * det / yy))
         store(scratch, u64(240), reach2 * xy / where(hx > zero, hx, splat(f32(1))))
+        store(scratch, u64(BOXES), _packed_box(left, top, across, down))
         transpose16(scratch)
         for lane in range(16):
             s = u64(lane) * u64(16)
             store(records, count * u64(16), load(scratch, s))
             depths[count] = scratch[s + u64(11)]
+            boxes[count] = scratch[u64(BOXES + lane)]
             sources[count] = row * 16 + lane
             count += u64((visible >> np.uint32(lane)) & np.uint32(1))
         pairs = pairs + where(seen, _tiles_spanned(mx, hx, right) * _tiles_spanned(my, hy, bottom), zero)
     return count, lane_sum(pairs)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _blocks_met(centre, reach, end):
+    """The first 4-pixel block with a pixel's centre in centre +- reach, and how many more there are; negative for
+    none. `end` is the last pixel's centre."""
+    f32 = np.float32
+    zero, quarter, last = splat(f32(0)), splat(f32(0.25)), centre + reach
+    first = zero - floor16((splat(f32(3.5)) - (centre - reach)) * quarter)
+    first = where(first > zero, first, zero)
+    last = where(last < end, last, end)
+    return first, floor16((last - splat(f32(0.5))) * quarter) - first
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _packed_box(left, top, across, down):
+    """One float for a box of at most two by two blocks: row (from bit 13), column (from bit 2), whether there is one
+    more below and one more to the right; -1 for larger boxes."""
+    f32 = np.float32
+    one, two = splat(f32(1)), splat(f32(2))
+    packed = fma(top, splat(f32(8192)), fma(left, splat(f32(4)), fma(down, two, across)))
+    return where((across <= one) & (down <= one), packed, splat(f32(-1)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

@@ -13,7 +13,7 @@ from ...core.labels import Label
 from ...scenes.gaussians import SH_C0, GaussianScene
 from ..activation import opacities
 from ..base import ALPHA_MIN, MAX_COLOUR, MAX_SCALE_M
-from ..simd.functions import exp2_small, log2_16
+from ..simd.functions import exp2_small, log2_16, transpose16
 from ..simd.vector import LANES, fma, load, splat, sqrt16, store, where
 from .sort import radix_sort, spatial_keys
 
@@ -91,6 +91,7 @@ def pack(means, wxyz, log_scales, logits, sh, labels, index, values, activations
     """Fills `values` and `activations` (R, 9, 16) from a scene's raw parameters."""
     u64 = np.uint64
     flat, flat_activations = values.reshape(-1), activations.reshape(-1)
+    square = np.empty(256, np.float32)
     for row in range(values.shape[0]):
         for lane in range(16):
             i = u64(row) * u64(values.shape[1] * 16) + u64(lane)
@@ -112,12 +113,31 @@ def pack(means, wxyz, log_scales, logits, sh, labels, index, values, activations
             flat_activations[a + u64(16 * TRANSPARENCY)] = logits[g]
             flat[i + u64(16 * OBJECT)] = labels[g] == Label.OBJECT
             flat[i + u64(16 * HAND)] = labels[g] == Label.HAND
-            for k in range(sh.shape[1]):
-                for channel in range(3):
-                    flat[i + u64(16 * (COLOUR + 3 * k + channel))] = sh[g, k, channel]
+        _pack_colours(
+            sh.reshape(-1), 3 * sh.shape[1], index, row, flat, u64(row * values.shape[1] * 16), square
+        )
         _activate(values, activations, row)
         if sh.shape[1] == 1:
             _colour_of_degree_0(values, row)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pack_colours(sh, size, index, row, flat, o, square):
+    """Spherical harmonics (N * size,) of the Gaussians of one row to its lanes, sixteen at a time where there are."""
+    u64 = np.uint64
+    for first in range(0, size - size % 16, 16):
+        for lane in range(16):
+            g = index[row * 16 + lane]
+            values = load(sh, u64(g * size + first)) if g >= 0 else splat(np.float32(0))
+            store(square, u64(16 * lane), values)
+        transpose16(square)
+        for k in range(16):
+            store(flat, o + u64(16 * (COLOUR + first + k)), load(square, u64(16 * k)))
+    for k in range(size - size % 16, size):
+        for lane in range(16):
+            g = index[row * 16 + lane]
+            if g >= 0:
+                flat[o + u64(16 * (COLOUR + k) + lane)] = sh[u64(g * size + k)]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

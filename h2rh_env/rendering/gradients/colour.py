@@ -8,12 +8,14 @@ from numba import njit
 from ...scenes.gaussians import SH_C0
 from ..base import MAX_COLOUR
 from ..cpu.scene import COLOUR
+from ..simd.functions import transpose16
 from ..simd.vector import fma, lane_sum, load, splat, sqrt16, store, where
 from ..spherical_harmonics import SH_C1, SH_C2, SH_C3
 from .blend import BLUE, GREEN, RED
 
-# Rows of the scratch memory: derivatives by the direction, where sums unused lie; the basis (16).
-DIRECTION, BASIS = 13, 36
+# Rows of the scratch memory, 16 floats each: derivatives by the direction, where sums unused lie; the basis (16);
+# the coefficients' gradients (48).
+DIRECTION, BASIS, COEFFICIENTS = 13, 36, 52
 RGB = (RED, GREEN, BLUE)
 
 
@@ -27,8 +29,9 @@ def colour_backward(rows, row, degree, camera, scratch, mean, g_sh, g_pose):
         for channel in range(3):
             colour = load(rows, o + u64(16 * (COLOUR + channel)))
             g = splat(f32(SH_C0)) * load(scratch, u64(16 * RGB[channel]))
-            store(scratch, u64(16 * BASIS), where((colour > zero) & (colour < most), g, zero))
-            _scatter(scratch, row, g_sh, 0, channel)
+            at = u64(16 * (COEFFICIENTS + channel))
+            store(scratch, at, where((colour > zero) & (colour < most), g, zero))
+        _store_coefficients(scratch, row, g_sh)
         return
     x = load(rows, o) - splat(camera[12])
     y = load(rows, o + u64(16)) - splat(camera[13])
@@ -50,9 +53,9 @@ def colour_backward(rows, row, degree, camera, scratch, mean, g_sh, g_pose):
         for channel in range(3):
             g = load(scratch, u64(16 * RGB[channel]))
             received = fma(g, load(rows, o + u64(16 * (COLOUR + 3 * k + channel))), received)
-            store(scratch, u64(16 * (BASIS + k)), basis * g)
-            _scatter(scratch, row, g_sh, k, channel)
+            store(scratch, u64(16 * (COEFFICIENTS + 3 * k + channel)), basis * g)
         store(scratch, u64(16 * (BASIS + k)), received)
+    _store_coefficients(scratch, row, g_sh)
     _store_direction(degree, x, y, z, scratch)
     d = u64(16 * DIRECTION)
     gx, gy, gz = load(scratch, d), load(scratch, d + u64(16)), load(scratch, d + u64(32))
@@ -67,10 +70,18 @@ def colour_backward(rows, row, degree, camera, scratch, mean, g_sh, g_pose):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _scatter(scratch, row, g_sh, k, channel):
-    """Row k of the basis slots' first use: lane values to the Gaussians they belong to."""
-    for lane in range(min(16, len(g_sh) - 16 * row)):
-        g_sh[np.uint64(16 * row + lane), k, channel] = scratch[16 * (BASIS + k) + lane]
+def _store_coefficients(scratch, row, g_sh):
+    """Writes the row's gradients to the Gaussians that they belong to, sixteen values at a time where there are."""
+    u64 = np.uint64
+    size, lanes, flat = g_sh.shape[1] * 3, min(16, len(g_sh) - 16 * row), g_sh.reshape(-1)
+    for first in range(0, size - size % 16, 16):
+        square = scratch[16 * (COEFFICIENTS + first) : 16 * (COEFFICIENTS + first) + 256]
+        transpose16(square)
+        for lane in range(lanes):
+            store(flat, u64((16 * row + lane) * size + first), load(square, u64(16 * lane)))
+    for j in range(size - size % 16, size):
+        for lane in range(lanes):
+            flat[u64((16 * row + lane) * size + j)] = scratch[16 * (COEFFICIENTS + j) + lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

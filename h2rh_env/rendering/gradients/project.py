@@ -9,7 +9,7 @@ from ..base import DILATION_PX2, MAX_SCALE_M
 from ..cpu.project import SHARP_MIN, axis_px, covariance, directions_px, to_camera
 from ..cpu.scene import ACTIVATIONS, INVERSE_NORM, LEAST_SCALE, SCALES, TRANSPARENCY, clamp
 from ..simd.functions import transpose16
-from ..simd.vector import fma, lane_sum, load, splat, store, where
+from ..simd.vector import bits, fma, lane_sum, load, splat, store, where
 from .blend import DEPTH, Q_DX, Q_DX2, Q_DXDY, Q_DY, Q_DY2, Q
 from .colour import colour_backward
 
@@ -43,20 +43,24 @@ def project_backward(
     Lanes are in the scene's order. `upper` and `lower` hold what two parts of the image gave to the first `count`
     records. `g_pose` (15,) float64 is added to.
     """
-    u64 = np.uint64
+    u64, zero = np.uint64, splat(np.float32(0))
     k = cleared = 0
     while k < count:
         row = sources[k] >> 4
-        end = min(16 * (row + 1), len(g_logits))
-        _clear(cleared, end, g_means, g_wxyz, g_log_scales, g_logits, g_sh)
-        cleared = end
         for i in range(16):
             store(scratch, u64(16 * i), splat(np.float32(0)))
-        first = k
+        first, any_received = k, u64(0)
         while k < count and sources[k] >> 4 == row:
             o = u64(16 * k)
-            store(scratch, u64(16 * (sources[k] & 15)), load(upper, o) + load(lower, o))
+            received = load(upper, o) + load(lower, o)
+            any_received |= u64(bits((received > zero) | (received < zero)))
+            store(scratch, u64(16 * (sources[k] & 15)), received)
             k += 1
+        if any_received == 0:
+            continue  # hidden, as are most of the far side
+        _clear(cleared, 16 * row, g_means, g_wxyz, g_log_scales, g_logits, g_sh)
+        cleared = min(16 * (row + 1), len(g_logits))
+        _clear(16 * row, cleared, g_means, g_wxyz, g_log_scales, g_logits, g_sh[:0])
         transpose16(scratch)
         _row_backward(rows, u64(row * rows.shape[1] * 16), antialiased, camera, scratch, g_pose)
         colour_backward(rows, row, degree, camera, scratch, u64(16 * MEAN), g_sh, g_pose)

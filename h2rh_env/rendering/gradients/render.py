@@ -264,7 +264,7 @@ class _View:
                 self.drawn[0].sources,
                 self.drawn[0].count,
                 *gradients,
-                memory.array("backward", 1024, np.float32),
+                memory.array("backward", 2048, np.float32),
                 *results,
                 g_pose,
             )

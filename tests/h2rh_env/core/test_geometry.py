@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.errors import RenderError
@@ -13,6 +14,7 @@ from h2rh_env.core.geometry import (
     angle_between,
     euler_xyz_from_rotation,
     look_at,
+    rotation_about,
     rotation_angle,
     rotation_from_euler_xyz,
     slerp,
@@ -225,3 +227,14 @@ def test_resizing_keeps_the_field_of_view():
 def test_a_camera_of_impossible_size_is_refused(width):
     with pytest.raises(RenderError, match="each side must be"):
         PinholeCamera(width, 480, 615, 615, 320, 240)
+
+
+@pytest.mark.parametrize("angle_rad", [0.0, 1e-9, 1e-3, 1.0, np.pi - 1e-3, np.pi - 1e-9, np.pi])
+def test_a_rotation_about_an_axis_has_its_angle_and_leaves_the_axis(angle_rad):
+    for axis in uniform_directions(np.random.default_rng(0), 20):
+        rotation = rotation_about(axis, angle_rad)
+        np.testing.assert_allclose(rotation @ axis, axis, atol=1e-15)
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-14)
+        assert rotation_angle(rotation) == pytest.approx(angle_rad, abs=1e-14)
+        turned = Rotation.from_rotvec(angle_rad * axis).as_matrix()
+        np.testing.assert_allclose(rotation, turned, atol=1e-14)

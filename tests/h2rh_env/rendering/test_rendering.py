@@ -170,6 +170,26 @@ def test_strips_give_the_same_image(fast: NumbaRasteriser, monkeypatch: pytest.M
         np.testing.assert_array_equal(getattr(whole, name), getattr(in_strips, name))
 
 
+@pytest.mark.parametrize("log_scale", [-8.0, -6.0, -5.0, -4.0])
+@pytest.mark.parametrize("size", [(61, 47), (8192, 33)])
+def test_boxes_of_small_ellipses_give_the_same_image_as_exact_blocks(
+    fast: NumbaRasteriser, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], log_scale: float
+) -> None:
+    """In strips, which blocks an ellipse touches is found exactly; the images are equal bit for bit."""
+    camera = PinholeCamera(*size, 120.0, 120.0, size[0] / 2, size[1] / 2)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-0.6, 0.6, 3000) * size[0] / 120
+    means = np.stack([x, rng.normal(size=3000) * 0.2, rng.uniform(0, 0.2, 3000)], axis=1)
+    scene = make_scene(3000, means=means, log_scales=rng.normal(size=(3000, 3)) * 0.5 + log_scale)
+    whole = fast.render(scene, camera, FRONT)
+    monkeypatch.setattr(numba_frame, "MAX_PAIRS", 700)
+    in_strips = fast.render(scene, camera, FRONT)
+    assert whole.alpha.max() > 0.1
+    assert whole.alpha[:, -size[0] // 4 :].max() > 0.1
+    for name in CHANNELS:
+        np.testing.assert_array_equal(getattr(whole, name), getattr(in_strips, name))
+
+
 def test_a_batch_is_its_views_bit_for_bit_on_any_number_of_threads() -> None:
     scenes = [make_scene(200, seed) for seed in range(3)] * 3
     poses = [look_at([np.cos(i), np.sin(i), -1], [0, 0, 0]) for i in range(9)]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from policies.grasping.losses import Targets
 from policies.grasping.network import DEPTH_BINS, GraspGrid, GraspNetwork
+from policies.grasping.training.losses import Targets
 
 HALF_TANGENT = torch.tensor([0.2])
 DEPTHS_M = (0.1, 0.9)

@@ -7,11 +7,11 @@ import torch
 from h2rh_env.scenes.handover_scene import SHIPPED_SCENES, HandoverScene
 from policies.grasping.__main__ import GraspingConfig, estimate, main
 from policies.grasping.checkpoint import load_checkpoint
-from policies.grasping.dataset import Samples, sample_scenes, save_samples
-from policies.grasping.fit import Fit, FitConfig
 from policies.grasping.inputs import GraspInputs
 from policies.grasping.network import GraspNetwork
-from policies.grasping.samples import FROM_BEHIND_RAD, Sampling, samples_of
+from policies.grasping.training.dataset import Samples, sample_scenes, save_samples
+from policies.grasping.training.fit import Fit, FitConfig
+from policies.grasping.training.samples import FROM_BEHIND_RAD, Sampling, samples_of
 
 SCENE = next(p for p in sorted(SHIPPED_SCENES.glob("mustard_bottle-*")))
 INPUTS = GraspInputs()

@@ -8,7 +8,7 @@ from h2rh_env.core.clearance import SWEEP_MARGIN_M, sweep_gap
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import CLEARANCE_M, STANDOFF_M
-from policies.grasping.losses import hand_room_m, losses
+from policies.grasping.training.losses import hand_room_m, losses
 
 from .conftest import DEPTHS_M, HALF_TANGENT, grid_of, targets_of
 

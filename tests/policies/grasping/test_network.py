@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from policies.grasping.augmentation import augmented, rolled
-from policies.grasping.dataset import Batch
-from policies.grasping.losses import Targets
 from policies.grasping.network import MAX_BEYOND_M, GraspNetwork, folded
 from policies.grasping.policy import predictions
+from policies.grasping.training.augmentation import augmented, rolled
+from policies.grasping.training.dataset import Batch
+from policies.grasping.training.losses import Targets
 
 
 def batch_of(count=2, seed=0):

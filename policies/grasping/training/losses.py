@@ -13,7 +13,7 @@ from h2rh_env.core.clearance import SWEEP_MARGIN_M
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
 from h2rh_env.core.task import CLEARANCE_M, STANDOFF_M
 
-from .network import DEPTH_BINS, GraspGrid
+from ..network import DEPTH_BINS, GraspGrid
 
 LATERAL_M, DEPTH_M, TURN_RAD = 0.006, 0.008, 0.12  # errors that cost about one
 FAR_LATERAL, FAR_DEPTH = 0.015, 0.02  # more is forgiven from afar, as fractions of the distance

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..network import GraspNetwork
 from .augmentation import augmented
 from .dataset import Samples
 from .losses import Losses, losses
-from .network import GraspNetwork
 
 STATE = "state.pt"
 
@@ -21,7 +21,7 @@ STATE = "state.pt"
 class FitConfig:
     """How the network is fitted."""
 
-    steps: int = 16_000
+    steps: int = 12_000
     """Number of steps; the learning rate falls to zero over the last part of them."""
     batch_size: int = 64
     """Samples in a step."""

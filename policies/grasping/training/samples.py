@@ -21,7 +21,7 @@ from h2rh_env.rendering.masks import masks_from_labels, rgb_to_uint8
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.handover_scene import HandoverScene
 
-from .inputs import CropView, Frame, GraspInputs
+from ..inputs import CropView, Frame, GraspInputs
 
 MAX_GRASPS = 48
 MAX_HAND, HAND_SPACING_M = 256, 0.008

@@ -13,11 +13,11 @@ from h2rh_env.core.geometry import SE3
 from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.scenes.handover_scene import HandoverScene
 
+from ..policy import GraspingPolicy
 from .dataset import save_samples
-from .policy import GraspingPolicy
 from .samples import Sample, Sampling, sample_at
 
-VISITED = 10  # samples of each episode
+VISITED = 20  # samples of each episode, at most
 
 
 @dataclass(frozen=True)

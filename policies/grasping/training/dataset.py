@@ -16,7 +16,7 @@ from h2rh_env.core.errors import DatasetError
 from h2rh_env.utils import files
 from h2rh_env.utils.parallel import map_tasks
 
-from .inputs import GraspInputs
+from ..inputs import GraspInputs
 from .losses import Targets
 from .samples import Sample, Sampling, samples_of
 

@@ -1,0 +1,1 @@
+"""What the grasping network learns from: samples of scenes, losses, a fit, and rounds of its own rollouts."""
