@@ -14,6 +14,7 @@ from . import cli
 HELP = {"-h", "--help"}
 
 COMMANDS = {
+    "import": "h2rh_env.captures.importers",
     "check": "h2rh_env.captures.check",
     "build": "h2rh_env.build",
     "view": "h2rh_env.viewer",

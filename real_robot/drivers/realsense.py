@@ -11,8 +11,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from h2rh_env.captures.realsense import librealsense, pinhole_of
 from h2rh_env.core.camera import PinholeCamera
-from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
+from h2rh_env.core.errors import RobotError
 
 from ..interfaces import Frame
 from .device_clock import DeviceClock
@@ -101,12 +102,7 @@ class RealSenseCamera:
         self._frame: Frame | None = None
 
     def __enter__(self) -> Self:
-        try:
-            import pyrealsense2 as rs
-        except ImportError as error:
-            raise MissingPackageError(
-                f"pyrealsense2 cannot be imported ({error}); type: {install_line('robot')}"
-            ) from None
+        rs = librealsense()
         self._stamps = (rs.frame_metadata_value.sensor_timestamp, rs.frame_metadata_value.frame_timestamp)
         try:
             self._info = self._source.open(rs)
@@ -159,9 +155,3 @@ class RealSenseCamera:
         if info.shares_clock:
             return float(stamp_s)
         return self._clock.time_s(stamp_s, time.monotonic()) - self._latency_s
-
-
-def pinhole_of(intrinsics: Any) -> PinholeCamera:
-    """librealsense counts as OpenCV does."""
-    names = ("width", "height", "fx", "fy", "ppx", "ppy")
-    return PinholeCamera.from_opencv(*(getattr(intrinsics, name) for name in names))
