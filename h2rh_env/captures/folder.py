@@ -124,7 +124,8 @@ def write_folder(
                 f"view {view.name} reaches {view.depth_m.max():.1f} m, too far for 16 bit of {depth_scale_m} m; "
                 "use a larger depth_scale_m"
             )
-        for kind, image in zip(IMAGES, (view.rgb, counts.astype(np.uint16), view.labels), strict=True):
+        images: tuple[npt.NDArray[Any], ...] = (view.rgb, counts.astype(np.uint16), view.labels)
+        for kind, image in zip(IMAGES, images, strict=True):
             if kind == "mask" and view.name in unmasked:
                 continue
             files.write_bytes(folder / names[kind], _png(image))

@@ -31,6 +31,12 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.
     return np.asarray(_read(path, size, COLOUR, "8-bit RGB"), np.uint8)
 
 
+def read_grey(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Reads an 8-bit image as grey, (H, W): one of grey values, or one of colours by their luminance."""
+    image = _read(path, size, COLOUR | {"L"}, "8-bit grey or RGB")
+    return np.asarray(Image.fromarray(image).convert("L"), np.uint8)
+
+
 def read_depth_counts(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint16]:
     """Reads a 16-bit grey PNG, (H, W), in the file's own unit; 0 where nothing was measured.
 
