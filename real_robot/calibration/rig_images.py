@@ -11,17 +11,20 @@ Images are undistorted; numbers of cameras.json are px from the image's corner, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from h2rh_env.captures.documents import read_json
 from h2rh_env.captures.images import read_grey
 from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.errors import RenderError, RobotError
+from h2rh_env.utils import files
 
 from .board import Board, SeenCorners, find_corners
 
@@ -65,6 +68,20 @@ class RigImages:
                 "images SHOT/SERIAL.png with the serials of cameras.json"
             )
         return cls(board, cameras, shots)
+
+    @staticmethod
+    def write_board(folder: Path, board: Board, cameras: Mapping[str, PinholeCamera]) -> None:
+        """Writes the descriptions, before any shot."""
+        files.write_json(folder / "board.json", vars(board))
+        files.write_json(folder / "cameras.json", {serial: c.to_json() for serial, c in cameras.items()})
+
+    @staticmethod
+    def write_shot(folder: Path, number: int, images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """Writes the images (H, W[, 3]) of one shot, by serial."""
+        for serial, image in images.items():
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG")
+            files.write_bytes(folder / f"{number:02d}" / f"{serial}.png", buffer.getvalue())
 
     def image(self, shot: int, serial: str) -> npt.NDArray[np.uint8]:
         """Reads an image, (H, W) grey.

@@ -51,10 +51,12 @@ class FrameSource(Protocol):
 
 
 class Pipeline:
-    """The first RealSense camera found, or the one with a serial number."""
+    """The first RealSense camera found, or the one with a serial number; colour and depth of one size."""
 
-    def __init__(self, serial: str = "") -> None:
-        self._serial = serial
+    def __init__(
+        self, serial: str = "", width: int = WIDTH_PX, height: int = HEIGHT_PX, rate_hz: int = RATE_HZ
+    ) -> None:
+        self._serial, self._size, self._rate_hz = serial, (width, height), rate_hz
         self._pipeline: Any = None
         self._started = False
 
@@ -62,8 +64,8 @@ class Pipeline:
         settings = rs.config()
         if self._serial:
             settings.enable_device(self._serial)
-        settings.enable_stream(rs.stream.color, WIDTH_PX, HEIGHT_PX, rs.format.rgb8, RATE_HZ)
-        settings.enable_stream(rs.stream.depth, WIDTH_PX, HEIGHT_PX, rs.format.z16, RATE_HZ)
+        settings.enable_stream(rs.stream.color, *self._size, rs.format.rgb8, self._rate_hz)
+        settings.enable_stream(rs.stream.depth, *self._size, rs.format.z16, self._rate_hz)
         self._pipeline = rs.pipeline()
         profile = self._pipeline.start(settings)
         self._started = True

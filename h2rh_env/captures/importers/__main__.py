@@ -16,13 +16,10 @@ from typing import Annotated, Literal
 import tyro
 
 from ...core.errors import CaptureError
-from ...utils import cli, files
-from ..base import HandoverCapture
-from ..folder import MAX_CAMERAS, write_folder
-from .base import Imported
+from ...utils import cli
+from ..folder import MAX_CAMERAS
+from .base import Imported, refuse_to_overwrite, write
 from .kinds import KINDS, options_of, recognise
-
-OBJECT = "object"
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,7 @@ def import_capture(config: ImportConfig) -> Imported:
         CaptureError: The source cannot be read, or the folder of the capture exists.
         HandoverError: An option was given that the kind does not have.
     """
-    if config.out.exists():
-        raise CaptureError(f"{config.out} exists and is not overwritten; name another folder with --out")
+    refuse_to_overwrite(config.out)
     kind = config.kind or recognise(config.source)
     options = options_of(kind)
     others = tuple(name for name in OF_KINDS if name not in options)
@@ -78,10 +74,7 @@ def import_capture(config: ImportConfig) -> Imported:
     imported: Imported = KINDS[kind].load(
         config.source, **{name: getattr(config, name) for name in OF_KINDS if name in options}
     )
-    name = config.object_name or imported.object_name or OBJECT
-    capture = HandoverCapture(config.out.resolve().name, imported.views, name)
-    with files.whole_folder(config.out) as folder:
-        write_folder(capture, folder, imported.depth_scale_m, imported.unmasked, imported.times_s or None)
+    write(imported, config.out, config.object_name)
     return imported
 
 

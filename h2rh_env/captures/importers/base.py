@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,11 +15,14 @@ import numpy.typing as npt
 from ...core.camera import PinholeCamera
 from ...core.errors import CaptureError
 from ...core.geometry import SE3, Array
-from ..base import RgbdView
+from ...utils import files
+from ..base import HandoverCapture, RgbdView
+from ..folder import write_folder
 from ..images import SATURATED
 from ..lens import straightened
 
 MILLIMETRE_M = 0.001
+OBJECT = "object"  # what is held, where neither user nor source name it
 MOST_VIEWS = 32  # of a sequence, if the user names no number
 NO_MASKS = (
     "the source has no masks; make one of object (1) and hand (2) for each view, "
@@ -53,6 +57,31 @@ class Imported:
         farthest_m = max(float(view.depth_m.max(initial=0)) for view in self.views)
         scales = sorted(self.depth_scales_m)
         return next((scale for scale in scales if farthest_m / scale < SATURATED - 1), scales[-1])
+
+
+def refuse_to_overwrite(out: Path) -> None:
+    """Refuses a folder that exists, before time is spent on what would go there.
+
+    Raises:
+        CaptureError: It exists.
+    """
+    if out.exists():
+        raise CaptureError(f"{out} exists and is not overwritten; name another folder with --out")
+
+
+def write(imported: Imported, out: Path, object_name: str | None) -> None:
+    """Writes the views as a plain folder, whole or not at all.
+
+    Args:
+        object_name: the name of the held object; None takes the source's.
+
+    Raises:
+        CaptureError: Depth is too far for 16 bit.
+    """
+    name = object_name or imported.object_name or OBJECT
+    capture = HandoverCapture(out.resolve().name, imported.views, name)
+    with files.whole_folder(out) as folder:
+        write_folder(capture, folder, imported.depth_scale_m, imported.unmasked, imported.times_s or None)
 
 
 def make_view(

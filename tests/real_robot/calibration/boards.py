@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from h2rh_env.core.camera import D435I, PinholeCamera
-from h2rh_env.core.geometry import SE3
+from h2rh_env.core.geometry import SE3, look_at, rotation_from_euler_xyz
 from real_robot.calibration.board import Board
+from real_robot.calibration.rig_corners import WORLD_FROM_BOARD
 
 BOARD = Board()
 PX_PER_M = 4000
@@ -31,3 +34,41 @@ def render(camera_from_board: SE3, camera: PinholeCamera = D435I, seed: int = 0)
     image = cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     noise = np.random.default_rng(seed).normal(0, 3, image.shape)
     return np.clip(cv2.GaussianBlur(image, (3, 3), 0.7) + noise, 0, 255).astype(np.uint8)
+
+
+CAMERAS = {
+    "0001": D435I,
+    "0002": PinholeCamera(640, 480, 610.0, 611.0, 317.0, 243.0),
+    "0003": PinholeCamera(640, 480, 622.0, 621.0, 326.0, 236.0),
+    "0004": PinholeCamera(640, 480, 605.0, 606.0, 320.0, 241.0),
+}
+MIDDLE = np.array([0.13, -0.1, 0.0])  # of the board, as it lies on the table
+POSES = {
+    serial: look_at(MIDDLE + eye, MIDDLE)
+    for serial, eye in zip(
+        CAMERAS, ([0.0, -0.45, 0.5], [0.45, 0.0, 0.5], [-0.4, -0.1, 0.55], [0.1, 0.42, 0.6]), strict=True
+    )
+}
+
+
+def boards(count: int) -> list[SE3]:
+    """world_from_board of each shot: first on the table, then lifted and tilted about its middle."""
+    rng = np.random.default_rng(3)
+    found = [WORLD_FROM_BOARD]
+    to_middle = SE3(np.eye(3), np.array([*BOARD.size_m, 0.0]) / 2)
+    for _ in range(count - 1):
+        tilt = rotation_from_euler_xyz([*rng.uniform(-0.35, 0.35, 2), rng.uniform(-3, 3)])
+        lifted = SE3(tilt, MIDDLE + [*rng.uniform(-0.05, 0.05, 2), rng.uniform(0.02, 0.12)])
+        found.append(lifted @ WORLD_FROM_BOARD @ to_middle.inverse())
+    return found
+
+
+@cache
+def images(count: int = 8) -> list[dict[str, np.ndarray]]:
+    return [
+        {
+            serial: render(POSES[serial].inverse() @ board, camera, seed=10 * k)
+            for serial, camera in CAMERAS.items()
+        }
+        for k, board in enumerate(boards(count))
+    ]

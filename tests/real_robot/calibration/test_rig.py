@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from h2rh_env.captures.rig import Rig
-from h2rh_env.core.camera import D435I, PinholeCamera
 from h2rh_env.core.errors import CaptureError, RobotError
-from h2rh_env.core.geometry import SE3, look_at, rotation_angle, rotation_from_euler_xyz
+from h2rh_env.core.geometry import SE3, rotation_angle
 from real_robot.calibration.board import SeenCorners, find_corners
 from real_robot.calibration.calibrate_rig import CalibrateRigConfig, calibrate
 from real_robot.calibration.rig import fit_rig
 from real_robot.calibration.rig_check import check_rig, fit_lenses
 from real_robot.calibration.rig_corners import WORLD_FROM_BOARD
 
-from .boards import BOARD, render
+from .boards import BOARD, CAMERAS, POSES, boards, images
 
 pytest.importorskip("cv2", reason="OpenCV is not installed")
-CAMERAS = {
-    "0001": D435I,
-    "0002": PinholeCamera(640, 480, 610.0, 611.0, 317.0, 243.0),
-    "0003": PinholeCamera(640, 480, 622.0, 621.0, 326.0, 236.0),
-    "0004": PinholeCamera(640, 480, 605.0, 606.0, 320.0, 241.0),
-}
-MIDDLE = np.array([0.13, -0.1, 0.0])  # of the board, as it lies on the table
-POSES = {
-    serial: look_at(MIDDLE + eye, MIDDLE)
-    for serial, eye in zip(
-        CAMERAS, ([0.0, -0.45, 0.5], [0.45, 0.0, 0.5], [-0.4, -0.1, 0.55], [0.1, 0.42, 0.6]), strict=True
-    )
-}
-
-
-def boards(count: int) -> list[SE3]:
-    """world_from_board of each shot: first on the table, then lifted and tilted about its middle."""
-    rng = np.random.default_rng(3)
-    found = [WORLD_FROM_BOARD]
-    to_middle = SE3(np.eye(3), np.array([*BOARD.size_m, 0.0]) / 2)
-    for _ in range(count - 1):
-        tilt = rotation_from_euler_xyz([*rng.uniform(-0.35, 0.35, 2), rng.uniform(-3, 3)])
-        lifted = SE3(tilt, MIDDLE + [*rng.uniform(-0.05, 0.05, 2), rng.uniform(0.02, 0.12)])
-        found.append(lifted @ WORLD_FROM_BOARD @ to_middle.inverse())
-    return found
-
-
-@cache
-def images(count: int = 8) -> list[dict[str, np.ndarray]]:
-    return [
-        {
-            serial: render(POSES[serial].inverse() @ board, camera, seed=10 * k)
-            for serial, camera in CAMERAS.items()
-        }
-        for k, board in enumerate(boards(count))
-    ]
 
 
 @pytest.fixture(scope="module")
