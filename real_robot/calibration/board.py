@@ -41,7 +41,7 @@ class Board:
         try:
             return cls(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
-            raise RobotError(f"{path} describes no board ({error}); see docs/robot.md") from None
+            raise RobotError(f"{path} describes no board ({error}); see docs/record.md") from None
 
     @property
     def size_m(self) -> tuple[float, float]:

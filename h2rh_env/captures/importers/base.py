@@ -17,7 +17,7 @@ from ...core.errors import CaptureError
 from ...core.geometry import SE3, Array
 from ...utils import files
 from ..base import HandoverCapture, RgbdView
-from ..folder import write_folder
+from ..folder import DEPTH_SCALES_M, write_folder
 from ..images import SATURATED
 from ..lens import straightened
 
@@ -76,12 +76,18 @@ def write(imported: Imported, out: Path, object_name: str | None) -> None:
         object_name: the name of the held object; None takes the source's.
 
     Raises:
-        CaptureError: Depth is too far for 16 bit.
+        CaptureError: The scale of depth is none that a plain folder may have, or depth is too far for 16 bit.
     """
+    scale_m = imported.depth_scale_m
+    if not DEPTH_SCALES_M[0] <= scale_m <= DEPTH_SCALES_M[1]:
+        raise CaptureError(
+            f"depth has {scale_m} m a count; expected {DEPTH_SCALES_M[0]} to {DEPTH_SCALES_M[1]}, mostly 0.001; "
+            "give --depth-scale-m"
+        )
     name = object_name or imported.object_name or OBJECT
     capture = HandoverCapture(out.resolve().name, imported.views, name)
     with files.whole_folder(out) as folder:
-        write_folder(capture, folder, imported.depth_scale_m, imported.unmasked, imported.times_s or None)
+        write_folder(capture, folder, scale_m, imported.unmasked, imported.times_s or None)
 
 
 def make_view(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import CaptureError
-from ...core.geometry import SE3
+from ...core.geometry import SE3, Array
 from ...core.labels import Label
 from ..base import RgbdView
 from ..documents import read_json
@@ -74,7 +74,7 @@ def _view(
     colours = [source / pattern.format(image) for pattern in COLOURS]
     rgb = read_rgb(next((path for path in colours if path.is_file()), colours[0]))
     height, width = rgb.shape[:2]
-    k = np.array(entry.get("cam_K", ()), np.float64)
+    k = _numbers(entry.get("cam_K"))
     camera = pinhole(k.reshape(3, 3) if k.size == 9 else entry.get("cam_K"), width, height, where)
     counts = read_depth_counts(source / f"depth/{image:06d}.png", (width, height))
     depth_m = counts.astype(np.float64) * _depth_scale_m(entry, str(image), source)
@@ -88,9 +88,13 @@ def _labels(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 def _held(annotated: dict[str, Any], object_id: str | None, source: Path) -> int:
     """Returns the id of the held object: what the user named, or the only one."""
-    known = sorted(
-        {int(pose["obj_id"]) for poses in annotated.values() for pose in poses if "obj_id" in pose}
-    )
+    poses = (each for poses in annotated.values() for each in (poses if isinstance(poses, list) else ()))
+    ids = {each.get("obj_id") for each in poses if isinstance(each, dict)}
+    known = sorted(number for number in ids if type(number) is int)
+    if not known:
+        raise CaptureError(
+            f"{source}/scene_gt.json annotates no object; expected obj_id and poses of each image"
+        )
     if object_id is None and len(known) == 1:
         return known[0]
     if object_id is None or object_id not in map(str, known):
@@ -101,13 +105,13 @@ def _held(annotated: dict[str, Any], object_id: str | None, source: Path) -> int
 
 def _instance(poses: Any, held: int) -> int | None:
     """Returns the place of the held object among the annotations of an image."""
-    ids = [pose.get("obj_id") for pose in poses] if isinstance(poses, list) else []
+    ids = [each.get("obj_id") for each in poses if isinstance(each, dict)] if isinstance(poses, list) else []
     return ids.index(held) if held in ids else None
 
 
 def _camera_from(entry: dict[str, Any], suffix: str, key: str, source: Path) -> SE3:
-    rotation, shift_mm = (np.array(entry.get(f"cam_{part}_{suffix}", ()), np.float64) for part in "Rt")
     where = f"{source}, image {key}: cam_R_{suffix}, cam_t_{suffix}"
+    rotation, shift_mm = (_numbers(entry.get(f"cam_{part}_{suffix}")) for part in "Rt")
     if rotation.size != 9 or shift_mm.size != 3:
         raise CaptureError(f"{where} are {reprlib.repr(entry)}; expected 9 and 3 numbers")
     return pose(np.column_stack([rotation.reshape(3, 3), MILLIMETRE_M * shift_mm.ravel()]), where)
@@ -115,7 +119,7 @@ def _camera_from(entry: dict[str, Any], suffix: str, key: str, source: Path) -> 
 
 def _depth_scale_m(entry: dict[str, Any], key: str, source: Path) -> float:
     scale_mm = entry.get("depth_scale")
-    if not isinstance(scale_mm, int | float) or not 1e-3 <= scale_mm <= 10:
+    if not isinstance(scale_mm, int | float) or not 0.01 <= scale_mm <= 10:
         raise CaptureError(
             f"{source}/scene_camera.json, image {key}: depth_scale is {scale_mm!r}; "
             "expected mm per count, mostly 1 or 0.1"
@@ -130,6 +134,14 @@ def _entry(cameras: dict[str, Any], key: str, source: Path) -> dict[str, Any]:
             f"{source}/scene_camera.json: image {key} is {reprlib.repr(entry)}; expected an object"
         )
     return entry
+
+
+def _numbers(value: Any) -> Array:
+    """Returns a list of numbers as an array; an empty one for anything else."""
+    try:
+        return np.array(value, np.float64).ravel()
+    except (ValueError, TypeError):
+        return np.zeros(0)
 
 
 def _number(key: str) -> int:

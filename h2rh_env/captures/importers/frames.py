@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import CaptureError
+from ...core.geometry import Array
 from ..documents import read_lines
 from ..images import read_depth_counts, read_rgb
 from .base import MILLIMETRE_M, NO_MASKS, Imported, make_view, pose, spread, view_names
@@ -72,8 +73,12 @@ def _colour(source: Path, stem: str) -> Path:
     return found[0] if found else source / f"{stem}{COLOURS[0]}"
 
 
-def _numbers(path: Path) -> list[list[float]]:
+def _numbers(path: Path) -> Array:
+    """Reads a matrix, (4, 4), of any numbers."""
     try:
-        return [[float(word) for word in words] for words in read_lines(path, LAYOUT)]
-    except ValueError as error:
-        raise CaptureError(f"{path} holds no pose ({error}); expected a 4x4 matrix") from None
+        matrix = np.array([[float(word) for word in words] for words in read_lines(path, LAYOUT)])
+    except ValueError:
+        matrix = np.zeros(0)
+    if matrix.shape != (4, 4):
+        raise CaptureError(f"{path} holds no pose; expected a 4x4 matrix in four lines")
+    return matrix

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from h2rh_env.captures.base import HandoverCapture, RgbdView
 from h2rh_env.captures.check import check
@@ -229,34 +230,116 @@ def test_a_kind_is_recognised(small, tmp_path, kind):
     assert recognise(WRITERS[kind](one, folder)) == kind
 
 
+def in_frames(damage):
+    return lambda source: change(source, damage)
+
+
+def in_file(name, damage):
+    """Changes the values of a JSON or YAML file."""
+
+    def spoil(source):
+        path = next(path for path in (source / name, source.parent.parent / name) if path.is_file())
+        write = json.dumps if path.suffix == ".json" else yaml.safe_dump
+        path.write_text(write(damage(yaml.safe_load(path.read_text()))))
+
+    return spoil
+
+
+def in_first(name, **values):
+    """Changes the first image's entry of a JSON file of BOP."""
+
+    def damage(table):
+        first = table["0"]
+        return table | {"0": first | values if isinstance(first, dict) else [e | values for e in first]}
+
+    return lambda source: (source / name).write_text(
+        json.dumps(damage(json.loads((source / name).read_text())))
+    )
+
+
+def line(name, text):
+    return lambda source: (source / name).write_text((source / name).read_text() + text + "\n")
+
+
 FAULTS = {
     "fisheye": (
         "nerfstudio",
-        lambda f: {**f, "camera_model": "OPENCV_FISHEYE"},
-        "undistort the images first",
+        in_frames(lambda f: f | {"camera_model": "OPENCV_FISHEYE"}),
+        "undistort the images",
     ),
-    "k4": ("nerfstudio", lambda f: {**f, "k4": 0.1}, "with k4"),
-    "other size": ("nerfstudio", lambda f: {**f, "w": 1280, "h": 960}, "1280x960"),
+    "k4": ("nerfstudio", in_frames(lambda f: f | {"k4": 0.1}), "with k4"),
+    "other size": ("nerfstudio", in_frames(lambda f: f | {"w": 1280, "h": 960}), "1280x960"),
     "no depth": (
         "nerfstudio",
-        lambda f: {k: v for k, v in f.items() if k[:5] != "depth"},
-        "no depth_file_path",
+        in_frames(lambda f: {k: v for k, v in f.items() if k[:5] != "depth"}),
+        "no depth_fi",
     ),
-    "outside": ("nerfstudio", lambda f: {**f, "file_path": "../../secret.png"}, "must lie in the folder"),
-    "mirror": ("nerfstudio", lambda f: {**f, "transform_matrix": np.diag([-1, 1, 1, 1]).tolist()}, "mirror"),
-    "word": ("nerfstudio", lambda f: {**f, "fl_x": "long"}, "fl_x is 'long'"),
+    "outside": (
+        "nerfstudio",
+        in_frames(lambda f: f | {"file_path": "../../secret.png"}),
+        "must lie in the folder",
+    ),
+    "no name": ("nerfstudio", in_frames(lambda f: f | {"file_path": None}), "must lie in the folder"),
+    "mirror": (
+        "nerfstudio",
+        in_frames(lambda f: f | {"transform_matrix": np.diag([-1, 1, 1, 1]).tolist()}),
+        "mirr",
+    ),
+    "word": ("nerfstudio", in_frames(lambda f: f | {"fl_x": "long"}), "fl_x is 'long'"),
+    "metres a count": (
+        "nerfstudio",
+        in_file("transforms.json", lambda meta: meta | {"depth_unit_scale_factor": 1.0}),
+        "give --depth-scale-m",
+    ),
+    "no frames": ("nerfstudio", in_file("transforms.json", lambda meta: meta | {"frames": []}), "no image"),
+    "bop K": ("bop", in_first("scene_camera.json", cam_K=["a"] * 9), "K is"),
+    "bop scale": ("bop", in_first("scene_camera.json", depth_scale=0), "depth_scale is 0"),
+    "bop pose": ("bop", in_first("scene_camera.json", cam_t_w2c=[1]), "expected 9 and 3"),
+    "bop turn": ("bop", in_first("scene_camera.json", cam_R_w2c=[2.0] * 9), "no rigid motion"),
+    "bop object": (
+        "bop",
+        in_file("scene_gt.json", lambda _: {"0": [{"obj_id": "5"}]}),
+        "annotates no object",
+    ),
+    "bop image": ("bop", in_file("scene_camera.json", lambda t: {"one": t["0"]}), "names the image 'one'"),
+    "ho-cap matrix": (
+        "ho-cap",
+        in_file("calibration/extrinsics/extrinsics_20231014.yaml", lambda t: {"extrinsics": {"tag_1": [1]}}),
+        "has no extrinsics of",
+    ),
+    "ho-cap cameras": ("ho-cap", in_file("meta.yaml", lambda m: m | {"realsense": 3}), "expected serials"),
+    "ho-cap serial": (
+        "ho-cap",
+        in_file("meta.yaml", lambda m: m | {"realsense": m["realsense"] | {"serials": ["../x"]}}),
+        "no extrinsics of ../x",
+    ),
+    "ho-cap frames": ("ho-cap", in_file("meta.yaml", lambda m: m | {"num_frames": "two"}), "num_frames"),
+    "tum line": ("tum", line("rgb.txt", "1 2 3"), "expected: timestamp file"),
+    "tum outside": ("tum", line("depth.txt", "1000.0 ../x.png"), "must lie in the folder"),
+    "tum pose": ("tum", line("groundtruth.txt", "1000.1 0 0 0 0 0 0 0"), "expected: timestamp tx"),
+    "frames pose": ("frames", line("frame-000000.pose.txt", "1 2 3"), "4x4"),
+    "frames words": ("frames", line("frame-000000.pose.txt", "one"), "holds no pose"),
+    "frames K": ("frames", lambda source: (source / "camera-intrinsics.txt").write_text("1 2"), "K is"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_malformed_source_is_refused_in_one_sentence_and_nothing_is_written(small, tmp_path, fault):
-    _, damage, words = FAULTS[fault]
-    source = layouts.nerfstudio(replace(small, views=small.views[:2]), tmp_path / "scan")
-    change(source, damage)
+def test_a_malformed_source_is_refused_in_one_sentence_and_nothing_is_written(small, moving, tmp_path, fault):
+    kind, damage, words = FAULTS[fault]
+    written = replace(small, views=(moving if kind in {"tum", "frames"} else small).views[:2])
+    folder = tmp_path / "source"
+    folder.mkdir()
+    source = WRITERS[kind](written, folder)
+    damage(source)
+    options = {
+        "tum": {"intrinsics": opencv(written)},
+        "ho-cap": {"object_id": "G01_2"},
+        "bop": {"object_id": "5"},
+    }
     with pytest.raises(CaptureError, match=words) as caught:
-        imported(source)
+        imported(source, **options.get(kind, {}))
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "imported").exists()
+    assert not (source.parent / "imported").exists()
 
 
 def test_what_a_source_does_not_say_is_asked_for(small, moving, tmp_path):
@@ -302,10 +385,10 @@ def test_frames_without_a_pose_are_left_out(moving, tmp_path):
 def test_the_command_says_what_lacks_and_overwrites_nothing(moving, tmp_path, monkeypatch, capsys):
     source = layouts.frames(replace(moving, views=moving.views[:1]), tmp_path / "seq")
     monkeypatch.setattr("sys.argv", ["import", str(source), "--out", str(tmp_path / "out")])
-    runpy.run_module("h2rh_env.captures.importers", run_name="__main__")
+    runpy.run_module("h2rh_env.captures.importers", run_name="__main__", alter_sys=True)
     printed = capsys.readouterr().out
     assert "note: the source has no masks" in printed
     assert "1 views" in printed
     with pytest.raises(SystemExit, match="2"):
-        runpy.run_module("h2rh_env.captures.importers", run_name="__main__")
+        runpy.run_module("h2rh_env.captures.importers", run_name="__main__", alter_sys=True)
     assert "exists and is not overwritten" in capsys.readouterr().err
