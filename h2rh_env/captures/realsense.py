@@ -6,7 +6,9 @@ that stream's lens is not free of distortion, both are resampled by the library'
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from ..core.camera import PinholeCamera
 from ..core.errors import CaptureError, MissingPackageError, install_line
 from .images import SATURATED, resampled
 
-WAIT_MS = 500
+WAIT_MS, FLUSH_MS = 500, 50
 CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0)}
 
 
@@ -120,7 +122,7 @@ def played(path: Path, frame: int | None) -> Photograph:
 
     Args:
         path: a `.bag` or `.db3` file with colour and depth of one camera.
-        frame: which pair of colour and depth, from 0; None takes the last.
+        frame: the number of the colour image, from 0; if it has no depth, the next one is taken. None takes the last.
 
     Raises:
         CaptureError: It is no such recording, or it has not so many pairs.
@@ -129,29 +131,27 @@ def played(path: Path, frame: int | None) -> Photograph:
     settings, pipeline = rs.config(), rs.pipeline()
     try:
         settings.enable_device_from_file(str(path), repeat_playback=False)
-        device = pipeline.start(settings).get_device()
+        pipeline.start(settings)
     except RuntimeError as error:
         raise CaptureError(f"{path} is no recording that librealsense can play ({error})") from None
     try:
-        return _taken(rs, pipeline, device, path, frame)
+        return _taken(rs, pipeline, path, frame)
     finally:
         pipeline.stop()
 
 
-def _taken(rs: Any, pipeline: Any, device: Any, path: Path, frame: int | None) -> Photograph:
-    """Plays a recording at its own pace until the frame; what it holds of the library's is gone when it ends."""
-    playback = device.as_playback()
-    playback.set_real_time(False)
-    count, kept = 0, None
-    while frame is None or count <= frame:
-        good, frames = pipeline.try_wait_for_frames(WAIT_MS)
-        if not good and playback.current_status() == rs.playback_status.stopped:
+def _taken(rs: Any, pipeline: Any, path: Path, frame: int | None) -> Photograph:
+    """Plays a recording until the frame; device and frames are let go of before the pipeline stops."""
+    device = pipeline.get_active_profile().get_device()
+    last, kept = -1, None
+    for index, frames in _pairs(rs, pipeline, device.as_playback()):
+        last, kept = index, frames
+        if frame is not None and index >= frame:
             break
-        if good and frames.get_color_frame() and frames.get_depth_frame():
-            kept, count = frames, count + 1
-    if kept is None or (frame is not None and count <= frame):
+    if kept is None or (frame is not None and last < frame):
         raise CaptureError(
-            f"{path} holds {count} pairs of colour and depth; frame {frame or 0} is none of them"
+            f"{path} holds pairs of colour and depth up to frame {last}; frame {frame or 0} is none of them; "
+            "recordings of less than half a second cannot be read"
         )
     try:
         scale_m = device.first_depth_sensor().get_depth_scale()
@@ -160,3 +160,25 @@ def _taken(rs: Any, pipeline: Any, device: Any, path: Path, frame: int | None) -
     serial = device.get_info(rs.camera_info.serial_number)
     # Scales are single floats in the library: 0.001 comes as 0.00100000005.
     return photograph(rs, kept, serial, float(f"{scale_m:.6g}"))
+
+
+def _pairs(rs: Any, pipeline: Any, playback: Any) -> Iterator[tuple[int, Any]]:
+    """Gives the sets of frames with colour and depth from the beginning, none twice, with colour's number from 0."""
+    playback.pause()  # it has begun to play in real time, and may have left frames out
+    playback.set_real_time(False)
+    while pipeline.try_wait_for_frames(FLUSH_MS)[0]:
+        pass
+    playback.seek(timedelta(0))
+    playback.resume()
+    first, last = None, -1
+    while True:
+        good, frames = pipeline.try_wait_for_frames(WAIT_MS)
+        if not good and playback.current_status() == rs.playback_status.stopped:
+            return
+        if not (good and frames.get_color_frame()):
+            continue
+        number = frames.get_color_frame().get_frame_number()
+        first = number if first is None else first
+        if number > last and frames.get_depth_frame():
+            last = number
+            yield number - first, frames

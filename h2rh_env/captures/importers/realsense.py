@@ -25,7 +25,7 @@ def load(source: Path, frame: int | None = None, rig: Path | None = None) -> Imp
 
     Args:
         source: a recording, or a folder of recordings of different cameras.
-        frame: which pair to take, from 0; None takes the last.
+        frame: the number of the colour image to take, from 0; None takes the last.
         rig: the file of the rig.
 
     Raises:

