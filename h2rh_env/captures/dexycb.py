@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import re
 import reprlib
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
-from ..core.camera import PinholeCamera
-from ..core.errors import CaptureError, RenderError
+from ..core.errors import CaptureError
 from ..core.geometry import SE3
 from ..core.labels import Label
 from ..utils import files
+from .arrays import read_npz
 from .base import HandoverCapture, RgbdView
+from .documents import frame_number, number_of_frames, read_yaml
 from .images import read_depth_counts, read_rgb
+from .lens import read_pinhole
 
 YCB_NAMES = {
     1: "master_chef_can",
@@ -52,7 +51,7 @@ YCB_NAMES = {
 OTHER_OBJECT = 22  # any object that is not of YCB; `object_name` in meta.yml says which
 HAND = 255
 WIDTH, HEIGHT = 640, 480
-MAX_YAML_BYTES = 1_000_000
+LAYOUT = "h2rh_env/captures/dexycb.py"
 _SAFE_NAME = re.compile(r"[\w-]{1,64}")
 
 
@@ -67,12 +66,13 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
         CaptureError: A file is missing or malformed, or no camera sees the held object.
     """
     session = Path(session)
-    meta = _read_yaml(session / "meta.yml")
+    meta = read_yaml(session / "meta.yml", LAYOUT)
     root = session.resolve().parent.parent
     if not (root / "calibration").is_dir():
         raise CaptureError(f"{root} has no calibration/; a session lies at <root>/<subject>/<session>")
     serials, object_id = _serials(meta, session), _grasped_id(meta, session)
-    frame = _frame(meta, session, frame)
+    count = number_of_frames(meta, f"{session}/meta.yml")
+    frame = frame_number(count, frame, count - 1, session)
     world_from_cameras, extrinsics_file = _extrinsics(root, meta, serials, session)
     used = [session / "meta.yml", extrinsics_file]
     views = []
@@ -85,7 +85,7 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
         views.append(
             RgbdView(
                 serial,
-                _intrinsics(intrinsics_file),
+                read_pinhole(intrinsics_file, WIDTH, HEIGHT, LAYOUT),
                 world_from_camera,
                 read_rgb(color, (WIDTH, HEIGHT)),
                 read_depth_counts(depth, (WIDTH, HEIGHT)).astype(np.float32) / np.float32(1000),
@@ -104,26 +104,6 @@ def load_dexycb(session: Path | str, frame: int | None = None) -> HandoverCaptur
         "sha256": files.sha256_of(*used),
     }
     return HandoverCapture(session.resolve().name, tuple(views), _object_name(meta, object_id), provenance)
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Builds plain values only; the authors' calibration tags its lists as Python tuples, which are lists here."""
-
-
-_Loader.add_constructor("tag:yaml.org,2002:python/tuple", yaml.SafeLoader.construct_yaml_seq)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.load(files.read_text(path, MAX_YAML_BYTES), _Loader)
-    except FileNotFoundError:
-        raise CaptureError(f"{path} is missing; see h2rh_env/captures/dexycb.py for the layout") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CaptureError(f"{path} cannot be read as YAML ({reason})") from None
-    if not isinstance(value, dict):
-        raise CaptureError(f"{path} holds a {type(value).__name__}; expected a mapping")
-    return value
 
 
 def _name(value: Any, what: str) -> str:
@@ -160,23 +140,13 @@ def _object_name(meta: dict[str, Any], object_id: int) -> str:
     return _name(meta["object_name"], "meta.yml: object_name") if "object_name" in meta else known
 
 
-def _frame(meta: dict[str, Any], session: Path, frame: int | None) -> int:
-    count = meta.get("num_frames")
-    if not (type(count) is int and count > 0):
-        raise CaptureError(f"{session}/meta.yml: num_frames is {reprlib.repr(count)}; expected at least 1")
-    frame = count - 1 if frame is None else frame
-    if not 0 <= frame < count:
-        raise CaptureError(f"{session} has no frame {frame}; frames are 0 to {count - 1}")
-    return frame
-
-
 def _extrinsics(
     root: Path, meta: dict[str, Any], serials: list[str], session: Path
 ) -> tuple[list[SE3], Path]:
     """Returns world_from_camera of each serial; the file holds [R | t] to the master camera, the tag's included."""
     suffix = _name(meta.get("extrinsics"), f"{session}/meta.yml: extrinsics")
     path = root / "calibration" / f"extrinsics_{suffix}" / "extrinsics.yml"
-    table = _read_yaml(path).get("extrinsics")
+    table = read_yaml(path, LAYOUT).get("extrinsics")
     if not isinstance(table, dict):
         raise CaptureError(f"{path}: extrinsics is {reprlib.repr(table)}; expected a mapping from serial")
 
@@ -192,50 +162,9 @@ def _extrinsics(
     return [world_from_master @ master_from(serial) for serial in serials], path
 
 
-def _intrinsics(path: Path) -> PinholeCamera:
-    color = _read_yaml(path).get("color")
-    try:
-        fx, fy, ppx, ppy = (float(color[key]) for key in ("fx", "fy", "ppx", "ppy"))  # type: ignore[index]
-        return PinholeCamera.from_opencv(WIDTH, HEIGHT, fx, fy, ppx, ppy)
-    except (KeyError, TypeError, ValueError):
-        raise CaptureError(
-            f"{path}: color is {reprlib.repr(color)}; expected numbers fx, fy, ppx, ppy"
-        ) from None
-    except RenderError as error:
-        raise CaptureError(f"{path}: {error}") from None
-
-
 def _labels(path: Path, object_id: int) -> npt.NDArray[np.uint8]:
-    """Reads `seg` of a labels file as values of `Label`; its header is checked before it is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("seg.npy") as member:
-            version = np.lib.format.read_magic(member)
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read(member)
-        if shape != (HEIGHT, WIDTH) or dtype != np.uint8:
-            raise CaptureError(f"{path}: seg is {dtype} {shape}; expected uint8 ({HEIGHT}, {WIDTH})")
-        with np.load(path, allow_pickle=False) as archive:
-            seg = archive["seg"]
-    except FileNotFoundError:
-        raise CaptureError(f"{path} is missing; every camera needs a segmentation") from None
-    except KeyError:
-        raise CaptureError(
-            f"{path} has no array 'seg'; expected the labels of the dataset's authors"
-        ) from None
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise CaptureError(f"{path} cannot be read ({error}); copy it again") from None
+    """Reads `seg` of a labels file as values of `Label`; the dataset has 0, an id of YCB, or 255 there."""
+    seg = read_npz(path, "seg", (HEIGHT, WIDTH), "uint8")
     labels = np.full(seg.shape, Label.BACKGROUND, np.uint8)
     labels[seg == object_id] = Label.OBJECT
     labels[seg == HAND] = Label.HAND

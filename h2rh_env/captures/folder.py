@@ -21,6 +21,7 @@
 
 K is OpenCV's: it counts from the centre of the first pixel. Images are undistorted, or a camera also has
 "distortion", OpenCV's [k1, k2, p1, p2, k3], and is undistorted when it is read; "time_s" may say when it was taken.
+A mask that is yet to be made is named all the same; its file is missing.
 An EXIF orientation is applied first: K, depth and mask belong to the upright image. `world_from_camera` maps
 OpenCV camera axes (x right, y down, z forward) to a world in metres with z up.
 """
@@ -28,10 +29,9 @@ OpenCV camera axes (x right, y down, z forward) to a world in metres with z up.
 from __future__ import annotations
 
 import io
-import json
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +39,28 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..core.camera import PinholeCamera
-from ..core.errors import CaptureError, RenderError
+from ..core.errors import CaptureError
 from ..core.geometry import SE3
 from ..core.labels import Label
 from ..utils import files
 from .base import HandoverCapture, RgbdView
-from .images import SATURATED, read_depth_counts, read_mask, read_rgb, undistorted
+from .documents import inside, read_json
+from .images import SATURATED, read_depth_counts, read_labels, read_rgb
+from .lens import coefficients_of, pinhole, refuse_other_spellings, straightened
 
 FORMAT = "h2rh-rgbd-1"
-MAX_JSON_BYTES = 10_000_000
+IMAGES = ("rgb", "depth", "mask")
+LAYOUT = "h2rh_env/captures/folder.py"
 MAX_CAMERAS = 256
 DEPTH_SCALES_M = (1e-5, 1e-2)
-_LIKE_DISTORTION = re.compile(r"(?i)dist.*|d|(lens_?)?coeff\w*|k[1-6]|p[12]")
 _SAFE_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
-def load_folder(folder: Path | str) -> HandoverCapture:
+def load_folder(folder: Path | str, needs_masks: bool = True) -> HandoverCapture:
     """Reads a capture.
+
+    Args:
+        needs_masks: whether each camera must have its mask; without, what has none is labelled background throughout.
 
     Raises:
         CaptureError: Something is wrong with the folder. The message names the first problem; `problems` lists all.
@@ -64,14 +68,13 @@ def load_folder(folder: Path | str) -> HandoverCapture:
     folder = Path(folder)
     meta = _read_meta(folder)
     views = tuple(
-        _read_view(folder, entry, k, meta["depth_scale_m"]) for k, entry in enumerate(meta["cameras"])
+        _read_view(folder, entry, k, meta["depth_scale_m"], needs_masks)
+        for k, entry in enumerate(meta["cameras"])
     )
-    for problem in _of_all(views):
+    for problem in _of_all(views) if needs_masks else ():
         raise CaptureError(f"{folder}: {problem}")
-    used = [
-        folder / "cameras.json",
-        *(_inside(folder, c[key]) for c in meta["cameras"] for key in ("rgb", "depth", "mask")),
-    ]
+    named = [inside(folder, c[key], "cameras.json") for c in meta["cameras"] for key in IMAGES]
+    used = [folder / "cameras.json", *(path for path in named if path.is_file())]
     provenance = {"layout": "folder", "folder": folder.resolve().name, "sha256": files.sha256_of(*used)}
     times = [entry["time_s"] for entry in meta["cameras"] if isinstance(entry.get("time_s"), float | int)]
     if times:
@@ -89,25 +92,42 @@ def problems(folder: Path | str) -> list[str]:
     found, views = [], []
     for k, entry in enumerate(meta["cameras"]):
         try:
-            views.append(_read_view(folder, entry, k, meta["depth_scale_m"]))
+            views.append(_read_view(folder, entry, k, meta["depth_scale_m"], needs_masks=True))
         except CaptureError as error:
             found.append(str(error))
-    return found + [f"{folder}: {problem}" for problem in _of_all(tuple(views))]
+    return found + [f"{folder}: {problem}" for problem in (_of_all(tuple(views)) if views else ())]
 
 
-def write_folder(capture: HandoverCapture, folder: Path | str, depth_scale_m: float = 0.001) -> None:
-    """Writes a capture so that `load_folder` reads it back; depth is rounded to the scale."""
+def write_folder(
+    capture: HandoverCapture,
+    folder: Path | str,
+    depth_scale_m: float = 0.001,
+    unmasked: Collection[str] = (),
+    times_s: Mapping[str, float] | None = None,
+) -> None:
+    """Writes a capture so that `load_folder` reads it back; depth is rounded to the scale.
+
+    Args:
+        unmasked: names of views whose masks are yet to be made; `cameras.json` names the files that are missing.
+        times_s: when each view was taken, by its name, s on one clock.
+
+    Raises:
+        CaptureError: Depth is too far for 16 bit of the scale.
+    """
     folder = Path(folder)
     cameras = []
     for view in capture.views:
-        names = {kind: f"{view.name}_{kind}.png" for kind in ("rgb", "depth", "mask")}
+        names = {kind: f"{view.name}_{kind}.png" for kind in IMAGES}
         counts = np.round(view.depth_m.astype(np.float64) / depth_scale_m)
         if counts.max(initial=0) >= SATURATED:
             raise CaptureError(
                 f"view {view.name} reaches {view.depth_m.max():.1f} m, too far for 16 bit of {depth_scale_m} m; "
                 "use a larger depth_scale_m"
             )
-        for kind, image in (("rgb", view.rgb), ("depth", counts.astype(np.uint16)), ("mask", view.labels)):
+        images: tuple[npt.NDArray[Any], ...] = (view.rgb, counts.astype(np.uint16), view.labels)
+        for kind, image in zip(IMAGES, images, strict=True):
+            if kind == "mask" and view.name in unmasked:
+                continue
             files.write_bytes(folder / names[kind], _png(image))
         cameras.append(
             {
@@ -115,6 +135,7 @@ def write_folder(capture: HandoverCapture, folder: Path | str, depth_scale_m: fl
                 **names,
                 "K": view.camera.opencv_matrix.tolist(),
                 "world_from_camera": view.world_from_camera.matrix.tolist(),
+                **({"time_s": times_s[view.name]} if times_s else {}),
             }
         )
     meta = {
@@ -134,15 +155,9 @@ def _png(image: npt.NDArray[np.generic]) -> bytes:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     path = folder / "cameras.json"
-    try:
-        meta = json.loads(files.read_text(path, MAX_JSON_BYTES))
-    except FileNotFoundError:
-        raise CaptureError(f"{path} is missing; h2rh_env/captures/folder.py shows one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path} is not JSON ({error})") from None
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        met = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
-        raise CaptureError(f"{path}: format is {reprlib.repr(met)}; expected {FORMAT!r}")
+    meta = read_json(path, LAYOUT)
+    if meta.get("format") != FORMAT:
+        raise CaptureError(f"{path}: format is {reprlib.repr(meta.get('format'))}; expected {FORMAT!r}")
     scale, cameras = meta.get("depth_scale_m"), meta.get("cameras")
     if not (isinstance(scale, float | int) and DEPTH_SCALES_M[0] <= scale <= DEPTH_SCALES_M[1]):
         raise CaptureError(
@@ -159,84 +174,35 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _read_view(folder: Path, entry: Any, number: int, depth_scale_m: float) -> RgbdView:
+def _read_view(folder: Path, entry: Any, number: int, depth_scale_m: float, needs_masks: bool) -> RgbdView:
     where = f"{folder}/cameras.json, camera {number}"
-    missing = [
-        k for k in ("name", "rgb", "depth", "mask", "K", "world_from_camera") if k not in dict(_items(entry))
-    ]
+    missing = [k for k in ("name", *IMAGES, "K", "world_from_camera") if k not in dict(_items(entry))]
     if missing:
         raise CaptureError(f"{where}: {', '.join(missing)} missing")
     if not (isinstance(entry["name"], str) and _SAFE_NAME.fullmatch(entry["name"])):
         raise CaptureError(
             f"{where}: name is {reprlib.repr(entry['name'])}; expected up to 64 letters, digits, '_', '-' and '.'"
         )
-    rgb_file, depth_file, mask_file = (_inside(folder, entry[key]) for key in ("rgb", "depth", "mask"))
+    refuse_other_spellings(entry, where)
+    rgb_file, depth_file, mask_file = (inside(folder, entry[key], "cameras.json") for key in IMAGES)
     rgb = read_rgb(rgb_file)
     height, width, _ = rgb.shape
-    camera = _camera(entry["K"], width, height, where)
+    camera = pinhole(entry["K"], width, height, where)
     try:
         world_from_camera = SE3.from_matrix(np.array(entry["world_from_camera"], np.float64))
     except (ValueError, TypeError) as error:
         raise CaptureError(f"{where}: world_from_camera is no rigid motion ({error})") from None
-    labels = read_mask(mask_file, (width, height))
-    if labels.max() > max(Label):
-        raise CaptureError(f"{mask_file} holds {labels.max()}; expected 0 background, 1 object, 2 hand")
+    labels = np.zeros((height, width), np.uint8)
+    if needs_masks or mask_file.is_file():
+        labels = read_labels(mask_file, (width, height))
     depth_m = (read_depth_counts(depth_file, (width, height)) * depth_scale_m).astype(np.float32)
-    coefficients = _distortion(entry, where)
-    if coefficients.any():
-        k = camera.opencv_matrix
-        rgb = np.asarray(undistorted(rgb, k, coefficients, smooth=True), np.uint8)
-        depth_m = np.asarray(undistorted(depth_m, k, coefficients, smooth=False), np.float32)
-        labels = np.asarray(undistorted(labels, k, coefficients, smooth=False), np.uint8)
+    coefficients = coefficients_of(entry.get("distortion", np.zeros(5)), where)
+    rgb, depth_m, labels = straightened(camera, coefficients, rgb, depth_m, labels)
     return RgbdView(entry["name"], camera, world_from_camera, rgb, depth_m, labels)
-
-
-def _distortion(entry: dict[str, Any], where: str) -> npt.NDArray[np.float64]:
-    """Returns the coefficients of a camera's lens; zeros for an undistorted image."""
-    unread = sorted(key for key in entry if _LIKE_DISTORTION.fullmatch(key) and key != "distortion")
-    if unread:
-        raise CaptureError(
-            f"{where}: {', '.join(unread)} would be ignored; write the coefficients of the lens as "
-            '"distortion": [k1, k2, p1, p2, k3], as OpenCV has them, or undistort the images and leave them out'
-        )
-    try:
-        values = np.array(entry.get("distortion", np.zeros(5)), np.float64).ravel()
-    except (ValueError, TypeError):
-        values = np.zeros(0)
-    if len(values) not in {4, 5, 8} or not np.isfinite(values).all():
-        raise CaptureError(
-            f"{where}: distortion is {reprlib.repr(entry['distortion'])}; expected OpenCV's 4, 5 or 8 numbers"
-        )
-    return values
 
 
 def _items(entry: Any) -> Iterator[tuple[str, Any]]:
     return iter(entry.items()) if isinstance(entry, dict) else iter(())
-
-
-def _inside(folder: Path, name: Any) -> Path:
-    """Returns the path of a file in the folder; a path that leads out of it is refused."""
-    path = folder / name if isinstance(name, str) else None
-    if path is None or not path.resolve().is_relative_to(folder.resolve()):
-        raise CaptureError(
-            f"{folder}/cameras.json names the file {reprlib.repr(name)}; it must lie in the folder"
-        )
-    return path
-
-
-def _camera(matrix: Any, width: int, height: int, where: str) -> PinholeCamera:
-    try:
-        k = np.array(matrix, np.float64)
-    except (ValueError, TypeError):
-        k = np.zeros(0)
-    if k.shape != (3, 3) or abs(k[0, 1]) > 1e-6 or not np.allclose(k[2], [0, 0, 1]):
-        raise CaptureError(
-            f"{where}: K is {reprlib.repr(matrix)}; expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]"
-        )
-    try:
-        return PinholeCamera.from_opencv(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
-    except RenderError as error:
-        raise CaptureError(f"{where}: {error}") from None
 
 
 def _of_all(views: tuple[RgbdView, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from scipy.ndimage import map_coordinates
 
 from ..core.camera import MAX_SIDE_PX
 from ..core.errors import CaptureError
+from ..core.labels import Label
 
 COLOUR = frozenset({"RGB"})
 DEPTH = frozenset({"I;16", "I;16B", "I"})  # 16-bit grey PNG; which of the three depends on Pillow's version
@@ -28,6 +29,12 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.
         size: width and height, px, that the upright image must have; any size if None.
     """
     return np.asarray(_read(path, size, COLOUR, "8-bit RGB"), np.uint8)
+
+
+def read_grey(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Reads an 8-bit image as grey, (H, W): one of grey values, or one of colours by their luminance."""
+    image = _read(path, size, COLOUR | {"L"}, "8-bit grey or RGB")
+    return np.asarray(Image.fromarray(image).convert("L"), np.uint8)
 
 
 def read_depth_counts(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint16]:
@@ -58,6 +65,18 @@ def read_mask(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         if image.format == "JPEG":
             raise CaptureError(f"{path} is a JPEG, which blurs the values of a mask; save masks as PNG")
     return np.asarray(_read(path, size, GREY, "8-bit grey"), np.uint8)
+
+
+def read_labels(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Reads a mask whose stored values are those of `Label`, (H, W)."""
+    if not path.is_file():
+        raise CaptureError(
+            f"{path} is missing; make this mask: 0 background, 1 object, 2 hand, 8-bit grey PNG"
+        )
+    labels = read_mask(path, size)
+    if labels.max() > max(Label):
+        raise CaptureError(f"{path} holds {labels.max()}; expected 0 background, 1 object, 2 hand")
+    return labels
 
 
 def _read(
@@ -116,9 +135,23 @@ def undistorted(
     radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
     columns = (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x**2)) * k[0, 0] + k[0, 2]
     rows = (y * radial + p1 * (r2 + 2 * y**2) + 2 * p2 * x * y) * k[1, 1] + k[1, 2]
+    return resampled(image, rows, columns, smooth)
+
+
+def resampled(
+    image: npt.NDArray[np.generic],
+    rows: npt.NDArray[np.float64],
+    columns: npt.NDArray[np.float64],
+    smooth: bool,
+) -> npt.NDArray[np.generic]:
+    """Looks an image (H, W[, 3]) up at rows and columns (h, w), counted from the first pixel's centre.
+
+    Returns:
+        (h, w[, 3]) of the image's kind; 0 where that is outside.
+    """
     channels = np.atleast_3d(image)
-    resampled = [
+    looked_up = [
         map_coordinates(channels[..., c], [rows, columns], order=int(smooth), mode="constant")
         for c in range(channels.shape[2])
     ]
-    return np.stack(resampled, axis=-1).reshape(image.shape)
+    return np.stack(looked_up, axis=-1).reshape(*rows.shape, *image.shape[2:])

@@ -14,7 +14,10 @@ from . import cli
 HELP = {"-h", "--help"}
 
 COMMANDS = {
+    "import": "h2rh_env.captures.importers",
     "check": "h2rh_env.captures.check",
+    "record": "real_robot.recording",
+    "calibrate rig": "real_robot.calibration.calibrate_rig",
     "build": "h2rh_env.build",
     "view": "h2rh_env.viewer",
     "collect": "experts.collect",

@@ -11,42 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from h2rh_env.core.camera import PinholeCamera
-from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
+from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3, rotation_angle
 
+from .board import Board, camera_from_board, find_corners, misses_px, opencv, rms
 from .hand_eye import HandEyeCalibration
 
-LEAST_VIEWS, LEAST_CORNERS, LEAST_TURN_RAD = 8, 8, 0.35
+LEAST_VIEWS, LEAST_TURN_RAD = 8, 0.35
 HELD_OUT_EVERY = 4
 MOST_RESIDUAL_M, MOST_RESIDUAL_RAD, MOST_REPROJECTION_PX = 0.005, 0.02, 1.5
-
-
-@dataclass(frozen=True)
-class Board:
-    """A printed board; the default is A4. `dictionary` is a name of OpenCV's, without DICT_."""
-
-    squares_x: int = 7
-    squares_y: int = 5
-    square_m: float = 0.038
-    marker_m: float = 0.028
-    dictionary: str = "5X5_100"
-
-    def opencv(self) -> Any:
-        cv2 = _opencv()
-        number = getattr(cv2.aruco, f"DICT_{self.dictionary}", None)
-        if number is None:
-            raise RobotError(f"OpenCV has no dictionary {self.dictionary!r}; one is '5X5_100'")
-        size = (self.squares_x, self.squares_y)
-        return cv2.aruco.CharucoBoard(
-            size, self.square_m, self.marker_m, cv2.aruco.getPredefinedDictionary(number)
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,21 +60,11 @@ def see_board(
     image: npt.NDArray[np.uint8], board: Board, camera: PinholeCamera, base_from_gripper: SE3
 ) -> BoardView | None:
     """The board in a grey or colour image (H, W[, 3]); None where too little of it is seen."""
-    cv2 = _opencv()
-    printed = board.opencv()
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    corners, numbers, _, _ = cv2.aruco.CharucoDetector(printed).detectBoard(grey)
-    if numbers is None or len(numbers) < LEAST_CORNERS:
+    seen = find_corners(image, board)
+    pose = None if seen is None else camera_from_board(seen, camera)
+    if seen is None or pose is None:
         return None
-    points_board, points_image = printed.matchImagePoints(corners, numbers)
-    matrix = camera.opencv_matrix
-    good, turn, shift = cv2.solvePnP(points_board, points_image, matrix, None)
-    if not good:
-        return None
-    projected, _ = cv2.projectPoints(points_board, turn, shift, matrix, None)
-    off = np.linalg.norm((projected - points_image).reshape(-1, 2), axis=1)
-    rotation, _ = cv2.Rodrigues(turn)
-    return BoardView(base_from_gripper, SE3(rotation, shift.ravel()), float(np.sqrt((off**2).mean())))
+    return BoardView(base_from_gripper, pose, rms(misses_px(seen, camera, pose)))
 
 
 def calibrate(
@@ -122,7 +91,7 @@ def calibrate(
     base_from_board = _mean([_board_pose(v, gripper_from_camera) for v in fitted])
     fit_m, fit_rad = _scatter(fitted, gripper_from_camera, base_from_board)
     held_m, held_rad = _scatter(held_out, gripper_from_camera, base_from_board)
-    reprojection = float(np.sqrt(np.mean([v.reprojection_px**2 for v in views])))
+    reprojection = rms([v.reprojection_px for v in views])
     residuals = Residuals(fit_m, fit_rad, held_m, held_rad, reprojection, len(views))
     if held_m > MOST_RESIDUAL_M or held_rad > MOST_RESIDUAL_RAD or reprojection > MOST_REPROJECTION_PX:
         raise RobotError(
@@ -133,8 +102,8 @@ def calibrate(
 
 def calibrate_folder(folder: Path, camera_serial: str) -> tuple[HandEyeCalibration, Residuals]:
     """Raises: RobotError: files missing or malformed, and as `calibrate`."""
+    board = Board.load(folder / "board.json")
     try:
-        board = Board(**json.loads((folder / "board.json").read_text()))
         camera = PinholeCamera(**json.loads((folder / "camera.json").read_text()))
         seen = []
         for path in sorted(folder.glob("*.png")):
@@ -149,7 +118,7 @@ def calibrate_folder(folder: Path, camera_serial: str) -> tuple[HandEyeCalibrati
 
 
 def _solve(views: Sequence[BoardView]) -> SE3:
-    cv2 = _opencv()
+    cv2 = opencv()
     rotation, translation = cv2.calibrateHandEye(
         [v.base_from_gripper.rotation for v in views],
         [v.base_from_gripper.translation for v in views],
@@ -180,14 +149,4 @@ def _scatter(
     poses = [_board_pose(view, gripper_from_camera) for view in views]
     metres = [np.linalg.norm(pose.translation - base_from_board.translation) for pose in poses]
     angles = [rotation_angle(base_from_board.rotation.T @ pose.rotation) for pose in poses]
-    return float(np.sqrt(np.mean(np.square(metres)))), float(np.sqrt(np.mean(np.square(angles))))
-
-
-def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingPackageError(
-            f"OpenCV cannot be imported ({error}); type: {install_line('robot')}"
-        ) from None
-    return cv2
+    return rms([float(metre) for metre in metres]), rms(angles)

@@ -11,8 +11,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from h2rh_env.captures.realsense import librealsense, pinhole_of
 from h2rh_env.core.camera import PinholeCamera
-from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
+from h2rh_env.core.errors import RobotError
 
 from ..interfaces import Frame
 from .device_clock import DeviceClock
@@ -50,10 +51,12 @@ class FrameSource(Protocol):
 
 
 class Pipeline:
-    """The first RealSense camera found, or the one with a serial number."""
+    """The first RealSense camera found, or the one with a serial number; colour and depth of one size."""
 
-    def __init__(self, serial: str = "") -> None:
-        self._serial = serial
+    def __init__(
+        self, serial: str = "", width: int = WIDTH_PX, height: int = HEIGHT_PX, rate_hz: int = RATE_HZ
+    ) -> None:
+        self._serial, self._size, self._rate_hz = serial, (width, height), rate_hz
         self._pipeline: Any = None
         self._started = False
 
@@ -61,8 +64,8 @@ class Pipeline:
         settings = rs.config()
         if self._serial:
             settings.enable_device(self._serial)
-        settings.enable_stream(rs.stream.color, WIDTH_PX, HEIGHT_PX, rs.format.rgb8, RATE_HZ)
-        settings.enable_stream(rs.stream.depth, WIDTH_PX, HEIGHT_PX, rs.format.z16, RATE_HZ)
+        settings.enable_stream(rs.stream.color, *self._size, rs.format.rgb8, self._rate_hz)
+        settings.enable_stream(rs.stream.depth, *self._size, rs.format.z16, self._rate_hz)
         self._pipeline = rs.pipeline()
         profile = self._pipeline.start(settings)
         self._started = True
@@ -101,12 +104,7 @@ class RealSenseCamera:
         self._frame: Frame | None = None
 
     def __enter__(self) -> Self:
-        try:
-            import pyrealsense2 as rs
-        except ImportError as error:
-            raise MissingPackageError(
-                f"pyrealsense2 cannot be imported ({error}); type: {install_line('robot')}"
-            ) from None
+        rs = librealsense()
         self._stamps = (rs.frame_metadata_value.sensor_timestamp, rs.frame_metadata_value.frame_timestamp)
         try:
             self._info = self._source.open(rs)
@@ -159,9 +157,3 @@ class RealSenseCamera:
         if info.shares_clock:
             return float(stamp_s)
         return self._clock.time_s(stamp_s, time.monotonic()) - self._latency_s
-
-
-def pinhole_of(intrinsics: Any) -> PinholeCamera:
-    """librealsense counts as OpenCV does."""
-    names = ("width", "height", "fx", "fy", "ppx", "ppy")
-    return PinholeCamera.from_opencv(*(getattr(intrinsics, name) for name in names))

@@ -121,7 +121,9 @@ class SoftwareSource:
         camera_pose: Callable[[], tuple[SE3, float]],
         camera: PinholeCamera = HAND_EYE_CAMERA,
         clock_ahead_s: float | None = None,
+        serial: str = SERIAL,
     ) -> None:
+        self._serial = serial
         self._shares_clock, self._clock_ahead_s = clock_ahead_s is None, clock_ahead_s or 0.0
         self._picture, self._camera_pose, self._camera = picture, camera_pose, camera
         self._leaving = threading.Event()
@@ -151,7 +153,7 @@ class SoftwareSource:
             sensor.set_metadata(rs.frame_metadata_value.actual_fps, 1000 * RATE_HZ)
         self._thread = threading.Thread(target=self._feed, daemon=True)
         self._thread.start()
-        return StreamInfo(SERIAL, DEPTH_UNIT_M, self._camera, self._shares_clock)
+        return StreamInfo(self._serial, DEPTH_UNIT_M, self._camera, self._shares_clock)
 
     def wait(self, timeout_ms: int) -> Any:
         try:

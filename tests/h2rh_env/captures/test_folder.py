@@ -155,9 +155,9 @@ def big_png() -> bytes:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "not json": (content("cameras.json", b"{"), "not JSON"),
-    "nested deep": (content("cameras.json", b"[" * 200_000), "not JSON"),
-    "a list": (content("cameras.json", b"[]"), "format"),
+    "not json": (content("cameras.json", b"{"), "read as JSON"),
+    "nested deep": (content("cameras.json", b"[" * 200_000), "read as JSON"),
+    "a list": (content("cameras.json", b"[]"), "expected a mapping"),
     "another format": (change("format", "x"), "format"),
     "no cameras": (change("cameras", []), "cameras"),
     "camera no mapping": (change("cameras", [3]), "missing"),

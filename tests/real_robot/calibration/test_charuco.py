@@ -10,35 +10,14 @@ from PIL import Image
 from h2rh_env.core.camera import D435I
 from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3, look_at, rotation_angle, rotation_from_euler_xyz
-from real_robot.calibration.charuco import Board, BoardView, calibrate, calibrate_folder, see_board
+from real_robot.calibration.charuco import BoardView, calibrate, calibrate_folder, see_board
 from real_robot.calibration.hand_eye import HandEyeCalibration
 
+from .boards import BOARD, render
+
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
-BOARD = Board()
 TRUE = SE3(rotation_from_euler_xyz([0.05, -0.1, 1.5]), np.array([0.03, -0.06, 0.04]))
 BASE_FROM_BOARD = SE3(rotation_from_euler_xyz([np.pi + 0.1, 0.05, 0.3]), np.array([0.5, -0.1, 0.02]))
-PX_PER_M = 4000
-
-
-def render(camera_from_board):
-    """The printed board as the camera sees it, on grey, with a little noise."""
-    size = (
-        round(BOARD.squares_x * BOARD.square_m * PX_PER_M),
-        round(BOARD.squares_y * BOARD.square_m * PX_PER_M),
-    )
-    printed = BOARD.opencv().generateImage(size)
-    camera = D435I.opencv_matrix
-    pose = np.column_stack([camera_from_board.rotation[:, :2], camera_from_board.translation])
-    # Pixel centres are whole numbers in OpenCV, corners of the board at -0.5.
-    board_from_pixel = np.array(
-        [[1 / PX_PER_M, 0, 0.5 / PX_PER_M], [0, 1 / PX_PER_M, 0.5 / PX_PER_M], [0, 0, 1]]
-    )
-    homography = camera @ pose @ board_from_pixel
-    image = cv2.warpPerspective(
-        printed, homography, (D435I.width, D435I.height), flags=cv2.INTER_AREA, borderValue=120
-    )
-    noise = np.random.default_rng(0).normal(0, 3, image.shape)
-    return np.clip(cv2.GaussianBlur(image, (3, 3), 0.7) + noise, 0, 255).astype(np.uint8)
 
 
 def gripper_poses(count):
