@@ -20,6 +20,7 @@ FAR_LATERAL, FAR_DEPTH = 0.015, 0.02  # more is forgiven from afar, as fractions
 HELD_LATERAL_M, HELD_DEPTH_M, HELD_TURN_RAD = 0.010, 0.012, 0.20  # errors at which a grasp begins to fail
 REACH_CELLS = 1.25  # how far from a cell's middle a contact may be that the cell should find
 TRIED, EVERY = 16, 32  # grasps whose danger is learnt: the most promising, and each so manieth
+DANGER = 4.0  # weight
 ROOM_M = 0.003  # room to the hand over which danger goes from three in four to one in four
 OTHER = 0.1  # weight of the hypothesis of a cell that is not the nearest
 
@@ -86,7 +87,7 @@ def losses(grid: GraspGrid, targets: Targets, half_tangent: Tensor, depths_m: tu
 
     danger = _danger_loss(grid, targets)
     surface = _depth_loss(grid, targets.depth_m, depths_m)
-    total = pose + 0.5 * quality + danger + surface
+    total = pose + 0.5 * quality + DANGER * danger + surface
     won = [torch.gather(e, 1, winner[:, None])[:, 0][positive] for e in off]
     error = tuple(float(e.median()) if len(e) else float("nan") for e in won)
     return Losses(total, pose.detach(), quality.detach(), danger.detach(), surface.detach(), error)  # type: ignore[arg-type]

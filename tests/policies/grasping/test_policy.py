@@ -1,6 +1,7 @@
 """The policy and its checkpoint: what goes in comes out, what is broken says so, and it lives by the protocols."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from h2rh_env.core.spaces import action_space
 from h2rh_env.envs.handover import H2RHandoverEnv
 from policies.grasping.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from policies.grasping.controller import ControlConfig
-from policies.grasping.fusion import FusionConfig
+from policies.grasping.fusion import FusionConfig, Goal
 from policies.grasping.policy import GraspingPolicy
 from policies.registry import make_policy
 
@@ -79,6 +80,18 @@ def test_it_acts_within_its_bounds_and_again_alike(folder, tiny_scene):
     assert np.array_equal(*runs)
     assert all(action_space().contains(action) for action in runs[0])
     assert np.abs(runs[0][:, 3:6]).max() > 0.01
+
+
+def test_it_looks_on_before_it_goes_in_to_a_goal_that_little_speaks_for(folder):
+    checkpoint = load_checkpoint(folder)
+    control = replace(checkpoint.control, sure=1.0, look_m=0.3, most_looks=3)
+    policy = GraspingPolicy(checkpoint._replace(control=control))
+    near, far = Goal(np.array([0, 0, 0.2]), np.eye(3), 0.1), Goal(np.array([0, 0, 0.4]), np.eye(3), 0.1)
+    assert policy._is_sure(far)
+    assert policy._is_sure(near._replace(support=1.1))
+    assert [policy._is_sure(near) for _ in range(5)] == [False] * 3 + [True] * 2
+    policy.reset(0)
+    assert not policy._is_sure(near)
 
 
 def test_it_turns_where_nothing_is_seen_and_never_closes(folder):
