@@ -51,7 +51,7 @@ class GraspingConfig:
     """Number of pairs of views of each scene."""
     rounds: int = 1
     """Number of rounds in which the policy's own episodes in the scenes are labelled and learnt from."""
-    episodes: int = 4
+    episodes: int = 2
     """Number of episodes in each scene and round."""
     round_steps: int = 4500
     """Number of steps after each round."""

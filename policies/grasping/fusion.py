@@ -38,7 +38,7 @@ class FusionConfig:
     around_rad: float = 1.6
     committed_m: float = 0.28
     refined: float = 0.1
-    caution: float = 1.0
+    caution: float = 3.0
 
 
 class Predictions(NamedTuple):
