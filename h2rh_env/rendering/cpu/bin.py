@@ -139,6 +139,20 @@ def _tiles_of_box(records, record, width, height, tile_rows, candidates, written
     right = i64(min(mx + hx, f32(width - 1)) * f32(0.0625))
     top = max(i64(max(my - hy, f32(0)) * f32(0.0625)), tile_rows[0])
     bottom = min(i64(min(my + hy, f32(height - 1)) * f32(0.0625)), tile_rows[1] - 1)
+    if top > bottom:
+        return written
+    if right - left < 2 and bottom - top < 2:
+        # At most two by two, by far the most frequent: written without a branch that could be mispredicted.
+        corner = record | (u64(left) << u64(COLUMN_SHIFT)) | (u64(top) << u64(ROW_SHIFT))
+        across, down = u64(right - left), u64(bottom - top)
+        candidates[written] = corner
+        written += u64(1)
+        candidates[written] = corner + (u64(1) << u64(COLUMN_SHIFT))
+        written += across
+        candidates[written] = corner + (u64(1) << u64(ROW_SHIFT))
+        written += down
+        candidates[written] = corner + (u64(1) << u64(COLUMN_SHIFT)) + (u64(1) << u64(ROW_SHIFT))
+        return written + (across & down)
     for row in range(top, bottom + 1):
         for column in range(left, right + 1):
             candidates[written] = record | (u64(column) << u64(COLUMN_SHIFT)) | (u64(row) << u64(ROW_SHIFT))
