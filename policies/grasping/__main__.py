@@ -36,7 +36,7 @@ from .training.losses import Losses
 from .training.rollouts import RolloutJob, write_rollouts
 from .training.samples import Sampling
 
-SAMPLE_S, STEP_S, EPISODE_S = 0.02, 0.2, 1.5  # on one core of a laptop, for the estimate
+SAMPLE_S, STEP_S, EPISODE_S = 0.03, 0.33, 5.0  # of one core beside another that is busy, for the estimate
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ def project_backward(
         while k < count and sources[k] >> 4 == row:
             o = u64(16 * k)
             received = load(upper, o) + load(lower, o)
-            any_received |= u64(bits((received > zero) | (received < zero)))
+            any_received |= u64(0xFFFF) ^ u64(
+                bits((received >= zero) & (received <= zero))
+            )  # NaN is something
             store(scratch, u64(16 * (sources[k] & 15)), received)
             k += 1
         if any_received == 0:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
 from .dataset import Batch
 from .losses import Targets
 
+Map = Callable[[Tensor], Tensor]
 NO_DIFFERENCE = 128 / 255  # what planes hold where two frames agree
 MIXED = 0.5  # part of the samples whose colours are mixed: shape tells where to grasp, colour only which scene it is
 
@@ -32,17 +35,7 @@ def _mirrored(batch: Batch, pick: Tensor) -> Batch:
     def vectors(v: Tensor) -> Tensor:
         return torch.cat([v[..., :1] * sign.view(-1, *[1] * (v.dim() - 1)), v[..., 1:]], dim=-1)
 
-    geometry = torch.cat([batch.geometry[:, :1], vectors(batch.geometry[:, 1:4]), batch.geometry[:, 4:]], 1)
-    t = batch.targets
-    targets = Targets(
-        vectors(t.contact),
-        vectors(t.approach),
-        vectors(t.closing),
-        t.valid,
-        images(t.depth_m),
-        vectors(t.hand),
-    )
-    return Batch(images(batch.crop), images(batch.planes), geometry, targets)
+    return _changed(batch, images, vectors)
 
 
 def rolled(batch: Batch, quarters: int) -> Batch:
@@ -58,16 +51,15 @@ def rolled(batch: Batch, quarters: int) -> Batch:
             v = torch.stack([v[..., 1], -v[..., 0], v[..., 2]], dim=-1)
         return v
 
+    return _changed(batch, images, vectors)
+
+
+def _changed(batch: Batch, images: Map, vectors: Map) -> Batch:
+    """The batch as another camera has it: what is laid out in its image, and directions and places in its frame."""
     geometry = torch.cat([batch.geometry[:, :1], vectors(batch.geometry[:, 1:4]), batch.geometry[:, 4:]], 1)
     t = batch.targets
-    targets = Targets(
-        vectors(t.contact),
-        vectors(t.approach),
-        vectors(t.closing),
-        t.valid,
-        images(t.depth_m),
-        vectors(t.hand),
-    )
+    contact, approach, closing, hand = map(vectors, (t.contact, t.approach, t.closing, t.hand))
+    targets = Targets(contact, approach, closing, t.valid, images(t.depth_m), hand)
     return Batch(images(batch.crop), images(batch.planes), geometry, targets)
 
 

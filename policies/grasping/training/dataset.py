@@ -97,7 +97,8 @@ class Samples:
                     parts[name].append(arrays[name])
         if not parts["crop"]:
             raise DatasetError(
-                f"no sample in {len(paths)} files; draw them with: python -m policies.grasping sample"
+                f"no sample in {len(paths)} files; python -m policies.grasping SCENES draws them "
+                "from scenes that can be grasped"
             )
         self._arrays = {name: torch.from_numpy(np.concatenate(part)) for name, part in parts.items()}
 

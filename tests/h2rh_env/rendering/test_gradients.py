@@ -204,6 +204,15 @@ def test_what_is_not_seen_receives_nothing() -> None:
         assert leaves[name].grad[30:].any()
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_not_silenced(wrong: float) -> None:
+    parameters, labels = random_parameters(0)
+    means = parameters["means"].requires_grad_()
+    view = render(parameters, labels)
+    (gradient,) = torch.autograd.grad(view.rgb, means, torch.full_like(view.rgb, wrong))
+    assert not gradient.isfinite().all()
+
+
 def test_degenerate_parameters_have_finite_gradients() -> None:
     parameters, labels = random_parameters(4)
     parameters["wxyz"][:10] = 0
