@@ -26,7 +26,7 @@ from h2rh_env.scenes.handover_scene import scene_folders
 from h2rh_env.utils import cli, files
 from h2rh_env.utils.parallel import map_tasks
 
-from .checkpoint import Checkpoint, save_checkpoint
+from .checkpoint import WEIGHTS, Checkpoint, load_checkpoint, save_checkpoint
 from .controller import ControlConfig
 from .fusion import FusionConfig
 from .inputs import GraspInputs
@@ -47,6 +47,8 @@ class GraspingConfig:
     """Folder of scenes with acceptable grasps, as h2rh_env.build writes them."""
     out: Path = Path("runs/grasping")
     """Folder to write the checkpoint, the samples and the state of the fit to."""
+    initial: Path | None = None
+    """Checkpoint folder with the weights to begin with; by default they are drawn."""
     views: int = 400
     """Number of pairs of views of each scene."""
     rounds: int = 1
@@ -79,7 +81,7 @@ def main(config: GraspingConfig) -> None:
     console.print(estimate(config, len(folders)))
     inputs, sampling, samples = GraspInputs(), Sampling(), config.out / "samples"
     sample_scenes(folders, samples / "views", config.views, config.fit.seed, inputs, sampling, config.workers)
-    fit = Fit(config.fit)
+    fit = Fit(config.fit, load_checkpoint(config.initial).network if config.initial else None)
     if (config.out / STATE).exists():
         fit.load(config.out)
     curve = config.out / "curve.csv"
@@ -158,6 +160,7 @@ def _write(
         "fit": asdict(config.fit),
         "views": config.views,
         "rounds": config.rounds,
+        "initial": files.sha256_of(config.initial / WEIGHTS) if config.initial else None,
     }
     if validation is not None:
         loss, lateral, depth, turn = validation_losses(network, validation)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from .dataset import Batch
 from .losses import Targets
@@ -13,6 +14,12 @@ from .losses import Targets
 Map = Callable[[Tensor], Tensor]
 NO_DIFFERENCE = 128 / 255  # what planes hold where two frames agree
 MIXED = 0.5  # part of the samples whose colours are mixed: shape tells where to grasp, colour only which scene it is
+GREY, SHADED, GLOSSY = (
+    0.15,
+    0.5,
+    0.25,
+)  # parts of the samples without colour, in uneven light, and with highlights
+COARSE = 5  # patches of light along a crop's side
 
 
 def augmented(batch: Batch, generator: Generator) -> Batch:
@@ -64,7 +71,7 @@ def _changed(batch: Batch, images: Map, vectors: Map) -> Batch:
 
 
 def _recoloured(batch: Batch, generator: Generator) -> Batch:
-    """Mixed channels, gain, contrast and noise; what is black, the removed background, stays black."""
+    """Mixed channels, gain, contrast, light and noise; what is black, the removed background, stays black."""
     count = len(batch.crop)
     rgb = batch.crop[:, :3]
     seen = (rgb.amax(1, keepdim=True) > 0).float()
@@ -72,7 +79,8 @@ def _recoloured(batch: Batch, generator: Generator) -> Batch:
     mixes = mixes / mixes.sum(2, keepdim=True)
     plain = torch.rand(count, generator=generator) >= MIXED
     mixes[plain] = torch.eye(3)
-    rgb = torch.einsum("bij,bjhw->bihw", mixes, rgb)
+    mixes[torch.rand(count, generator=generator) < GREY] = 1 / 3
+    rgb = _lit(torch.einsum("bij,bjhw->bihw", mixes, rgb), generator)
     gain = 1 + 0.5 * (torch.rand(count, 1, 1, 1, generator=generator) - 0.5)
     hue = 1 + 0.2 * (torch.rand(count, 3, 1, 1, generator=generator) - 0.5)
     contrast = 1 + 0.4 * (torch.rand(count, 1, 1, 1, generator=generator) - 0.5)
@@ -84,3 +92,20 @@ def _recoloured(batch: Batch, generator: Generator) -> Batch:
     difference.add_(-NO_DIFFERENCE * (planes[:, :, 3:] > 0)).mul_((gain * contrast)[:, None].to(planes))
     difference.add_(NO_DIFFERENCE * (planes[:, :, 3:] > 0))
     return Batch(crop, planes, batch.geometry, batch.targets)
+
+
+def _lit(rgb: Tensor, generator: Generator) -> Tensor:
+    """Another gamma, light that is uneven over the crop, and highlights, as on what is glossy."""
+    count = len(rgb)
+
+    def some(share: float) -> Tensor:
+        return (torch.rand(count, 1, 1, 1, generator=generator) < share).float()
+
+    def patches() -> Tensor:
+        coarse = torch.randn(count, 1, COARSE, COARSE, generator=generator)
+        return functional.interpolate(coarse, size=rgb.shape[-2:], mode="bilinear")
+
+    gamma = torch.exp(0.25 * torch.randn(count, 1, 1, 1, generator=generator))
+    shade = (1 + 0.3 * some(SHADED) * patches()).clamp_min(0.2)
+    shine = some(GLOSSY) * (0.6 * (patches() - 0.6)).clamp_min(0)
+    return rgb.clamp_min(1e-4) ** gamma * shade + shine

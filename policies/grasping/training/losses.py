@@ -19,6 +19,7 @@ LATERAL_M, DEPTH_M, TURN_RAD = 0.006, 0.008, 0.12  # errors that cost about one
 FAR_LATERAL, FAR_DEPTH = 0.015, 0.02  # more is forgiven from afar, as fractions of the distance
 HELD_LATERAL_M, HELD_DEPTH_M, HELD_TURN_RAD = 0.010, 0.012, 0.20  # errors at which a grasp begins to fail
 REACH_CELLS = 1.25  # how far from a cell's middle a contact may be that the cell should find
+LISTED = 24  # grasps that each cell is compared with, at most
 TRIED, EVERY = 16, 32  # grasps whose danger is learnt: the most promising, and each so manieth
 DANGER = 4.0  # weight
 ROOM_M = 0.003  # room to the hand over which danger goes from three in four to one in four
@@ -116,25 +117,23 @@ def _cost(lateral: Tensor, depth: Tensor, turn: Tensor, ahead_m: Tensor) -> Tens
 def _nearest(grid: GraspGrid, targets: Targets, reached: Tensor) -> Tensor:
     """The index (B, K, C, C) of the grasp that costs each hypothesis least, of those its cell should find.
 
-    All pairs are compared by products of matrices, a sixth of what differences of vectors would take.
+    A cell should find few of all grasps, so these are listed first; of more than `LISTED` some are left out.
     """
-    shape = (*grid.contact.shape[:4], targets.contact.shape[1])
+    count = min(LISTED, targets.contact.shape[1])
+    found, listed = reached.to(torch.bfloat16).topk(count, dim=-1, sorted=False)  # (B, C, C, L)
 
-    def products(of: Tensor, vectors: Tensor) -> Tensor:
-        return (of.flatten(1, 3) @ vectors.transpose(1, 2)).view(shape)
+    def of(values: Tensor) -> Tensor:  # (B, 1, C, C, L, 3)
+        rows = listed.flatten(1)[..., None].expand(-1, -1, 3)
+        return torch.gather(values, 1, rows).view(*listed.shape, 3)[:, None]
 
-    contact = targets.contact
-    ray = functional.normalize(contact, dim=-1)
-    middle = contact.mean(dim=1, keepdim=True)  # near to what is compared, so that squares keep their digits
-    near, there = grid.contact - middle[:, :, None, None], contact - middle
-    depth = products(near, ray) - (there * ray).sum(-1)[:, None, None, None]
-    apart = near.square().sum(-1)[..., None] - 2 * products(near, there)
-    apart += there.square().sum(-1)[:, None, None, None]
-    lateral = (apart - depth.square()).clamp_min(0).sqrt()
-    missing = 2 - products(grid.approach, targets.approach) - products(grid.closing, targets.closing).abs()
-    turn = (2 * missing).clamp_min(0).sqrt()
-    cost = _cost(lateral, depth, turn, contact[:, None, None, None, :, 2]).masked_fill(~reached[:, None], 1e4)
-    return cost.argmin(dim=-1)
+    contact = of(targets.contact)
+    lateral, depth = _apart(grid.contact[..., None, :] - contact, contact)
+    turn = _turn(
+        grid.approach[..., None, :], grid.closing[..., None, :], of(targets.approach), of(targets.closing)
+    )
+    cost = _cost(lateral, depth, turn, contact[..., 2]).masked_fill(found[:, None] == 0, 1e4)
+    best = cost.argmin(dim=-1, keepdim=True)
+    return torch.gather(listed[:, None].expand(*cost.shape), -1, best)[..., 0]
 
 
 def _errors(grid: GraspGrid, targets: Targets, nearest: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -146,15 +145,23 @@ def _errors(grid: GraspGrid, targets: Targets, nearest: Tensor) -> tuple[Tensor,
         return torch.gather(values, 1, rows).view(*nearest.shape, 3)
 
     contact = of(targets.contact)
-    apart = grid.contact - contact
+    lateral, depth = _apart(grid.contact - contact, contact)
+    turn = _turn(grid.approach, grid.closing, of(targets.approach), of(targets.closing))
+    return lateral, depth, turn, contact[..., 2]
+
+
+def _apart(apart: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences (..., 3) from contacts, beside their line of sight and along it."""
     ray = functional.normalize(contact, dim=-1)
     depth = (apart * ray).sum(-1)
-    lateral = _length(apart - depth[..., None] * ray)
-    approach = (grid.approach * of(targets.approach)).sum(-1)
-    closing = (grid.closing * of(targets.closing)).sum(-1).abs()
+    return _length(apart - depth[..., None] * ray), depth.abs()
+
+
+def _turn(approach: Tensor, closing: Tensor, true_approach: Tensor, true_closing: Tensor) -> Tensor:
+    """The angle between two grasps, rad; the sign of a closing axis does not count."""
+    along, across = (approach * true_approach).sum(-1), (closing * true_closing).sum(-1).abs()
     # For small turns, twice what is missing of the two cosines is the square of the angle about each axis.
-    turn = (2 * (1 - approach) + 2 * (1 - closing) + 1e-8).sqrt()
-    return lateral, depth.abs(), turn, contact[..., 2]
+    return (2 * (1 - along) + 2 * (1 - across)).clamp_min(0).add(1e-8).sqrt()
 
 
 def _danger_loss(grid: GraspGrid, targets: Targets) -> Tensor:

@@ -14,7 +14,6 @@ from scipy.spatial.transform import Rotation
 from h2rh_env.core.camera import HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.geometry import SE3, Array, aim, angle_between, slerp, uniform_directions, upright_rotation
 from h2rh_env.core.gripper import upright_half_turn
-from h2rh_env.grasps.base import GraspCandidate
 from h2rh_env.perturbations.images import perturb
 from h2rh_env.rendering.base import Rasteriser
 from h2rh_env.rendering.masks import masks_from_labels, rgb_to_uint8
@@ -22,8 +21,9 @@ from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from ..inputs import CropView, Frame, GraspInputs
+from .labels import grasps_that_do, in_frame
 
-MAX_GRASPS = 48
+MAX_GRASPS = 320
 MAX_HAND, HAND_SPACING_M = 256, 0.008
 CELLS = 8  # of the network's grid along a side
 DEPTH_PX = 32  # side of the image that the surface's depth in each cell is taken from
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
     """One moment and what is right there, see `GraspInput` and `losses.Targets`.
 
     Attributes:
-        grasps: (48, 9) float32, contact, approach and closing in the crop's frame; NaN where there is none.
+        grasps: (320, 9) float32, contact, approach and closing in the crop's frame; NaN where there is none.
         depth_m: (8, 8) float32, of the surface in each cell; 0 where there is none.
         hand: (256, 3) float32, the hand's points that are nearest to the object, m, in the crop's frame; NaN where
             there is none.
@@ -81,6 +81,7 @@ class Sampling:
 
 
 _load = lru_cache(maxsize=1)(HandoverScene.load)
+_labels = lru_cache(maxsize=1)(grasps_that_do)
 _rasteriser = lru_cache(maxsize=1)(make_rasteriser)
 
 
@@ -183,9 +184,7 @@ def _frame(rasteriser: Rasteriser, scene: HandoverScene, camera: PinholeCamera, 
 def _grasps_in_view(
     scene: HandoverScene, scene_from_crop: SE3, view: CropView, rng: np.random.Generator
 ) -> npt.NDArray[np.float32] | None:
-    crop_from_scene = scene_from_crop.inverse()
-    rows = [_row(crop_from_scene, grasp) for grasp in scene.acceptable_grasps]
-    grasps = np.array(rows)
+    grasps = in_frame(_labels(scene), scene_from_crop.inverse())
     sight = grasps[:, :3]
     ahead = sight[:, 2] > 0.05
     in_crop = np.abs(sight[:, :2]).max(axis=1) < view.half_tangent * np.maximum(sight[:, 2], 1e-9)
@@ -213,11 +212,6 @@ def _thinned_hand(scene: HandoverScene) -> Array:
     _, kept = np.unique(np.floor(scene.hand_points / HAND_SPACING_M), axis=0, return_index=True)
     points = scene.hand_points[kept].astype(np.float64)
     return points[np.argsort(scene.object_clearance.distance(points))[:MAX_HAND]]
-
-
-def _row(crop_from_scene: SE3, grasp: GraspCandidate) -> Array:
-    rotation = crop_from_scene.rotation @ grasp.scene_from_grasp.rotation
-    return np.concatenate([crop_from_scene.apply(grasp.contact_scene), rotation[:, 2], rotation[:, 0]])
 
 
 def _surface(
