@@ -67,6 +67,10 @@ def evaluate(
             SceneTasks(list(run), scenes[index], sent, make_policy, env_options, handover)
             for (_, index), run in runs
         ]
+        if make_policy and tasks:
+            first = Stage(policies, {0: scenes[0]}, env_options, None)
+            for name in policies:
+                first.warm_up(Task(name, 0, labels[0], seed, episode_seed(seed, 0, 0), AS_RENDERED))
         rolled = chain.from_iterable(map_tasks(run_tasks, groups, workers, cluster))
     else:
         rolled = map(Stage(policies, dict(enumerate(scenes)), env_options, handover).run, tasks)

@@ -66,6 +66,7 @@ def run_episode(
     scene: HandoverScene | str,
     seed: int,
     condition: Condition = AS_RENDERED,
+    most_steps: int | None = None,
 ) -> EpisodeRecord:
     """One episode in a scene that the environment holds, of as many steps as its task allows.
 
@@ -74,6 +75,7 @@ def run_episode(
 
     Args:
         scene: the scene, or its name where no other scene has it.
+        most_steps: the episode is left after this many; by default it goes on to its end.
 
     Returns:
         The record; its actions are those that were executed.
@@ -85,7 +87,7 @@ def run_episode(
     policy.reset(seed)
     shown = copy.deepcopy(env.scene) if isinstance(policy, PrivilegedPolicy) else None
     step_seconds: list[float] = []
-    for _ in range(EPISODE_STEPS[env.task]):
+    for _ in range(EPISODE_STEPS[env.task] if most_steps is None else most_steps):
         if isinstance(policy, PrivilegedPolicy) and shown is not None:
             policy.observe_state(shown, env.scene_from_camera)
         seen = copy.deepcopy(corruption.seen(observation))

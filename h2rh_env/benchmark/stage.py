@@ -19,6 +19,7 @@ from .judge import HandoverConfig, Judge
 from .rollout import Episode, run_episode, task_of
 
 MakePolicy = Callable[[str], Policy]
+WARM_UP_STEPS = 4  # by then a policy has seen two frames
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ class Stage:
             record if ends == "reach" else replace(record, declared=False)
         )  # it declares no pre-grasp pose
         return Episode(record, score(reached, scene), task.scene, task.seed, task.condition, verdict, ends)
+
+    def warm_up(self, task: Task) -> None:
+        """Acts a few times, so that kernels are compiled and stored before other processes want them."""
+        policy = self._policies[task.policy]
+        env, scene = self._env(task_of(policy)), self._scenes[task.scene_index]
+        run_episode(env, policy, task.policy, scene, task.start_seed, most_steps=WARM_UP_STEPS)
 
     def _env(self, task: EpisodeTask) -> H2RHandoverEnv:
         """The environment of a task, made when the first policy of that task acts."""

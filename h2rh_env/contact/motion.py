@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ..core.errors import HandoverError
-from ..core.geometry import SE3, Array, between, rotation_angle
+from ..core.geometry import SE3, Array, rotation_angle
 from ..core.gripper import FINGERTIP_DEPTH_M, GripperGeometry
 
 STRIDE_M, STRIDE_RAD = 0.005, 0.05  # between poses of a path that are looked at
@@ -31,8 +31,16 @@ def dense_path(poses: Sequence[SE3]) -> list[SE3]:
     for start, end in pairwise(poses):
         angle = rotation_angle(start.rotation.T @ end.rotation)
         count = max(1, int(np.ceil(max(_travel_m(start, end) / STRIDE_M, angle / STRIDE_RAD))))
-        dense += [between(start, end, k / count) for k in range(1, count + 1)]
+        dense += _evenly(start, end, count)
     return dense
+
+
+def _evenly(start: SE3, end: SE3, count: int) -> Iterator[SE3]:
+    """So many poses behind `start` on the straight path to `end`, which is the last of them, evenly turning."""
+    shares = np.arange(1, count + 1)[:, None] / count
+    turn = Rotation.from_matrix(start.rotation.T @ end.rotation).as_rotvec()
+    rotations = start.rotation @ Rotation.from_rotvec(shares * turn).as_matrix()
+    return map(SE3, rotations, start.translation + shares * (end.translation - start.translation))
 
 
 def near_part(path: Sequence[SE3], points_scene: Array, gripper: GripperGeometry, near_m: float) -> list[SE3]:
@@ -65,11 +73,7 @@ def along(path: Sequence[SE3], speed_mps: float, time_step_s: float) -> Iterator
     """Setpoints at every time step along a path, neither origin nor fingertips faster than the speed."""
     for start, end in pairwise(path):
         steps = max(1, int(np.ceil(_travel_m(start, end) / (speed_mps * time_step_s))))
-        shares = np.arange(1, steps + 1) / steps
-        turn = Rotation.from_matrix(start.rotation.T @ end.rotation).as_rotvec()
-        rotations = start.rotation @ Rotation.from_rotvec(shares[:, None] * turn).as_matrix()
-        translations = start.translation + shares[:, None] * (end.translation - start.translation)
-        yield from map(SE3, rotations, translations)
+        yield from _evenly(start, end, steps)
 
 
 def retreat(pose: SE3, length_m: float, duration_s: float, time_step_s: float) -> Iterator[SE3]:

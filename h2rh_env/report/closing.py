@@ -80,10 +80,9 @@ def moved_object(gaussians: GaussianScene, now_from_held: SE3) -> GaussianScene:
     mine = gaussians.labels == Label.OBJECT
     means, wxyz = gaussians.means.copy(), gaussians.wxyz.copy()
     means[mine] = now_from_held.apply(means[mine])
-    turn = Rotation.from_matrix(now_from_held.rotation)
-    usable = mine & (np.linalg.norm(wxyz, axis=1) > 0)
-    own = Rotation.from_quat(wxyz[usable], scalar_first=True)
-    wxyz[usable] = (turn * own).as_quat(scalar_first=True)
+    w, x, y, z = Rotation.from_matrix(now_from_held.rotation).as_quat(scalar_first=True)
+    product = np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
+    wxyz[mine] = wxyz[mine] @ product.T
     return replace(gaussians, means=means, wxyz=wxyz)
 
 

@@ -25,7 +25,7 @@ class SceneClearance(Clearance):
 
     def distance(self, positions_world: npt.ArrayLike) -> Array:
         """See `Clearance.distance`."""
-        positions = np.asarray(positions_world, np.float64)
+        positions = np.ascontiguousarray(positions_world, np.float64)  # one layout is compiled
         if self._tree is None or positions.size > 3 * FEW or not np.isfinite(positions).all():
             return super().distance(positions)
         distances: Array = _nearest(*self._blocks, positions.reshape(-1, 3)).reshape(positions.shape[:-1])

@@ -165,7 +165,7 @@ def project(rows, wanted, degree, antialiased, camera, scratch, records, depths,
             sources[count] = row * 16 + lane
             count += u64((visible >> np.uint32(lane)) & np.uint32(1))
         pairs = pairs + where(seen, _tiles_spanned(mx, hx, right) * _tiles_spanned(my, hy, bottom), zero)
-    return count, lane_sum(pairs)
+    return np.int64(count), lane_sum(pairs)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

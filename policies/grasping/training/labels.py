@@ -51,7 +51,7 @@ class Between:
     share: float = 0.75
 
 
-def grasps_that_do(scene: HandoverScene, between: Between | None = Between()) -> Grasps:  # noqa: B008
+def grasps_that_do(scene: HandoverScene, between: Between | None = Between()) -> Grasps:
     """The acceptable grasps of a scene, and those between them.
 
     Args:
