@@ -130,9 +130,12 @@ class Fusion:
     def _agreement(self, contact: Array, approach: Array, closing: Array) -> Array:
         """(M, N) in [0, 1]: how far M grasps agree with all predictions."""
         p = self._all
-        apart = np.linalg.norm(contact[:, None] - p.contact[None], axis=2) / self._config.near_m
-        turned = 2 * (1 - approach @ p.approach.T) + 2 * (1 - np.abs(closing @ p.closing.T))
-        agreement: Array = np.exp(-0.5 * (apart**2 + np.maximum(turned, 0) / self._config.near_rad**2))
+        middle = p.contact.mean(axis=0)  # near to what is compared, so that squares keep their digits
+        here, there = contact - middle, p.contact - middle
+        apart = (here**2).sum(1)[:, None] + (there**2).sum(1) - 2 * here @ there.T
+        turned = 4 - 2 * approach @ p.approach.T - 2 * np.abs(closing @ p.closing.T)
+        off = np.maximum(apart, 0) / self._config.near_m**2 + np.maximum(turned, 0) / self._config.near_rad**2
+        agreement: Array = np.exp(-0.5 * off)
         return agreement
 
 
