@@ -16,11 +16,13 @@ need are attributes of the package, and a module is imported only when one of it
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register
 
 from .core.task import MAX_EPISODE_STEPS, MAX_GRASP_STEPS
+from .utils.kernel_cache import ensure_kernel_cache
 from .utils.moved import answer_old_names
 
 if TYPE_CHECKING:
@@ -192,6 +194,7 @@ def __dir__() -> list[str]:
 
 
 answer_old_names()
+ensure_kernel_cache(Path(__file__).parent)
 for _id, _steps, _arguments in (
     ("H2RHandover-v0", MAX_EPISODE_STEPS, {"giver": "still"}),
     ("H2RHandoverMoving-v0", MAX_EPISODE_STEPS, {"giver": "moving"}),
