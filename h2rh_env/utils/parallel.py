@@ -94,6 +94,10 @@ def _map_processes(
                 continue
             waiting.popleft()
             yield result
+    except (KeyboardInterrupt, GeneratorExit):  # nobody waits for what is being done
+        for process in list(getattr(pool, "_processes", {}).values()):
+            process.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -1,6 +1,7 @@
 """Where a function is mapped, and who dies meanwhile, changes nothing in the result."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from h2rh_env.core.errors import HandoverError, MissingPackageError
 from h2rh_env.utils.parallel import MAX_DEATHS, map_tasks
 
 TASKS = """
-import os, signal
+import os, signal, time
 from pathlib import Path
 
 def square(x):
@@ -31,6 +32,10 @@ def faulty(x):
     if x == 2:
         raise ValueError("two is not liked")
     return x * x
+
+def first_is_quick(x):
+    time.sleep(60 if x else 0)
+    return x
 """
 
 
@@ -75,6 +80,14 @@ def test_what_a_task_raises_is_raised(tasks, workers, cluster):
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="two is not liked"):
         next(results)
+
+
+def test_who_leaves_does_not_wait_for_what_is_being_done(tasks):
+    results = map_tasks(tasks.first_is_quick, range(3), 2)
+    assert next(results) == 0
+    began = time.monotonic()
+    results.close()
+    assert time.monotonic() - began < 30
 
 
 def test_wrong_arguments_say_what_would_be_right(monkeypatch):
