@@ -109,3 +109,21 @@ def test_an_arm_of_ones_own_takes_the_object(monkeypatch, capsys):
 
     main(RehearsalConfig("expert", "examples.own_robot:MyArm", SHIPPED_SCENES / "gelatin_box-00418"))
     assert "handed over" in capsys.readouterr().out
+
+
+def test_a_film_shows_the_way_and_the_closing(tmp_path):
+    from PIL import Image
+
+    printed = run(
+        tmp_path, "film.py", "--scene", "gelatin_box-00418", "--policy", "expert", "--out", "a.webp"
+    )
+    with Image.open(tmp_path / "a.webp") as moving:
+        assert moving.size == (448, 336)
+        assert moving.n_frames > 20
+        corners = []
+        for frame in (0, moving.n_frames - 1):
+            moving.seek(frame)
+            corners.append(moving.convert("RGB").getpixel((2, 2)))
+    assert printed.startswith("a.webp: ")
+    assert max(corners[0]) < 10  # what the camera sees lies on black, the closing on grey
+    assert min(corners[1]) > 20
