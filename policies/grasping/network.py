@@ -63,6 +63,10 @@ class GraspNetwork(nn.Module):
     the two frames agree; what it finds on them joins the crop's own features.
     """
 
+    log_bins: Tensor
+    pixel_rays: Tensor
+    cell_rays: Tensor
+
     def __init__(self, inputs: GraspInputs | None = None, hypotheses: int = 4, width: int = 56) -> None:
         """Makes a network.
 
@@ -84,6 +88,12 @@ class GraspNetwork(nn.Module):
         self.spread_out = _conv(deepest, deep, 1)
         self.last = nn.Sequential(_Residual(deep), nn.Conv2d(deep, deep, 1), nn.ReLU())
         self.head = nn.Conv2d(deep, DEPTH_BINS + hypotheses * (POSE + SCORES), 1)
+        quarter = self.inputs.side_px // 4
+        near, far = (math.log(depth) for depth in self.inputs.depths_m)
+        log_bins = torch.linspace(near, far, DEPTH_BINS).view(1, -1, 1, 1)
+        self.register_buffer("log_bins", log_bins, persistent=False)
+        self.register_buffer("pixel_rays", _rays(quarter), persistent=False)
+        self.register_buffer("cell_rays", _rays(quarter // 2), persistent=False)
         nn.init.normal_(self.head.weight, std=0.01)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
@@ -111,8 +121,8 @@ class GraspNetwork(nn.Module):
         matched = matched.reshape(count, depths * matched.shape[1], *matched.shape[2:])
         features = self.crop(crop)
         half_tangent = geometry[:, 0].exp()
-        rays = _rays(features.shape[-1], half_tangent).to(features)
-        joined = torch.cat([features, matched.to(features), rays], dim=1)
+        rays = self.pixel_rays * half_tangent.view(-1, 1, 1, 1)
+        joined = torch.cat([features, matched.to(features), rays.to(features)], dim=1)
         x = self.join(joined) + self.geometry(geometry)[:, :, None, None]
         x = self.cells(self.middle(functional.relu(x)))
         around = self.context(x)
@@ -123,19 +133,17 @@ class GraspNetwork(nn.Module):
     def _grid(self, answer: Tensor, half_tangent: Tensor) -> GraspGrid:
         count, cells = len(answer), answer.shape[-1]
         logits = answer[:, :DEPTH_BINS]
-        near, far = (math.log(depth) for depth in self.inputs.depths_m)
-        log_bins = torch.linspace(near, far, DEPTH_BINS).to(answer)[None, :, None, None]
         share = logits.softmax(dim=1)
-        log_depth = (share * log_bins).sum(1)
-        spread = (share * (log_bins - log_depth[:, None]) ** 2).sum(1).clamp_min(1e-8).sqrt()
+        log_depth = (share * self.log_bins).sum(1)
+        spread = (share * (self.log_bins - log_depth[:, None]) ** 2).sum(1).clamp_min(1e-8).sqrt()
         rest = (
             answer[:, DEPTH_BINS:]
             .clamp(-MAX_ANSWER, MAX_ANSWER)
             .view(count, self.hypotheses, POSE + SCORES, cells, cells)
             .movedim(2, -1)
         )
-        rays = _rays(cells, half_tangent)[:, None].movedim(2, -1)
-        cell = (2 * half_tangent / cells).view(-1, 1, 1, 1, 1)
+        scale = half_tangent.view(-1, 1, 1, 1, 1)
+        rays, cell = self.cell_rays[:, None].movedim(2, -1) * scale, 2 / cells * scale
         place = rays + 1.5 * cell * torch.tanh(rest[..., :2])
         depth = log_depth.exp()[:, None, ..., None] + MAX_BEYOND_M * torch.tanh(rest[..., 2:3])
         contact = torch.cat([place, torch.ones_like(depth)], dim=-1) * depth
@@ -159,8 +167,7 @@ def folded(network: GraspNetwork) -> GraspNetwork:
     return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _rays(cells: int, half_tangent: Tensor) -> Tensor:
-    """(B, 2, C, C): x / z and y / z of the rays through the cells' middles."""
-    middles = ((torch.arange(cells, device=half_tangent.device) + 0.5) * 2 / cells - 1).to(half_tangent)
-    grid = torch.stack(torch.meshgrid(middles, middles, indexing="xy"))
-    return grid[None] * half_tangent.view(-1, 1, 1, 1)
+def _rays(cells: int) -> Tensor:
+    """(1, 2, C, C): x / z and y / z of the rays through the cells' middles, for a half tangent of one."""
+    middles = (torch.arange(cells) + 0.5) * 2 / cells - 1
+    return torch.stack(torch.meshgrid(middles, middles, indexing="xy"))[None]
