@@ -11,6 +11,8 @@ import numpy.typing as npt
 from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
+from .hand import SeenHand
+
 LEAST_QUALITY = 1e-4  # what is less counts for nothing
 
 
@@ -26,8 +28,11 @@ class FusionConfig:
         around_rad: how far round an approach may lead that counts half as much.
         committed_m: a camera nearer to the contact than this has begun to go in: the goal is refined, not changed.
         refined: what a prediction must agree with the goal by to refine it.
-        caution: power of the probability that the hand is not come too near to, by which quality is multiplied; 0
-            leaves the danger out.
+        caution: power of the probability, as the network says it, that the hand is not come too near to, by which
+            quality is multiplied; 0 leaves the danger out.
+        hand_frames, hand_doubt_m, hand_caution: of how many frames the hand is kept as it was seen, how far off the
+            room is that one of them tells (standard deviation), and the power of the probability that comes of it.
+        most_danger: a grasp with more of that probability of coming too near is none to go for.
     """
 
     kept: int = 6
@@ -39,6 +44,10 @@ class FusionConfig:
     committed_m: float = 0.28
     refined: float = 0.1
     caution: float = 3.0
+    hand_frames: int = 8
+    hand_doubt_m: float = 0.01
+    hand_caution: float = 3.0
+    most_danger: float = 0.25
 
 
 class Predictions(NamedTuple):
@@ -77,12 +86,14 @@ class Goal(NamedTuple):
 
     Attributes:
         contact: (3,), m. rotation: (3, 3), of the grasp frame in the world. support: the summed qualities, faded, of
-            predictions that speak for it.
+            predictions that speak for it. danger: how likely the gripper would come too near to the hand as it was
+            seen.
     """
 
     contact: Array
     rotation: Array
     support: float
+    danger: float = 0.0
 
     def pose_before(self, standoff_m: float) -> SE3:
         """The pose of the gripper in which the fingers close, or one so far before it on the approach."""
@@ -95,21 +106,32 @@ class Fusion:
     def __init__(self, config: FusionConfig) -> None:
         self._config = config
         self._all = Predictions(*np.zeros((3, 0, 3)), *np.zeros((2, 0)))
+        self._hand = SeenHand(config.hand_frames, config.hand_doubt_m)
         self.goal: Goal | None = None
 
-    def add(self, seen: Predictions, camera_position: Array) -> None:
-        """Takes in what one frame said, in the world, and chooses the goal anew."""
+    def add(self, seen: Predictions, camera_position: Array, hand: Array | None = None) -> None:
+        """Takes in what one frame said, in the world, and chooses the goal anew.
+
+        Args:
+            hand: (P, 3), m, points of the hand that the frame showed.
+        """
         seen = seen.heeding(self._config.caution)
+        if hand is not None:
+            self._hand.add(hand)
         best = seen.those(np.argsort(-seen.quality)[: self._config.kept])
         faded = self._all._replace(quality=self._all.quality * self._config.fading)
         both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
         self._all = both.those(both.quality > LEAST_QUALITY)
-        self.goal = self._choose(camera_position)
+        goal = self._choose(camera_position)
+        self.goal = None if goal is None else goal._replace(danger=self._danger_of(goal))
 
     def _choose(self, camera_position: Array) -> Goal | None:
         p = self._all
         if not len(p.quality):
             return self.goal
+        danger = self._hand.danger(p.contact, p.approach, p.closing)
+        safe = (danger <= self._config.most_danger) * (1 - danger) ** self._config.hand_caution
+        p = p._replace(quality=p.quality * safe)
         agreement = self._agreement(p.contact, p.approach, p.closing)
         votes = agreement @ p.quality
         sight = p.contact - camera_position
@@ -121,11 +143,15 @@ class Fusion:
             votes = votes * (1 + (self._config.loyalty - 1) * same)
             if np.linalg.norm(self.goal.contact - camera_position) < self._config.committed_m:
                 votes = np.where(same > self._config.refined, votes, 0.0)
-                if not votes.any():
-                    return self.goal
+        if not votes.any():
+            return self.goal
         chosen = int(np.argmax(votes))
         weights = agreement[chosen] * p.quality
         return _mean(p, weights, p.closing[chosen])
+
+    def _danger_of(self, goal: Goal) -> float:
+        axes = goal.rotation[None, :, 2], goal.rotation[None, :, 0]
+        return float(self._hand.danger(goal.contact[None], *axes)[0])
 
     def _agreement(self, contact: Array, approach: Array, closing: Array) -> Array:
         """(M, N) in [0, 1]: how far M grasps agree with all predictions."""

@@ -20,6 +20,7 @@ from ..rectification import Rectification
 from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
 from .controller import arrived, aside, next_pose
 from .fusion import Fusion, Goal, Predictions
+from .hand import seen_points
 from .inputs import Frame
 from .network import GraspGrid, folded
 
@@ -104,7 +105,12 @@ class GraspingPolicy:
                 torch.from_numpy(shown.geometry)[None],
             )
         world_from_crop = frame.world_from_camera @ SE3(view.camera_from_crop, np.zeros(3))
-        self._fusion.add(predictions(grid).moved(world_from_crop), frame.world_from_camera.translation)
+        hand = None
+        if before is not None:  # without it there is no depth to speak of
+            hand = seen_points(
+                shown.crop, grid.depth_m[0].double().numpy(), view.half_tangent, world_from_crop
+            )
+        self._fusion.add(predictions(grid).moved(world_from_crop), frame.world_from_camera.translation, hand)
         return before is not None
 
     def _frame_before(self, now: Frame) -> Frame | None:
@@ -126,17 +132,23 @@ class GraspingPolicy:
         goal, config, pose = self._fusion.goal, self.checkpoint.control, self._world_from_camera
         if goal is None:
             return self._search(), 0.0
-        if arrived(pose, goal, config, self._standoff_m):
+        if self._is_safe(goal) and arrived(pose, goal, config, self._standoff_m):
             return SE3.identity(), 1.0
         known = depth_seen and self._parallax() >= config.baseline and self._is_sure(goal)
         target = next_pose(pose, goal, config, self._standoff_m) if known else aside(pose, goal, config)
         return pose.inverse() @ target, 0.0
 
+    def _is_safe(self, goal: Goal) -> bool:
+        return goal.danger <= self.checkpoint.fusion.most_danger
+
     def _is_sure(self, goal: Goal) -> bool:
-        """Whether enough speaks for a goal to go in to it, or looking on has not helped; counts the looks."""
+        """Whether a goal is safe, and enough speaks for it or looking on has not helped; counts the looks."""
         config = self.checkpoint.control
-        is_far = np.linalg.norm(goal.contact - self._world_from_camera.translation) > config.look_m
-        if is_far or goal.support >= config.sure or self._looks >= config.most_looks:
+        if np.linalg.norm(goal.contact - self._world_from_camera.translation) > config.look_m:
+            return True
+        if not self._is_safe(goal):
+            return False
+        if goal.support >= config.sure or self._looks >= config.most_looks:
             return True
         self._looks += 1
         return False

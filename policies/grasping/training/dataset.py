@@ -16,11 +16,10 @@ from h2rh_env.core.errors import DatasetError
 from h2rh_env.utils import files
 from h2rh_env.utils.parallel import map_tasks
 
+from ..hand import FAR_AWAY_M
 from ..inputs import GraspInputs
 from .losses import Targets
 from .samples import Sample, Sampling, samples_of
-
-FAR_AWAY_M = 100.0  # where a hand's point is that is not there
 
 
 class Batch(NamedTuple):

@@ -9,10 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from h2rh_env.core.clearance import SWEEP_MARGIN_M
-from h2rh_env.core.gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85
-from h2rh_env.core.task import CLEARANCE_M, STANDOFF_M
-
+from ..hand import hand_room_m
 from ..network import DEPTH_BINS, GraspGrid
 
 LATERAL_M, DEPTH_M, TURN_RAD = 0.006, 0.008, 0.12  # errors that cost about one
@@ -179,32 +176,6 @@ def _danger_loss(grid: GraspGrid, targets: Targets) -> Tensor:
     risk = torch.sigmoid(-hand_room_m(contact, z, x, targets.hand) / ROOM_M)
     said = torch.gather(grid.danger.flatten(1), 1, tried)
     return functional.binary_cross_entropy_with_logits(said, risk)
-
-
-@torch.no_grad()
-def hand_room_m(contact: Tensor, approach: Tensor, closing: Tensor, hand: Tensor) -> Tensor:
-    """How much more room (B, N), m, than what is asked for a gripper leaves a hand that goes straight in to a grasp.
-
-    Asked for are 10 mm beside the open gripper as it comes, and d_min of Eq. 14 from its frame's origin.
-
-    Args:
-        contact, approach, closing: (B, N, 3), of grasps. hand: (B, P, 3), m, in the same frame.
-    """
-    axes = torch.stack(
-        [closing, torch.linalg.cross(approach, closing), approach], dim=2
-    )  # (B, N, 3, 3), rows
-    points = (axes @ hand[:, None].transpose(-1, -2)) - axes @ contact[..., None]  # (B, N, 3, P)
-    x, y, z = points.unbind(2)
-    z = z + FINGERTIP_DEPTH_M
-    boxes = ROBOTIQ_2F85.boxes()
-    boxes[:, 0, 2] -= STANDOFF_M
-    gap = torch.full_like(x, torch.inf)
-    for low, high in boxes.tolist():
-        sides = zip((x, y, z), low, high, strict=True)
-        outside = [(v - (a + b) / 2).abs() - (b - a) / 2 for v, a, b in sides]
-        gap = torch.minimum(gap, torch.maximum(torch.maximum(outside[0], outside[1]), outside[2]))
-    apart = (x.square() + y.square() + z.square()).sqrt() - CLEARANCE_M
-    return torch.minimum(gap - SWEEP_MARGIN_M, apart).amin(-1)
 
 
 def _depth_loss(grid: GraspGrid, depth_m: Tensor, depths_m: tuple[float, float]) -> Tensor:

@@ -102,3 +102,22 @@ def test_what_endangers_the_hand_is_not_chosen_however_good_it_is():
         fusion = Fusion(FusionConfig(caution=caution))
         fusion.add(grasps(places, qualities, danger=danger), CAMERA)
         assert fusion.goal.contact[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_grasp_past_the_hand_as_it_was_seen_is_no_goal_while_there_is_another():
+    hand = np.array([[-0.1, 0.0, -0.1]])  # in the way of the left one
+    places = [[-0.1, 0, 0], [0.1, 0, 0]]
+    blind, sighted = Fusion(FusionConfig()), Fusion(FusionConfig())
+    for fusion, seen in ((blind, None), (sighted, hand)):
+        fusion.add(grasps(places, [0.9, 0.3]), CAMERA, seen)
+    assert blind.goal.contact[0] == pytest.approx(-0.1, abs=1e-3)
+    assert sighted.goal.contact[0] == pytest.approx(0.1, abs=1e-3)
+    assert sighted.goal.danger < 0.01
+
+
+def test_a_goal_that_turns_out_to_lie_past_the_hand_says_so():
+    fusion = Fusion(FusionConfig())
+    fusion.add(grasps([[0, 0, 0]], [0.9]), CAMERA)
+    assert fusion.goal.danger == 0
+    fusion.add(grasps([[0, 0, 0]], [0.9]), CAMERA, np.array([[0.0, 0.0, -0.1]]))
+    assert fusion.goal.danger > 0.9

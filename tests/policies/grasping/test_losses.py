@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from h2rh_env.core.clearance import SWEEP_MARGIN_M, sweep_gap
-from h2rh_env.core.geometry import SE3
-from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
-from h2rh_env.core.task import CLEARANCE_M, STANDOFF_M
-from policies.grasping.training.losses import hand_room_m, losses
+from policies.grasping.training.losses import losses
 
 from .conftest import DEPTHS_M, HALF_TANGENT, grid_of, targets_of
 
@@ -78,36 +74,6 @@ def test_depth_is_asked_for_only_where_something_is_seen():
 def test_a_crop_without_grasps_teaches_no_pose():
     nothing = targets_of(CONTACT)._replace(valid=torch.tensor([[False, False]]))
     assert pose_loss(grid_of((0.1, 0.1, 0.2)), nothing) == 0
-
-
-def room_m(hand, contact=(0, 0, 0.4)):
-    rows = (torch.tensor([[list(map(float, v))]]) for v in (contact, (0, 0, 1), (1, 0, 0), hand))
-    return float(hand_room_m(*rows))
-
-
-@pytest.mark.parametrize(
-    ("hand", "expected_m"),
-    [
-        ((0, 0, 0.385), -0.01),  # d_min from the origin of the grasp frame counts between the fingers too
-        ((0.0565 + 0.015, 0, 0.39), 0.005),  # 15 mm beside a finger, of which 10 are asked for
-        ((0, 0, 0.5), 0.09),  # behind the object, where the gripper does not go
-        ((0.5, 0, 0.0), 0.5 - 0.0745 - 0.01),  # beside the palm as it comes
-    ],
-)
-def test_room_is_what_the_open_gripper_leaves_on_its_way_in(hand, expected_m):
-    assert room_m(hand) == pytest.approx(expected_m, abs=1e-4)
-
-
-def test_room_is_that_of_the_swept_gripper():
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        points = rng.normal(size=(40, 3)) * 0.1 + [0, 0, 0.4]
-        before = SE3(np.eye(3), np.array([0, 0, 0.4 - FINGERTIP_DEPTH_M - STANDOFF_M]))
-        gap = sweep_gap(before.inverse().apply(points), STANDOFF_M).min() - SWEEP_MARGIN_M
-        apart = np.linalg.norm(points - [0, 0, 0.4 - FINGERTIP_DEPTH_M], axis=1).min() - CLEARANCE_M
-        rows = [torch.tensor([[v]]).float() for v in ((0, 0, 0.4), (0, 0, 1), (1, 0, 0))]
-        found = hand_room_m(*rows, torch.from_numpy(points)[None].float())
-        assert float(found) == pytest.approx(min(gap, apart), abs=1e-4)
 
 
 def test_danger_is_asked_for_where_the_hand_is_in_the_way():

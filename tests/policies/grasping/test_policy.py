@@ -16,6 +16,7 @@ from h2rh_env.envs.handover import H2RHandoverEnv
 from policies.grasping.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from policies.grasping.controller import ControlConfig
 from policies.grasping.fusion import FusionConfig, Goal
+from policies.grasping.inputs import Frame
 from policies.grasping.policy import GraspingPolicy
 from policies.registry import make_policy
 
@@ -92,6 +93,20 @@ def test_it_looks_on_before_it_goes_in_to_a_goal_that_little_speaks_for(folder):
     assert [policy._is_sure(near) for _ in range(5)] == [False] * 3 + [True] * 2
     policy.reset(0)
     assert not policy._is_sure(near)
+
+
+def test_it_neither_goes_in_nor_closes_where_the_hand_would_be_come_too_near(folder):
+    policy = GraspingPolicy(load_checkpoint(folder))
+    goal = Goal(np.array([0, 0, 0.2]), np.eye(3), 100.0)
+    arrived_there = goal.pose_before(0.0)
+    for danger, closes in ((0.0, True), (0.9, False)):
+        policy.reset(0)
+        policy._fusion.goal = goal._replace(danger=danger)
+        policy._world_from_camera = arrived_there
+        policy.frames = [Frame(np.zeros((1, 1, 3)), np.zeros((1, 1, 2)), arrived_there)]
+        assert policy._is_sure(policy._fusion.goal) == closes
+        _, score = policy._decide(depth_seen=True)
+        assert (score == 1) == closes
 
 
 def test_it_turns_where_nothing_is_seen_and_never_closes(folder):
