@@ -107,6 +107,9 @@ class Fusion:
         self._config = config
         self._all = Predictions(*np.zeros((3, 0, 3)), *np.zeros((2, 0)))
         self._hand = SeenHand(config.hand_frames, config.hand_doubt_m)
+        self._told = np.zeros(
+            (0, 2)
+        )  # of each prediction: danger that frames of the hand told, and how many did
         self.goal: Goal | None = None
 
     def add(self, seen: Predictions, camera_position: Array, hand: Array | None = None) -> None:
@@ -116,22 +119,24 @@ class Fusion:
             hand: (P, 3), m, points of the hand that the frame showed.
         """
         seen = seen.heeding(self._config.caution)
-        if hand is not None:
-            self._hand.add(hand)
         best = seen.those(np.argsort(-seen.quality)[: self._config.kept])
+        if hand is not None and self._hand.add(hand):
+            latest = self._hand.danger(*self._all[:3], latest=1)
+            self._told = self._told * self._config.fading + np.stack([latest, np.ones(len(latest))], axis=1)
+        told = len(self._hand) * np.stack([self._hand.danger(*best[:3]), np.ones(len(best.quality))], axis=1)
         faded = self._all._replace(quality=self._all.quality * self._config.fading)
         both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
-        self._all = both.those(both.quality > LEAST_QUALITY)
+        counts = both.quality > LEAST_QUALITY
+        self._all, self._told = both.those(counts), np.concatenate([self._told, told])[counts]
         goal = self._choose(camera_position)
         self.goal = None if goal is None else goal._replace(danger=self._danger_of(goal))
 
     def _choose(self, camera_position: Array) -> Goal | None:
-        p = self._all
-        if not len(p.quality):
+        if not len(self._all.quality):
             return self.goal
-        danger = self._hand.danger(p.contact, p.approach, p.closing)
+        danger = self._told[:, 0] / np.maximum(self._told[:, 1], 1e-9)
         safe = (danger <= self._config.most_danger) * (1 - danger) ** self._config.hand_caution
-        p = p._replace(quality=p.quality * safe)
+        p = self._all._replace(quality=self._all.quality * safe)
         agreement = self._agreement(p.contact, p.approach, p.closing)
         votes = agreement @ p.quality
         sight = p.contact - camera_position

@@ -28,27 +28,35 @@ class SeenHand:
         self._points: deque[Array] = deque(maxlen=frames)
         self._doubt_m = doubt_m
 
-    def add(self, points_world: Array) -> None:
-        """Takes in a frame's points (P, 3), m; a frame without a hand tells nothing."""
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def add(self, points_world: Array) -> bool:
+        """Takes in a frame's points (P, 3), m; whether it shows a hand, else it tells nothing."""
         if len(points_world):
             self._points.append(points_world)
+        return bool(len(points_world))
 
-    def danger(self, contact: Array, approach: Array, closing: Array) -> Array:
+    def danger(self, contact: Array, approach: Array, closing: Array, latest: int | None = None) -> Array:
         """How likely the gripper comes too near to the hand on its straight way in to grasps (N, 3 each); (N,).
 
-        It is the mean of what each frame tells alone, since the depth of a frame is wrong as a whole.
+        It is the mean of what each frame tells alone, since the depth of a frame is wrong as a whole; 0 where none was
+        taken in.
+
+        Args:
+            latest: how many of the frames are asked; by default all.
         """
-        if not self._points or not len(contact):
+        asked = list(self._points)[-(latest or len(self._points)) :]
+        if not asked or not len(contact):
             return np.zeros(len(contact))
-        most = max(map(len, self._points))
-        hands = np.full((len(self._points), most, 3), FAR_AWAY_M)
-        for row, points in zip(hands, self._points, strict=True):
+        hands = np.full((len(asked), max(map(len, asked)), 3), FAR_AWAY_M)
+        for row, points in zip(hands, asked, strict=True):
             row[: len(points)] = points
-        grasps = (
-            torch.from_numpy(np.ascontiguousarray(v)).expand(len(hands), -1, -1)
-            for v in (contact, approach, closing)
+        z, x, middle = (
+            torch.tensor(v, dtype=torch.float64).expand(len(asked), -1, -1)
+            for v in (approach, closing, contact)
         )
-        room_m = hand_room_m(*grasps, torch.from_numpy(hands))
+        room_m = hand_room_m(middle, z, x, torch.from_numpy(hands))
         danger: Array = torch.sigmoid(-room_m / self._doubt_m).mean(dim=0).numpy()
         return danger
 
