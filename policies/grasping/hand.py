@@ -40,8 +40,7 @@ class SeenHand:
     def danger(self, contact: Array, approach: Array, closing: Array, latest: int | None = None) -> Array:
         """How likely the gripper comes too near to the hand on its straight way in to grasps (N, 3 each); (N,).
 
-        It is the mean of what each frame tells alone, since the depth of a frame is wrong as a whole; 0 where none was
-        taken in.
+        It is the mean of what each frame tells alone, since the depth of a frame is wrong as a whole; 0 without any.
 
         Args:
             latest: how many of the frames are asked; by default all.
