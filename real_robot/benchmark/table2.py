@@ -91,6 +91,7 @@ def rehearsal_config(config: RobotConfig, scene: HandoverScene) -> RobotConfig:
         config,
         workspace_low_m=(float(low[0]), float(low[1]), float(low[2])),
         workspace_high_m=(float(high[0]), float(high[1]), float(high[2])),
+        table_m=float(low[2]),
     )
 
 

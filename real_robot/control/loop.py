@@ -16,8 +16,9 @@ from h2rh_env.core.policy import Observation
 
 from ..config import RobotConfig
 from ..interfaces import Devices, Frame, RobotState
+from ..safety.camera_body import camera_box
 from ..safety.decision import Cause, Decision, Verdict, hold
-from ..safety.motion_guard import MotionGuard
+from ..safety.motion_guard import MotionGuard, extent_with
 from ..safety.perception import PointMemory, SeenSurroundings, observation_of, surfaces_of
 from ..safety.replay import Recording
 from ..safety.sight import SightBefore, has_hand_moved, is_hand_in_gripper, is_hand_lost, is_hand_unmeasured
@@ -59,7 +60,8 @@ class ControlLoop:
 
     def __init__(self, devices: Devices, config: RobotConfig, log: TrialLog) -> None:
         self._devices, self._config, self._log = devices, config, log
-        self._guard = MotionGuard(config)
+        self._guard = MotionGuard(config, extent_with(devices.gripper_from_camera))
+        self._camera_box = camera_box(devices.gripper_from_camera)
         self._hand, self._object = PointMemory(config.memory_s), PointMemory(config.memory_s)
         self._states: deque[RobotState] = deque(maxlen=STATES)
         self._frame: Frame | None = None
@@ -292,8 +294,9 @@ class ControlLoop:
         keep_off_object = phase is Phase.REACH
         if keep_off_object not in self._seen:
             self._seen[keep_off_object] = SeenSurroundings(
-                self._hand.points, self._object.points, self._devices.arm, keep_off_object
-            )
+                self._hand.points, self._object.points, self._devices.arm, keep_off_object,
+                camera_box=self._camera_box,
+            )  # fmt: skip
         seen = self._seen[keep_off_object]
         seen.advance_m = {Phase.ADVANCE: self._ahead_m(goal), Phase.RETREAT: None}.get(phase, 0.0)
         return seen
