@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
 LEAST_QUALITY = 1e-4  # what is less counts for nothing
+MOST_ASKED = 64  # grasps that an arm is asked about when it cannot reach the best
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Predictions(NamedTuple):
         """The same grasps, worth less the more dangerous they are."""
         return self._replace(quality=self.quality * (1 - self.danger) ** caution)
 
-    def those(self, which: npt.NDArray[Any]) -> Predictions:
+    def those(self, which: npt.NDArray[Any] | slice) -> Predictions:
         """The grasps of an index."""
         return Predictions(*(values[which] for values in self))
 
@@ -97,16 +100,33 @@ class Fusion:
         self._all = Predictions(*np.zeros((3, 0, 3)), *np.zeros((2, 0)))
         self.goal: Goal | None = None
 
-    def add(self, seen: Predictions, camera_position: Array) -> None:
-        """Takes in what one frame said, in the world, and chooses the goal anew."""
+    def add(
+        self, seen: Predictions, camera_position: Array, can_reach: Callable[[Goal], bool] | None = None
+    ) -> None:
+        """Takes in what one frame said, in the world, and chooses the goal anew.
+
+        Args:
+            can_reach: whether an arm could take the object so; a grasp that none could gives way to others.
+        """
         seen = seen.heeding(self._config.caution)
-        best = seen.those(np.argsort(-seen.quality)[: self._config.kept])
+        order = np.argsort(-seen.quality)
+        best = seen.those(order[: self._config.kept])
+        if can_reach is not None and not all(map(can_reach, _goals(best))):
+            best = self._reached(seen.those(order[:MOST_ASKED]), best, can_reach)
         faded = self._all._replace(quality=self._all.quality * self._config.fading)
         both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
         self._all = both.those(both.quality > LEAST_QUALITY)
-        self.goal = self._choose(camera_position)
+        self.goal = self._choose(camera_position, can_reach)
 
-    def _choose(self, camera_position: Array) -> Goal | None:
+    def _reached(
+        self, seen: Predictions, best: Predictions, can_reach: Callable[[Goal], bool]
+    ) -> Predictions:
+        """The best, and as many besides as are kept of those that an arm could take."""
+        within = [k for k, goal in enumerate(_goals(seen)) if k >= len(best.quality) and can_reach(goal)]
+        more = seen.those(np.array(within[: self._config.kept], np.intp))
+        return Predictions(*(np.concatenate(parts) for parts in zip(best, more, strict=True)))
+
+    def _choose(self, camera_position: Array, can_reach: Callable[[Goal], bool] | None) -> Goal | None:
         p = self._all
         if not len(p.quality):
             return self.goal
@@ -123,9 +143,11 @@ class Fusion:
                 votes = np.where(same > self._config.refined, votes, 0.0)
                 if not votes.any():
                     return self.goal
-        chosen = int(np.argmax(votes))
-        weights = agreement[chosen] * p.quality
-        return _mean(p, weights, p.closing[chosen])
+        goals = (_mean(p, agreement[k] * p.quality, p.closing[k]) for k in np.argsort(-votes, kind="stable"))
+        first = next(goals)
+        if can_reach is None or can_reach(first):
+            return first
+        return next((goal for goal in islice(goals, MOST_ASKED) if can_reach(goal)), first)
 
     def _agreement(self, contact: Array, approach: Array, closing: Array) -> Array:
         """(M, N) in [0, 1]: how far M grasps agree with all predictions."""
@@ -139,6 +161,12 @@ class Fusion:
 def _cosine(a: Array, b: Array) -> Array:
     products: Array = (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
     return products
+
+
+def _goals(p: Predictions) -> Iterator[Goal]:
+    """Each prediction as a goal of its own."""
+    for k in range(len(p.quality)):
+        yield _mean(p.those(slice(k, k + 1)), p.quality[k : k + 1], p.closing[k])
 
 
 def _mean(p: Predictions, weights: Array, closing: Array) -> Goal:

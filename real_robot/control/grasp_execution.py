@@ -47,6 +47,8 @@ class GraspExecution:
         pregrasp, contact = advance.world_from_pregrasp, advance.world_from_grasp
         if self._config.align_grasp:
             self._progress("aligns with what it measured of the object")
+        elif not self._loop.has_arrived(pregrasp):
+            self._progress("goes to where the camera was")
         if blocked := self._go(pregrasp, Phase.REACH):
             return declared, blocked
         self._progress("advances straight")

@@ -33,7 +33,7 @@ from ..safety.trial_log import (
     TrialLog,
 )
 from ..segmentation.base import checked_masks
-from .detour import detour
+from .detour import LEAST_SPEED_SCALE, detour
 from .grasp_alignment import Advance, aligned
 from .phase import Phase
 
@@ -106,6 +106,15 @@ class ControlLoop:
             raise TrialStopped("nothing was ever seen")
         return observation_of(self._frame, self._masks)
 
+    def has_arrived(self, goal: SE3) -> bool:
+        """Whether the last setpoint rests at a goal."""
+        return self._guard.has_arrived(goal)
+
+    def can_be(self, world_from_gripper: SE3) -> bool:
+        """Whether a pose is inside the workspace, and one at which the arm does well."""
+        scale = self._devices.arm.speed_scale(world_from_gripper)
+        return self._guard.is_inside(world_from_gripper) and scale >= LEAST_SPEED_SCALE
+
     def admit(self, action: npt.NDArray[np.float32]) -> Decision:
         """Has the guard judge an action given here and now; a score that declares is in the decision."""
         asked = Recording(self._surroundings(Phase.REACH, None))
@@ -132,9 +141,10 @@ class ControlLoop:
     def aligned(self) -> Advance:
         """The straight advance from near the setpoint that closes on the object as it was measured.
 
-        It is the setpoint's own where no such advance is found, or none is wanted.
+        It begins as declared where no such advance is found, or none is wanted. A policy knows no camera but one in
+        the gripper's frame: what it declares is where its camera is, so the gripper takes that place.
         """
-        declared, standoff_m = self.setpoint, self._config.standoff_m
+        declared, standoff_m = self.setpoint @ self._devices.gripper_from_camera, self._config.standoff_m
         if not self._config.align_grasp:
             return Advance(declared, standoff_m)
         search = aligned(

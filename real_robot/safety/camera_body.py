@@ -39,9 +39,13 @@ def camera_axis(gripper_from_camera: SE3) -> Array | None:
 
 
 def box_hits(
-    points_world: Array, world_from_gripper: SE3, box: Array, advance_m: float
+    points_world: Array,
+    world_from_gripper: SE3,
+    box: Array,
+    advance_m: float,
+    margin_m: float = SWEEP_MARGIN_M,
 ) -> npt.NDArray[np.bool_]:
     """Which points (P, 3), m, a `camera_box` touches, a margin about it, while the gripper advances along its z."""
     points = world_from_gripper.inverse().apply(points_world)
-    low, high = box[0] - SWEEP_MARGIN_M, box[1] + SWEEP_MARGIN_M + [0.0, 0.0, advance_m]
+    low, high = box[0] - margin_m, box[1] + margin_m + [0.0, 0.0, advance_m]
     return np.asarray(((points > low) & (points < high)).all(axis=1))

@@ -97,6 +97,10 @@ class MotionGuard:
             and bool(np.abs(off.translation).max() < 1e-4)
         )
 
+    def is_inside(self, world_from_gripper: SE3) -> bool:
+        """Whether the workspace holds all of the gripper there, and what it carries."""
+        return self._wall(world_from_gripper) >= 0
+
     @property
     def speed(self) -> float:
         """Speed of the last setpoint, m/s."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -105,13 +106,22 @@ def inverse(arm: ArmGeometry, base_from_flange: Array) -> list[Array]:
 def nearest_joints(arm: ArmGeometry, base_from_flange: Array, near: Array) -> Array | None:
     """The solution whose joints, whole turns allowed, move least from `near` (6,); None out of reach."""
     best, least = None, math.inf
-    for solution in inverse(arm, base_from_flange):
+    for solution in _solutions(arm, np.ascontiguousarray(base_from_flange, np.float64).tobytes()):
         turned = near + np.remainder(solution - near + math.pi, 2 * math.pi) - math.pi
         turned = np.where(np.abs(turned) > JOINT_LIMIT_RAD, solution, turned)
         turn = float(np.abs(turned - near).max())
         if turn < least:
             best, least = turned, turn
     return best
+
+
+@lru_cache(maxsize=32)
+def _solutions(arm: ArmGeometry, pose: bytes) -> tuple[Array, ...]:
+    """`inverse` of a pose's bytes: a loop asks about the same goal, and each setpoint, several times."""
+    found = inverse(arm, np.frombuffer(pose).reshape(4, 4))
+    for joints in found:
+        joints.flags.writeable = False
+    return tuple(found)
 
 
 def condition_number(arm: ArmGeometry, joints: Array, base_from_tool: Array) -> float:

@@ -102,3 +102,17 @@ def test_what_endangers_the_hand_is_not_chosen_however_good_it_is():
         fusion = Fusion(FusionConfig(caution=caution))
         fusion.add(grasps(places, qualities, danger=danger), CAMERA)
         assert fusion.goal.contact[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_grasp_that_no_arm_reaches_gives_way_to_one_that_it_does_however_little_it_promises():
+    """And where none is reached, the best stays the goal."""
+    places, qualities = [[-0.1, 0, 0]] * 8 + [[0.1, 0, 0]], [0.9] * 8 + [0.05]
+    for can_reach, chosen in (
+        (None, -0.1),
+        (lambda goal: goal.contact[0] > 0, 0.1),
+        (lambda goal: False, -0.1),
+    ):
+        fusion = Fusion(FusionConfig())
+        for _ in range(3):
+            fusion.add(grasps(places, qualities), CAMERA, can_reach)
+        assert fusion.goal.contact == pytest.approx([chosen, 0, 0], abs=1e-3)
