@@ -136,7 +136,8 @@ class Simulation:
     def tool_force_n(self) -> Array:
         """(3,) with which object, hand and the gripper's own inertia push at the arm, N, in the scene's frame."""
         first = self._handover.actuators["mount_x"]
-        return -self._mount.rotation @ self._data.actuator_force[first : first + 3]
+        force: Array = -self._mount.rotation @ self._data.actuator_force[first : first + 3]
+        return force
 
     def pad_forces_n(self) -> Array:
         """(2,) with which left and right pad press on the object along the closing axis, at this step."""

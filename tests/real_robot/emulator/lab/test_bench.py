@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import SE3
 from h2rh_env.grasps.base import GraspCandidate
 from real_robot.drivers.ur.body import ArmBody
@@ -57,3 +58,11 @@ def test_a_calibration_is_off_by_what_is_stated_and_the_mount_has_a_body():
     assert np.linalg.norm(off.translation) == pytest.approx(0.003)
     assert np.degrees(np.arccos((np.trace(off.rotation) - 1) / 2)) == pytest.approx(0.5)
     assert camera_box(MOUNT) is not None
+
+
+def test_the_mounted_camera_sees_the_object_from_the_declared_pose_to_between_the_fingers():
+    for ahead_m in (0.405, 0.2, 0.105):
+        point = MOUNT.inverse().apply(np.array([0.0, 0.0, ahead_m]))
+        column, row = HAND_EYE_CAMERA.project(point[None])[0]
+        assert abs(column - HAND_EYE_CAMERA.cx) < 1e-6
+        assert 0 < row < HAND_EYE_CAMERA.height
