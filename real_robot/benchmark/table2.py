@@ -24,6 +24,7 @@ from policies.registry import make_policy
 from ..config import RobotConfig
 from ..control.outcome import Outcome
 from ..emulator.base_placement import POSITIONS
+from ..emulator.lab.bench import TABLE_M
 from ..emulator.lab.contact import ContactVerdict
 from ..emulator.lab.devices import laboratory
 from ..interfaces import Segmenter
@@ -33,9 +34,8 @@ from ..session import run_trial
 
 POLICIES = ("learned-reach", "ibvs-mask", "blind", "zeros-reach")
 GIVERS = 4
-HEADLINE = RobotConfig(
-    align_grasp=False
-)  # straight ahead from where the policy declared, as the paper's robot
+# Straight ahead from where the policy declared, as the paper's robot; over the laboratory's table.
+HEADLINE = RobotConfig(table_m=TABLE_M, workspace_low_m=(-0.95, -0.95, TABLE_M + 0.02), align_grasp=False)
 ROOM_M = 1.0  # a rehearsal's workspace reaches this far from the object; a scene knows of no table
 PAPER_ROWS = {"learned-reach": "its policy", "ranging": "its policy", "ibvs-mask": "its IBVS-MASK"}
 PAPER: dict[str, dict[str, tuple[float, float, float]]] = {

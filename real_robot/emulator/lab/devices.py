@@ -21,7 +21,7 @@ from ...safety.camera_body import camera_axis, camera_box
 from ...segmentation.base import GivenMasks
 from ..controller import FLANGE_FROM_GRIPPER_M
 from .arm import LabArm, LabGripper
-from .bench import bench_of
+from .bench import TABLE_M, bench_of
 from .camera import MOUNT, LabCamera, calibrated
 from .contact import ContactVerdict, LabContact
 from .giver import Giver, GiverConfig
@@ -56,7 +56,7 @@ def laboratory(
     rasteriser: Rasteriser,
     segmenter: Segmenter | None,
     seed: int,
-    table_m: float = 0.0,
+    table_m: float = TABLE_M,
     giver: GiverConfig | None = None,
     gripper_from_camera: SE3 = MOUNT,
 ) -> Laboratory:

@@ -12,12 +12,12 @@ from real_robot.drivers.ur.body import ArmBody
 from real_robot.drivers.ur.kinematics import UR5, forward
 from real_robot.drivers.ur.reach import Reach
 from real_robot.emulator.base_placement import POSITIONS
-from real_robot.emulator.lab.bench import OBJECT_BASE_M, bench_of
+from real_robot.emulator.lab.bench import OBJECT_BASE_M, TABLE_M, bench_of
 from real_robot.emulator.lab.camera import MOUNT, calibrated
 from real_robot.emulator.lab.devices import FLANGE_FROM_GRIPPER
 from real_robot.safety.camera_body import camera_axis, camera_box
 
-REACH = Reach(UR5, FLANGE_FROM_GRIPPER, body=ArmBody(0.0, camera_axis(MOUNT)))
+REACH = Reach(UR5, FLANGE_FROM_GRIPPER, body=ArmBody(TABLE_M, camera_axis(MOUNT)))
 
 
 def bench(scene, position="middle", seed=0):

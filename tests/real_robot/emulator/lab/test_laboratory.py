@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h2rh_env.core.gripper import ROBOTIQ_2F85
-from real_robot.config import RobotConfig
+from real_robot.benchmark.table2 import HEADLINE
 from real_robot.control.grasp_alignment import ahead
 from real_robot.control.outcome import Outcome
 from real_robot.emulator.lab.camera import LEAST_DEPTH_M
@@ -78,7 +78,7 @@ def test_the_force_estimate_is_noisy_and_off(lab):
 def test_a_trial_hands_over_by_contact_and_comes_out_the_same_twice(scene, rasteriser, homing, tmp_path):
     def trial(name):
         lab = laboratory(scene, "middle", rasteriser, None, 0)
-        config = RobotConfig(align_grasp=False)
+        config = HEADLINE
         result = run_trial(lab.shown(homing), "homing", lab.devices, config, tmp_path / name, scene=scene)
         return result.outcome, lab.verdict(result.outcome)
 
