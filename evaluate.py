@@ -129,7 +129,17 @@ class EvaluateConfig:
 
 
 HOW = ("workers", "cluster")  # where the processes run; changes no figure
-READ_BY_EMULATOR = ("target", "policy", "scenes", "seed", "segmenter", "givers", "align_grasp", "out")
+READ_BY_EMULATOR = (
+    "target",
+    "policy",
+    "scenes",
+    "seed",
+    "segmenter",
+    "givers",
+    "align_grasp",
+    "final_approach",
+    "out",
+)
 DEFAULT_POLICIES = ("expert", "learned", "ibvs-mask", "zeros", "blind")
 IMAGE_POLICIES = ("learned", "ranging", "ibvs-mask")  # perturbed images are nothing to the expert
 
@@ -181,7 +191,9 @@ def _run_table2(config: EvaluateConfig) -> None:
         seed=config.seed,
         logs=logs,
         out=config.out,
-        config=replace(HEADLINE, align_grasp=config.align_grasp),
+        config=replace(
+            HEADLINE, align_grasp=config.align_grasp, measure_advance=config.final_approach == "measured"
+        ),
     )
     print(table2_text(trials))
     print(f"written to {config.out}: table2.json, table2.md, trials")

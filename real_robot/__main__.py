@@ -167,6 +167,8 @@ class Table2:
     segmenter: str = "network"
     """The segmenter of the emulated camera's images: network (the built-in one), labels (the truth), or
     module:Class."""
+    final_approach: Literal["fixed", "measured"] = "fixed"
+    """The straight advance is 0.3 m (fixed, the paper's s), or as long as the camera's depth says (measured)."""
     align_grasp: bool = False
     """Aligns with what was measured of the object before it advances, which the paper's robot does not."""
     seed: int = 0
@@ -228,7 +230,9 @@ def rehearse(command: Rehearse) -> int:
 def run_table2(command: Table2) -> int:
     scenes = [HandoverScene.load(folder) for folder in scene_folders(command.scenes)]
     config = replace(
-        HEADLINE if command.config is None else _config(command.config), align_grasp=command.align_grasp
+        HEADLINE if command.config is None else _config(command.config),
+        align_grasp=command.align_grasp,
+        measure_advance=command.final_approach == "measured",
     )
     trials = table2(
         command.policy or POLICIES, scenes, command.segmenter, command.objects, command.givers, command.positions,

@@ -162,6 +162,11 @@ class RobotConfig:
         "Before it advances, the gripper aligns with what was measured of object and hand; without, it goes "
         "straight ahead from the declared pose, as the paper's does.",
     )
+    measure_advance: bool = _choice(
+        False,
+        "Without alignment, the advance is as long as the camera's depth says that the object between the fingers is "
+        "away, not standoff_m.",
+    )
     further_advances: int = _setting(
         2, 0, 10,
         "A blocked advance is tried so many times more, from where the hand leaves a path; the time is not part "

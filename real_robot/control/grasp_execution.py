@@ -10,6 +10,7 @@ from h2rh_env.core.gripper import ROBOTIQ_2F85
 
 from ..config import RobotConfig
 from ..interfaces import Devices, GripperState, ObjectStatus
+from .grasp_alignment import ahead
 from .loop import ControlLoop, TrialStopped
 from .outcome import Outcome
 from .phase import Phase
@@ -51,6 +52,9 @@ class GraspExecution:
             self._progress("goes to where the camera was")
         if blocked := self._go(pregrasp, Phase.REACH):
             return declared, blocked
+        if self._config.measure_advance and not self._config.align_grasp:
+            self._loop.settle(Phase.REACH)
+            contact = ahead(pregrasp, self._loop.measured_length_m())
         self._progress("advances straight")
         self._loop.begin_advance()
         if blocked := self._go(contact, Phase.ADVANCE):

@@ -13,6 +13,7 @@ from h2rh_env.core.action import decode_action
 from h2rh_env.core.clearance import Clearance
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.policy import Observation
+from h2rh_env.envs.drive_on import measured_advance_m
 
 from ..config import RobotConfig
 from ..interfaces import Devices, Frame, RobotState
@@ -43,6 +44,7 @@ REST_M = 0.001
 PROGRESS_MPS = 1e-4
 WIDER_RAD = np.radians(10)  # every second detour of a trial, as one that is too small leads back
 STATES = 500  # kept, so that a late frame still finds where the arm was: 4 s at 125 Hz
+MOST_ADVANCE_M = 0.45  # whatever a depth image says
 CARRIED_M = 0.25  # points of the object within this of the fingertips are carried
 
 
@@ -154,6 +156,14 @@ class ControlLoop:
         found = _finished(search, lambda: self.tick(None, Phase.REACH))
         self._log.write(AlignedLine(declared, found.world_from_pregrasp if found else None))
         return found or Advance(declared, standoff_m)
+
+    def measured_length_m(self) -> float:
+        """How far the object between the fingers is ahead by the newest frame, and so the advance, m."""
+        if self._frame is None:
+            raise TrialStopped("nothing was ever seen")
+        is_object, offset = self._masks[..., 0] > 0, self._devices.gripper_from_camera
+        length_m = measured_advance_m(self._frame.depth_m, is_object, self._frame.camera, offset)
+        return min(length_m, MOST_ADVANCE_M)
 
     def begin_advance(self) -> None:
         """Remembers where the hand is: from here on it must not move."""

@@ -14,7 +14,7 @@ from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import CLEARANCE_M
 from h2rh_env.envs.metrics import score
 from real_robot.config import RobotConfig
-from real_robot.control.loop import ControlLoop
+from real_robot.control.loop import MOST_ADVANCE_M, ControlLoop
 from real_robot.control.outcome import Outcome
 from real_robot.drivers.simulated import simulated_devices
 from real_robot.drivers.simulated_camera import Intruder
@@ -619,3 +619,16 @@ def test_without_alignment_the_gripper_goes_to_where_the_camera_declared(scene, 
         advance = loop.aligned()
     assert np.abs(advance.world_from_pregrasp.matrix - (start @ mount).matrix).max() < 1e-9
     assert advance.length_m == CONFIG.standoff_m
+
+
+@pytest.mark.parametrize(("back_m", "length_m"), [(0.2, 0.195), (0.6, MOST_ADVANCE_M)])
+def test_a_measured_advance_ends_with_the_fingers_past_the_front_of_the_can(
+    scene, rasteriser, log, back_m, length_m
+):
+    """The can is 0.06 m thick, and the grasp about its middle; what is far is not believed."""
+    pose = scene.grasp.scene_from_grasp @ SE3(np.eye(3), np.array([0.0, 0.0, -back_m]))
+    devices = simulated_devices(scene, pose, rasteriser)
+    with TrialLog(log) as written, devices.camera:
+        loop = ControlLoop(devices, CONFIG, written)
+        loop.begin()
+        assert loop.measured_length_m() == pytest.approx(length_m, abs=0.01)
