@@ -55,7 +55,6 @@ class Simulation:
         model.geom_friction[list(handover.pad_geoms), 0] = drawn.friction
         self._place_mount(self._mount)
         self.hold(1.0)
-        self.pull(np.zeros(3))
         mujoco.mj_setConst(model, self._data)
         mujoco.mj_resetData(model, self._data)
         mujoco.mj_forward(model, self._data)
@@ -75,13 +74,6 @@ class Simulation:
         model.dof_damping[dof : dof + 3] = share * settings.giver_damping_nspm
         model.dof_damping[dof + 3 : dof + 6] = share * settings.giver_damping_nmsprad
         model.body_gravcomp[handover.object_body] = share
-
-    def pull(self, force_n: Array) -> None:
-        """Has the giver draw his hold to where it pulls the object, where that is now, with a force (3,), N, scene
-        frame; a hold that fades takes the pull along."""
-        handover, model = self._handover, self._model
-        first = handover.qpos["object_x"]
-        model.qpos_spring[first : first + 3] = force_n / self._settings.giver_stiffness_npm
 
     def step(self, setpoint: SE3, opening_m: float) -> None:
         """One time step towards an arm's setpoint and an opening between the pads."""
