@@ -17,6 +17,7 @@ POLICIES = {
     "ibvs-mask": "policies.baselines.ibvs:IbvsMask",
     "ranging": "policies.registry:ranging_policy",
     "zeros": "policies.registry:shipped_policy_without_weights",
+    "zeros-reach": "policies.registry:shipped_policy_without_weights_that_declares",
     "blind": "policies.baselines.reference:Blind",
     "random": "policies.baselines.reference:RandomPolicy",
 }
@@ -97,6 +98,16 @@ def shipped_policy_without_weights() -> Policy:
     from .grasping.policy import GraspingPolicy
 
     policy = GraspingPolicy.load(checkpoint_folder(SHIPPED_CHECKPOINT))
+    zero_weights(policy.network)
+    return policy
+
+
+def shipped_policy_without_weights_that_declares() -> Policy:
+    """The same, but it declares the pre-grasp pose, as a robot session wants it."""
+    from .baselines.reference import zero_weights
+    from .grasping.policy import GraspingPolicy
+
+    policy = GraspingPolicy.load(checkpoint_folder(SHIPPED_CHECKPOINT), task="reach")
     zero_weights(policy.network)
     return policy
 

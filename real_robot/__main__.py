@@ -27,6 +27,7 @@ from policies.registry import make_policy
 
 from .benchmark.table2 import (
     GIVERS,
+    HEADLINE,
     PAPER,
     POLICIES,
     least_hand_distance,
@@ -42,7 +43,7 @@ from .drivers.hardware import check_devices, real_devices
 from .drivers.hold_key import HoldKey
 from .drivers.simulated import simulated_devices
 from .drivers.ur.kinematics import UR5
-from .emulator.base_placement import place
+from .emulator.base_placement import POSITIONS, place
 from .emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from .safety.replay import replay
 from .segmentation.base import make_segmenter
@@ -150,29 +151,32 @@ class Config:
 
 @dataclass(frozen=True)
 class Table2:
-    """The paper's Table II protocol through the whole robot stack: objects x five positions x givers."""
+    """The paper's Table II protocol in the emulated laboratory: objects x five positions x givers, one base."""
 
     scenes: Path | None = None
     """Folder of scene folders; an object's scenes are its givers. The package's own by default: one or two each."""
     policy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Name of a policy, checkpoint folder, or module:Class; repeat for several. Default: learned and ibvs-mask."""
-    objects: tuple[str, ...] = tuple(PAPER["ranging"])
+    """Name of a policy, checkpoint folder, or module:Class; repeat for several. Default: learned-reach, ibvs-mask,
+    blind and zeros-reach."""
+    objects: tuple[str, ...] = tuple(PAPER["its policy"])
     """Objects by name."""
+    positions: tuple[str, ...] = tuple(POSITIONS)
+    """Where the object is held: middle, left, right, top, bottom."""
     givers: int = GIVERS
-    """Number of givers of each object; the first whose object an arm can reach are used."""
-    devices: Literal["simulated", "emulator"] = "simulated"
-    """The devices: simulated in this process, or an emulator, which runs in real time."""
-    segmenter: str = "labels"
-    """The segmenter of the emulator's images: labels (the truth), network (the built-in one), or module:Class."""
+    """Number of givers of each object; the first whose hand leaves a safe grasp are used."""
+    segmenter: str = "network"
+    """The segmenter of the emulated camera's images: network (the built-in one), labels (the truth), or
+    module:Class."""
+    final_approach: Literal["fixed", "measured"] = "fixed"
+    """The straight advance is 0.3 m (fixed, the paper's s), or as long as the camera's depth says (measured)."""
+    align_grasp: bool = False
+    """Aligns with what was measured of the object before it advances, which the paper's robot does not."""
     seed: int = 0
-    """Seed of the initial poses and of the policies."""
+    """Seed of the givers, the initial poses and the policies."""
     config: Path | None = None
-    """JSON file of limits and thresholds; {"align_grasp": false} advances straight, as the paper's does."""
+    """JSON file of limits and thresholds; its align_grasp gives way to --align-grasp."""
     logs: Path = Path("robot_trials/table2")
     """Folder for the logs."""
-
-    def __post_init__(self) -> None:
-        _check_segmenter(self.segmenter, self.devices)
 
 
 def main(command: Rehearse | Check | Run | Replay | Table2 | Calibrate | Config) -> None:
@@ -225,9 +229,14 @@ def rehearse(command: Rehearse) -> int:
 
 def run_table2(command: Table2) -> int:
     scenes = [HandoverScene.load(folder) for folder in scene_folders(command.scenes)]
+    config = replace(
+        HEADLINE if command.config is None else _config(command.config),
+        align_grasp=command.align_grasp,
+        measure_advance=command.final_approach == "measured",
+    )
     trials = table2(
-        command.policy or POLICIES, scenes, command.devices, command.segmenter, command.objects, command.givers,
-        seed=command.seed, logs=command.logs, config=_config(command.config),
+        command.policy or POLICIES, scenes, command.segmenter, command.objects, command.givers, command.positions,
+        command.seed, command.logs, config=config,
     )  # fmt: skip
     print(table2_text(trials))
     return 0

@@ -66,6 +66,11 @@ class RobotConfig:
         "Least x, y, z of every part of the open gripper, and of what it holds, in the arm's base frame, m.",
     )  # fmt: skip
     workspace_high_m: Vector = _setting((0.95, 0.95, 1.2), -3.0, 3.0, "Greatest x, y, z, m.")  # noqa: RUF009
+    table_m: float = _setting(
+        0.0, -1.5, 1.0,
+        "Height of the table's top in the arm's base frame, m; links and camera stay 2 cm above it, and the "
+        "workspace must too.",
+    )  # fmt: skip
     clearance_m: float = _setting(
         CLEARANCE_M,
         0.02,
@@ -157,6 +162,11 @@ class RobotConfig:
         "Before it advances, the gripper aligns with what was measured of object and hand; without, it goes "
         "straight ahead from the declared pose, as the paper's does.",
     )
+    measure_advance: bool = _choice(
+        False,
+        "Without alignment, the advance is as long as the camera's depth says that the object between the fingers is "
+        "away, not standoff_m.",
+    )
     further_advances: int = _setting(
         2, 0, 10,
         "A blocked advance is tried so many times more, from where the hand leaves a path; the time is not part "
@@ -196,6 +206,11 @@ class RobotConfig:
         if not all(low < high for low, high in zip(self.workspace_low_m, self.workspace_high_m, strict=True)):
             raise RobotError(
                 f"workspace_low_m {self.workspace_low_m} must be below workspace_high_m {self.workspace_high_m}"
+            )
+        if self.workspace_low_m[2] < self.table_m:
+            raise RobotError(
+                f"workspace_low_m {self.workspace_low_m} reaches below the table, table_m = {self.table_m} m; "
+                "raise its z to the table's top at least"
             )
         if not self.last_speed_mps <= self.near_speed_mps <= self.speed_mps:
             raise RobotError(

@@ -14,7 +14,7 @@ from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.errors import PolicyError, RobotError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy, tell_camera
+from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy, ReachAwarePolicy, tell_camera
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .config import RobotConfig
@@ -114,7 +114,10 @@ def _entered(
             stack.enter_context(device)
         tell_camera(policy, HAND_EYE_CAMERA)
         policy.reset(seed)
-        yield _Session(policy, devices, config, log, scene, progress, seed), log
+        session = _Session(policy, devices, config, log, scene, progress, seed)
+        if isinstance(policy, ReachAwarePolicy):
+            policy.use_reach(session.can_reach)
+        yield session, log
 
 
 class _Session:
@@ -167,6 +170,13 @@ class _Session:
         self._policy.act(self._loop.observation())
         self._policy.reset(self._seed)
         self._start_s = self._devices.clock.now()
+
+    def can_reach(self, camera_from_gripper: SE3) -> bool:
+        """Whether the arm may be and does well at a pose of the gripper, and with its camera there."""
+        offset = self._devices.gripper_from_camera
+        world_from_camera = self._loop.state.world_from_gripper @ offset
+        pose = world_from_camera @ camera_from_gripper
+        return self._loop.can_be(pose) and self._loop.can_be(pose @ offset.inverse())
 
     def _show_scene(self, world_from_gripper: SE3) -> None:
         if self._scene is not None and isinstance(self._policy, PrivilegedPolicy):

@@ -124,6 +124,13 @@ class Simulation:
             self.hand_touch_s = self.time_s
         self.greatest_hand_force_n = max(self.greatest_hand_force_n, self.hand_force_n)
 
+    @property
+    def tool_force_n(self) -> Array:
+        """(3,) with which object, hand and the gripper's own inertia push at the arm, N, in the scene's frame."""
+        first = self._handover.actuators["mount_x"]
+        force: Array = -self._mount.rotation @ self._data.actuator_force[first : first + 3]
+        return force
+
     def pad_forces_n(self) -> Array:
         """(2,) with which left and right pad press on the object along the closing axis, at this step."""
         if not self._data.ncon:

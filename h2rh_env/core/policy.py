@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +45,15 @@ class OdometryPolicy(Policy, Protocol):
 
     def moved(self, camera_from_next_camera: SE3) -> None:
         """Tells the measured motion since the last observation; called before `act`, but not before the first."""
+
+
+@runtime_checkable
+class ReachAwarePolicy(Policy, Protocol):
+    """Wants to know where a gripper can go at all, so that it takes an object from where an arm can."""
+
+    def use_reach(self, can_reach: Callable[[SE3], bool]) -> None:
+        """Called before an episode with what answers whether the arm reaches `camera_from_gripper`, a pose of the
+        gripper given from where the camera is when it is asked."""
 
 
 @runtime_checkable

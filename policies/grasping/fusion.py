@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from .hand import SeenHand
 
 LEAST_QUALITY = 1e-4  # what is less counts for nothing
+MOST_ASKED = 64  # grasps that an arm is asked about when it cannot reach the best
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Predictions(NamedTuple):
         """The same grasps, worth less the more dangerous they are."""
         return self._replace(quality=self.quality * (1 - self.danger) ** caution)
 
-    def those(self, which: npt.NDArray[Any]) -> Predictions:
+    def those(self, which: npt.NDArray[Any] | slice) -> Predictions:
         """The grasps of an index."""
         return Predictions(*(values[which] for values in self))
 
@@ -107,19 +110,24 @@ class Fusion:
         self._config = config
         self._all = Predictions(*np.zeros((3, 0, 3)), *np.zeros((2, 0)))
         self._hand = SeenHand(config.hand_frames, config.hand_doubt_m)
-        self._told = np.zeros(
-            (0, 2)
-        )  # of each prediction: danger that frames of the hand told, and how many did
+        self._told = np.zeros((0, 2))  # of each prediction: danger that frames told, and how many did
         self.goal: Goal | None = None
 
-    def add(self, seen: Predictions, camera_position: Array, hand: Array | None = None) -> None:
+    def add(
+        self, seen: Predictions, camera_position: Array, hand: Array | None = None,
+        can_reach: Callable[[Goal], bool] | None = None,
+    ) -> None:  # fmt: skip
         """Takes in what one frame said, in the world, and chooses the goal anew.
 
         Args:
             hand: (P, 3), m, points of the hand that the frame showed.
+            can_reach: whether an arm could take the object so; a grasp that none could gives way to others.
         """
         seen = seen.heeding(self._config.caution)
-        best = seen.those(np.argsort(-seen.quality)[: self._config.kept])
+        order = np.argsort(-seen.quality)
+        best = seen.those(order[: self._config.kept])
+        if can_reach is not None and not all(map(can_reach, _goals(best))):
+            best = self._reached(seen.those(order[:MOST_ASKED]), best, can_reach)
         if hand is not None and self._hand.add(hand):
             latest = self._hand.danger(*self._all[:3], latest=1)
             self._told = self._told * self._config.fading + np.stack([latest, np.ones(len(latest))], axis=1)
@@ -128,10 +136,18 @@ class Fusion:
         both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
         counts = both.quality > LEAST_QUALITY
         self._all, self._told = both.those(counts), np.concatenate([self._told, told])[counts]
-        goal = self._choose(camera_position)
+        goal = self._choose(camera_position, can_reach)
         self.goal = None if goal is None else goal._replace(danger=self._danger_of(goal))
 
-    def _choose(self, camera_position: Array) -> Goal | None:
+    def _reached(
+        self, seen: Predictions, best: Predictions, can_reach: Callable[[Goal], bool]
+    ) -> Predictions:
+        """The best, and as many besides as are kept of those that an arm could take."""
+        within = [k for k, goal in enumerate(_goals(seen)) if k >= len(best.quality) and can_reach(goal)]
+        more = seen.those(np.array(within[: self._config.kept], np.intp))
+        return Predictions(*(np.concatenate(parts) for parts in zip(best, more, strict=True)))
+
+    def _choose(self, camera_position: Array, can_reach: Callable[[Goal], bool] | None) -> Goal | None:
         if not len(self._all.quality):
             return self.goal
         danger = self._told[:, 0] / np.maximum(self._told[:, 1], 1e-9)
@@ -148,11 +164,14 @@ class Fusion:
             votes = votes * (1 + (self._config.loyalty - 1) * same)
             if np.linalg.norm(self.goal.contact - camera_position) < self._config.committed_m:
                 votes = np.where(same > self._config.refined, votes, 0.0)
-        if not votes.any():
+        order = np.argsort(-votes, kind="stable")[: np.count_nonzero(votes)]
+        if not len(order):
             return self.goal
-        chosen = int(np.argmax(votes))
-        weights = agreement[chosen] * p.quality
-        return _mean(p, weights, p.closing[chosen])
+        goals = (_mean(p, agreement[k] * p.quality, p.closing[k]) for k in order)
+        first = next(goals)
+        if can_reach is None or can_reach(first):
+            return first
+        return next((goal for goal in islice(goals, MOST_ASKED) if can_reach(goal)), first)
 
     def _danger_of(self, goal: Goal) -> float:
         axes = goal.rotation[None, :, 2], goal.rotation[None, :, 0]
@@ -173,6 +192,12 @@ class Fusion:
 def _cosine(a: Array, b: Array) -> Array:
     products: Array = (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
     return products
+
+
+def _goals(p: Predictions) -> Iterator[Goal]:
+    """Each prediction as a goal of its own."""
+    for k in range(len(p.quality)):
+        yield _mean(p.those(slice(k, k + 1)), p.quality[k : k + 1], p.closing[k])
 
 
 def _mean(p: Predictions, weights: Array, closing: Array) -> Goal:

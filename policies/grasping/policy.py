@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ class GraspingPolicy:
         self.network = folded(checkpoint.network)
         self._camera = checkpoint.camera
         self._rectification = Rectification(checkpoint.camera)
+        self._can_reach: Callable[[SE3], bool] | None = None
         self.reset(0)
 
     @classmethod
@@ -72,6 +73,17 @@ class GraspingPolicy:
     def use_camera(self, camera: PinholeCamera) -> None:
         """Takes images of this camera from now on."""
         self._rectification.use_camera(camera)
+
+    def use_reach(self, can_reach: Callable[[SE3], bool]) -> None:
+        """Goes from now on for grasps that an arm can reach, where it knows of any; see `ReachAwarePolicy`."""
+        self._can_reach = can_reach
+
+    def _is_in_reach(self, goal: Goal) -> bool:
+        """Whether an arm, if there is one, reaches the closing pose and the one to declare."""
+        assert self._can_reach is not None
+        camera_from_world = self._world_from_camera.inverse()
+        lengths = {0.0, self._standoff_m}
+        return all(self._can_reach(camera_from_world @ goal.pose_before(length)) for length in lengths)
 
     def moved(self, camera_from_next_camera: SE3) -> None:
         """Takes note of the motion that was made after the last action, where it was not that action's."""
@@ -105,12 +117,12 @@ class GraspingPolicy:
                 torch.from_numpy(shown.geometry)[None],
             )
         world_from_crop = frame.world_from_camera @ SE3(view.camera_from_crop, np.zeros(3))
-        hand = None
+        seen, hand = predictions(grid).moved(world_from_crop), None
         if before is not None:  # without it there is no depth to speak of
-            hand = seen_points(
-                shown.crop, grid.depth_m[0].double().numpy(), view.half_tangent, world_from_crop
-            )
-        self._fusion.add(predictions(grid).moved(world_from_crop), frame.world_from_camera.translation, hand)
+            depth_m = grid.depth_m[0].double().numpy()
+            hand = seen_points(shown.crop, depth_m, view.half_tangent, world_from_crop)
+        can_reach = self._is_in_reach if self._can_reach else None
+        self._fusion.add(seen, frame.world_from_camera.translation, hand, can_reach)
         return before is not None
 
     def _frame_before(self, now: Frame) -> Frame | None:

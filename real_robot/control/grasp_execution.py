@@ -10,6 +10,7 @@ from h2rh_env.core.gripper import ROBOTIQ_2F85
 
 from ..config import RobotConfig
 from ..interfaces import Devices, GripperState, ObjectStatus
+from .grasp_alignment import ahead
 from .loop import ControlLoop, TrialStopped
 from .outcome import Outcome
 from .phase import Phase
@@ -47,8 +48,13 @@ class GraspExecution:
         pregrasp, contact = advance.world_from_pregrasp, advance.world_from_grasp
         if self._config.align_grasp:
             self._progress("aligns with what it measured of the object")
+        elif not self._loop.has_arrived(pregrasp):
+            self._progress("goes to where the camera was")
         if blocked := self._go(pregrasp, Phase.REACH):
             return declared, blocked
+        if self._config.measure_advance and not self._config.align_grasp:
+            self._loop.settle(Phase.REACH)
+            contact = ahead(pregrasp, self._loop.measured_length_m())
         self._progress("advances straight")
         self._loop.begin_advance()
         if blocked := self._go(contact, Phase.ADVANCE):

@@ -13,11 +13,13 @@ from h2rh_env.core.action import decode_action
 from h2rh_env.core.clearance import Clearance
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.policy import Observation
+from h2rh_env.envs.drive_on import measured_advance_m
 
 from ..config import RobotConfig
 from ..interfaces import Devices, Frame, RobotState
+from ..safety.camera_body import camera_box
 from ..safety.decision import Cause, Decision, Verdict, hold
-from ..safety.motion_guard import MotionGuard
+from ..safety.motion_guard import MotionGuard, extent_with
 from ..safety.perception import PointMemory, SeenSurroundings, observation_of, surfaces_of
 from ..safety.replay import Recording
 from ..safety.sight import SightBefore, has_hand_moved, is_hand_in_gripper, is_hand_lost, is_hand_unmeasured
@@ -32,7 +34,7 @@ from ..safety.trial_log import (
     TrialLog,
 )
 from ..segmentation.base import checked_masks
-from .detour import detour
+from .detour import LEAST_SPEED_SCALE, detour
 from .grasp_alignment import Advance, aligned
 from .phase import Phase
 
@@ -42,6 +44,7 @@ REST_M = 0.001
 PROGRESS_MPS = 1e-4
 WIDER_RAD = np.radians(10)  # every second detour of a trial, as one that is too small leads back
 STATES = 500  # kept, so that a late frame still finds where the arm was: 4 s at 125 Hz
+MOST_ADVANCE_M = 0.45  # whatever a depth image says
 CARRIED_M = 0.25  # points of the object within this of the fingertips are carried
 
 
@@ -59,7 +62,8 @@ class ControlLoop:
 
     def __init__(self, devices: Devices, config: RobotConfig, log: TrialLog) -> None:
         self._devices, self._config, self._log = devices, config, log
-        self._guard = MotionGuard(config)
+        self._guard = MotionGuard(config, extent_with(devices.gripper_from_camera))
+        self._camera_box = camera_box(devices.gripper_from_camera)
         self._hand, self._object = PointMemory(config.memory_s), PointMemory(config.memory_s)
         self._states: deque[RobotState] = deque(maxlen=STATES)
         self._frame: Frame | None = None
@@ -104,6 +108,15 @@ class ControlLoop:
             raise TrialStopped("nothing was ever seen")
         return observation_of(self._frame, self._masks)
 
+    def has_arrived(self, goal: SE3) -> bool:
+        """Whether the last setpoint rests at a goal."""
+        return self._guard.has_arrived(goal)
+
+    def can_be(self, world_from_gripper: SE3) -> bool:
+        """Whether a pose is inside the workspace, and one at which the arm does well."""
+        scale = self._devices.arm.speed_scale(world_from_gripper)
+        return self._guard.is_inside(world_from_gripper) and scale >= LEAST_SPEED_SCALE
+
     def admit(self, action: npt.NDArray[np.float32]) -> Decision:
         """Has the guard judge an action given here and now; a score that declares is in the decision."""
         asked = Recording(self._surroundings(Phase.REACH, None))
@@ -130,9 +143,10 @@ class ControlLoop:
     def aligned(self) -> Advance:
         """The straight advance from near the setpoint that closes on the object as it was measured.
 
-        It is the setpoint's own where no such advance is found, or none is wanted.
+        It begins as declared where no such advance is found, or none is wanted. A policy knows no camera but one in
+        the gripper's frame: what it declares is where its camera is, so the gripper takes that place.
         """
-        declared, standoff_m = self.setpoint, self._config.standoff_m
+        declared, standoff_m = self.setpoint @ self._devices.gripper_from_camera, self._config.standoff_m
         if not self._config.align_grasp:
             return Advance(declared, standoff_m)
         search = aligned(
@@ -142,6 +156,14 @@ class ControlLoop:
         found = _finished(search, lambda: self.tick(None, Phase.REACH))
         self._log.write(AlignedLine(declared, found.world_from_pregrasp if found else None))
         return found or Advance(declared, standoff_m)
+
+    def measured_length_m(self) -> float:
+        """How far the object between the fingers is ahead by the newest frame, and so the advance, m."""
+        if self._frame is None:
+            raise TrialStopped("nothing was ever seen")
+        is_object, offset = self._masks[..., 0] > 0, self._devices.gripper_from_camera
+        length_m = measured_advance_m(self._frame.depth_m, is_object, self._frame.camera, offset)
+        return min(length_m, MOST_ADVANCE_M)
 
     def begin_advance(self) -> None:
         """Remembers where the hand is: from here on it must not move."""
@@ -292,8 +314,9 @@ class ControlLoop:
         keep_off_object = phase is Phase.REACH
         if keep_off_object not in self._seen:
             self._seen[keep_off_object] = SeenSurroundings(
-                self._hand.points, self._object.points, self._devices.arm, keep_off_object
-            )
+                self._hand.points, self._object.points, self._devices.arm, keep_off_object,
+                camera_box=self._camera_box,
+            )  # fmt: skip
         seen = self._seen[keep_off_object]
         seen.advance_m = {Phase.ADVANCE: self._ahead_m(goal), Phase.RETREAT: None}.get(phase, 0.0)
         return seen

@@ -16,10 +16,12 @@ from h2rh_env.core.geometry import SE3, rotation_angle
 from ..calibration.hand_eye import HandEyeCalibration
 from ..config import RobotConfig
 from ..interfaces import Devices, Safety
+from ..safety.camera_body import camera_axis
 from ..segmentation.base import GivenMasks, make_segmenter
 from .realsense import RealSenseCamera
 from .robotiq import RobotiqGripper
 from .threaded_camera import ThreadedCamera
+from .ur.body import ArmBody
 from .ur5 import UR5Arm
 
 TCP_TOLERANCE_M, TCP_TOLERANCE_RAD = (
@@ -47,8 +49,11 @@ def real_devices(config: RobotConfig, calibration_path: Path, segmenter: str, re
     """
     calibration = _calibration(config, calibration_path)
     camera = RealSenseCamera(calibration.camera_serial, latency_s=config.camera_latency_s)
+    body = ArmBody(config.table_m, camera_axis(calibration.gripper_from_camera))
     return Devices(
-        UR5Arm(config.arm_host, config.control_period_s, read_only, state_age_s=config.state_age_s),
+        UR5Arm(
+            config.arm_host, config.control_period_s, read_only, state_age_s=config.state_age_s, body=body
+        ),
         RobotiqGripper(config.arm_host, config.gripper_port, config.gripper_force, read_only=read_only),
         ThreadedCamera(camera, make_segmenter(segmenter)),
         GivenMasks(),

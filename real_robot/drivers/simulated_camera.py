@@ -60,7 +60,7 @@ class Intruder:
 
 
 class SimulatedCamera:
-    """Renders the scene from where the gripper was at each exposure, 30 times a second, a little late.
+    """Renders the scene from where the gripper was at each exposure, a little late.
 
     Faults: `dropping` (no new frames), `blind` (frames in which neither object nor hand is found), `hand_hidden`,
     `least_depth_m` (nearer surfaces have no depth), `intruder` (a hand that comes in).
@@ -76,7 +76,9 @@ class SimulatedCamera:
         rasteriser: Rasteriser,
         gripper_from_camera: SE3,
         camera: PinholeCamera = HAND_EYE_CAMERA,
+        period_s: float = FRAME_PERIOD_S,
     ) -> None:
+        self._period_s = period_s
         self._clock, self._arm, self._scene, self._rasteriser = clock, arm, scene, rasteriser
         self._gripper_from_camera, self._camera = gripper_from_camera, camera
         self._exposed: deque[tuple[float, SE3]] = deque(maxlen=8)
@@ -108,7 +110,7 @@ class SimulatedCamera:
     def _tick(self) -> None:
         if not self.dropping and self._clock.now() >= self._next_s:
             self._exposed.append((self._clock.now(), self._arm.world_from_gripper))
-            self._next_s = self._clock.now() + FRAME_PERIOD_S
+            self._next_s = self._clock.now() + self._period_s
 
     def _render(self, time_s: float, world_from_camera: SE3) -> Frame:
         view = self._rasteriser.render(self._scene.gaussians, self._camera, world_from_camera)

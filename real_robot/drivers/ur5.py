@@ -24,8 +24,9 @@ from h2rh_env.core.errors import MissingPackageError, RobotError, install_line
 from h2rh_env.core.geometry import SE3, Array
 
 from ..interfaces import RobotState, Safety
+from .ur.body import ArmBody
 from .ur.dashboard import check_ready, end_program
-from .ur.kinematics import UR5, UR5E, ArmGeometry, condition_number, forward, nearest_joints
+from .ur.kinematics import UR5, UR5E, forward
 from .ur.messages import (
     LONGEST_MESSAGE,
     Allowed,
@@ -41,19 +42,12 @@ from .ur.messages import (
     unpack,
 )
 from .ur.process import REST_S
+from .ur.reach import Reach
 
 News = TypeVar("News", Ready, Allowed, Stopped)
 
 CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 20.0
-SLOW_CONDITION, STOP_CONDITION = 17.0, 30.0  # MoveIt Servo's defaults
-WORTHWHILE_SPEED_SCALE = 0.25  # on a path that isn't begun where it is less: 0.3 m once took 90 s
-MAX_TURN_OF_JOINTS_RAD = (
-    2.0  # a pose that needs more is on another branch, which a straight path cannot reach
-)
-MAX_TURN_ON_WAY_RAD = (
-    0.8  # from one pose of a path to the next; more is another branch, or a singularity between
-)
 SAME_ARM_M = 0.02  # a calibrated arm differs from its data sheet by millimetres, a UR5 from a UR5e by 0.07 m
 SAFETY_BITS = {2: Safety.PROTECTIVE_STOP, 4: Safety.PROTECTIVE_STOP, 5: Safety.EMERGENCY_STOP,
                6: Safety.EMERGENCY_STOP, 7: Safety.EMERGENCY_STOP, 8: Safety.FAULT, 9: Safety.FAULT,
@@ -70,6 +64,7 @@ class UR5Arm:
     Args:
         world_from_base: where the base stands, upright; the world is the base itself on a robot.
         state_age_s: the process stops the arm when its state is older.
+        body: the table, and the camera's place, which the links keep off.
     """
 
     def __init__(
@@ -79,16 +74,16 @@ class UR5Arm:
         read_only: bool = False,
         world_from_base: SE3 | None = None,
         state_age_s: float = 0.05,
+        body: ArmBody | None = None,
     ) -> None:
         self._host, self._period_s, self._read_only = host, period_s, read_only
         self._state_age_s = state_age_s
-        self._world_from_base = world_from_base or SE3.identity()
+        self._world_from_base, self._body = world_from_base or SE3.identity(), body or ArmBody()
         self._process: subprocess.Popen[bytes] | None = None
         self._commands: socket.socket | None = None
         self._states: socket.socket | None = None
         self._newest: ArmState | None = None
-        self._geometry: ArmGeometry | None = None
-        self._flange_from_tcp = np.eye(4)
+        self._reach: Reach | None = None
         self._stops = 0
         self._moves_the_arm = False
         self.version = ""
@@ -107,8 +102,7 @@ class UR5Arm:
             self._wait_for_a_state()
             self.payload_kg = ready.payload_kg
             if ready.tcp_offset is not None:
-                self._flange_from_tcp = world_from_tcp(ready.tcp_offset).matrix
-                self._geometry = self._recognised()
+                self._reach = self._recognised(world_from_tcp(ready.tcp_offset).matrix)
         except BaseException:
             self._end()
             raise
@@ -144,26 +138,13 @@ class UR5Arm:
         if self._read_only:
             return True
         newest = self._measured()
-        joints, here = np.array(newest.joints), self._world_from_base @ world_from_tcp(newest.pose)
-        least = min(WORTHWHILE_SPEED_SCALE, self._speed_scale(here, joints))
-        for pose in path:
-            following = self._joints(pose, joints, MAX_TURN_ON_WAY_RAD)
-            speed_scale = 0.0 if following is None else self._speed_scale(pose, following)
-            if following is None or speed_scale == 0 or speed_scale < least:
-                return False
-            joints = following
-        return True
+        here = self._world_from_base @ world_from_tcp(newest.pose)
+        return self._known_reach().can_follow(path, here, np.array(newest.joints))
 
     def speed_scale(self, world_from_gripper: SE3) -> float:
         """1 away from singularities, falling to 0 where the arm must not go, and 0 out of reach."""
         now = np.array(self._measured().joints)
-        joints = self._joints(world_from_gripper, now, MAX_TURN_OF_JOINTS_RAD)
-        return 0.0 if joints is None else self._speed_scale(world_from_gripper, joints)
-
-    def _speed_scale(self, world_from_gripper: SE3, joints: Array) -> float:
-        base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
-        condition = condition_number(self._model(), joints, base_from_tcp)
-        return min(1.0, max(0.0, (STOP_CONDITION - condition) / (STOP_CONDITION - SLOW_CONDITION)))
+        return self._known_reach().speed_scale(world_from_gripper, now)
 
     def is_allowed(self, world_from_gripper: SE3) -> bool:
         if self._read_only:
@@ -186,28 +167,18 @@ class UR5Arm:
         except RobotError as error:
             self._latch(str(error))
 
-    def _joints(self, world_from_gripper: SE3, near: Array, most_rad: float) -> Array | None:
-        """For a pose, on the branch of joints `near` (6,), none turned by more than `most_rad`; None if none are."""
-        base_from_tcp = (self._world_from_base.inverse() @ world_from_gripper).matrix
-        if not np.isfinite(base_from_tcp).all():
-            return None
-        joints = nearest_joints(self._model(), base_from_tcp @ np.linalg.inv(self._flange_from_tcp), near)
-        if joints is None or np.abs(joints - near).max() > most_rad:
-            return None
-        return joints
-
-    def _model(self) -> ArmGeometry:
-        if self._geometry is None:
+    def _known_reach(self) -> Reach:
+        if self._reach is None:
             raise RobotError("the arm is not connected; enter it first")
-        return self._geometry
+        return self._reach
 
-    def _recognised(self) -> ArmGeometry:
-        """The arm whose data sheet fits the measured joints and pose."""
+    def _recognised(self, flange_from_tcp: Array) -> Reach:
+        """Of the arm whose data sheet fits the measured joints and pose."""
         newest = self._measured()
         joints, pose = np.array(newest.joints), np.array(newest.pose[:3])
         for arm in (UR5, UR5E):
-            if math.dist((forward(arm, joints) @ self._flange_from_tcp)[:3, 3], pose) < SAME_ARM_M:
-                return arm
+            if math.dist((forward(arm, joints) @ flange_from_tcp)[:3, 3], pose) < SAME_ARM_M:
+                return Reach(arm, flange_from_tcp, self._world_from_base, self._body)
         raise RobotError("the arm's joints and TCP fit neither a UR5 nor a UR5e; check the pendant's TCP")
 
     def _start_process(self) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -27,10 +28,26 @@ from ..interfaces import Frame
 SERIAL, RATE_HZ, DEPTH_UNIT_M = "000000000001", 15, 0.001
 PATCH_M, TEXTURE_SIDE = 0.15, 64
 TABLE_BELOW_M, FLOOR_BELOW_M, TABLE_HALF_M, WALL_M = 0.35, 1.1, 0.6, 2.2
+FAR_M = 10.0
+PLANES = (
+    (2, -FLOOR_BELOW_M),
+    (2, -TABLE_BELOW_M),
+    (0, -WALL_M),
+    (0, WALL_M),
+    (1, -WALL_M),
+    (1, WALL_M),
+)  # axis and offset, m
+TABLE = 1  # among them
 OPAQUE = 0.5
 KEPT_MASKS = 60
 
 Picture = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
+
+
+@lru_cache(maxsize=4)
+def _rays(camera: PinholeCamera) -> npt.NDArray[np.float32]:
+    """(H, W, 3) through the pixels' centres, 1 along z."""
+    return camera.unproject(np.ones((camera.height, camera.width))).astype(np.float32)
 
 
 class Room:
@@ -43,31 +60,24 @@ class Room:
 
     def picture(self, camera: PinholeCamera, world_from_camera: SE3) -> Picture:
         """Colour (H, W, 3) uint8 and depth along z (H, W), m."""
-        rays = camera.unproject(np.ones((camera.height, camera.width))) @ world_from_camera.rotation.T
-        origin = world_from_camera.translation - self._centre
-        depth = np.full(rays.shape[:2], 10.0)
-        colour = np.zeros((*rays.shape[:2], 3))
-        planes = [
-            (2, -FLOOR_BELOW_M),
-            (2, -TABLE_BELOW_M),
-            (0, -WALL_M),
-            (0, WALL_M),
-            (1, -WALL_M),
-            (1, WALL_M),
-        ]
-        for number, (axis, offset) in enumerate(planes):
+        rays = _rays(camera) @ world_from_camera.rotation.T.astype(np.float32)
+        origin = (world_from_camera.translation - self._centre).astype(np.float32)
+        depth = np.full(rays.shape[:2], FAR_M, np.float32)
+        colour = np.zeros((*rays.shape[:2], 3), np.float32)
+        for number, (axis, offset) in enumerate(PLANES):
             along = rays[..., axis]
-            t = (offset - origin[axis]) / np.where(np.abs(along) < 1e-9, 1e-9, along)
-            hit = origin + t[..., None] * rays
-            good = (t > 0.05) & (t < depth)
-            if number == 1:
-                good &= np.abs(hit[..., :2]).max(axis=2) < TABLE_HALF_M
+            t = (offset - origin[axis]) / np.where(np.abs(along) < 1e-9, np.float32(1e-9), along)
+            rows, columns = np.nonzero((t > 0.05) & (t < depth))
+            hit = origin + t[rows, columns, None] * rays[rows, columns]
+            if number == TABLE:
+                on_it = np.abs(hit[:, :2]).max(axis=1) < TABLE_HALF_M
+                rows, columns, hit = rows[on_it], columns[on_it], hit[on_it]
             across = [k for k in range(3) if k != axis]
-            cell = np.floor(hit[..., across] / PATCH_M).astype(np.int64) % TEXTURE_SIDE
-            shade = self._colours[number] + 7 * self._mottle[cell[..., 0], cell[..., 1]][..., None]
-            depth = np.where(good, t, depth)
-            colour = np.where(good[..., None], shade, colour)
-        return np.clip(colour, 0, 255).astype(np.uint8), depth.astype(np.float32)
+            cell = np.floor(hit[:, across] / PATCH_M).astype(np.int64) % TEXTURE_SIDE
+            depth[rows, columns] = t[rows, columns]
+            mottle = 7 * self._mottle[cell[:, 0], cell[:, 1]][:, None]
+            colour[rows, columns] = self._colours[number] + mottle
+        return np.clip(colour, 0, 255).astype(np.uint8), depth
 
 
 class SceneView:
@@ -92,15 +102,22 @@ class SceneView:
         return masks
 
     def picture(self, camera: PinholeCamera, world_from_camera: SE3) -> Picture:
+        image, depth, masks = self.look(camera, world_from_camera)
+        self._masks[_key(image)] = masks
+        while len(self._masks) > KEPT_MASKS:
+            self._masks.pop(next(iter(self._masks)))
+        return image, depth
+
+    def look(
+        self, camera: PinholeCamera, world_from_camera: SE3
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+        """Colour (H, W, 3), depth along z (H, W), m, and true masks (H, W, 2), none of which is kept."""
         view = self._rasteriser.render(self._scene.gaussians, camera, world_from_camera)
         behind, far = self._room.picture(camera, world_from_camera)
         rgb = 255 * view.rgb + (1 - view.alpha[..., None]) * behind
         depth = np.where((view.alpha > OPAQUE) & (view.median_depth > 0), view.median_depth, far)
         image = np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
-        self._masks[_key(image)] = masks_from_labels(view)
-        while len(self._masks) > KEPT_MASKS:
-            self._masks.pop(next(iter(self._masks)))
-        return image, depth.astype(np.float32)
+        return image, depth.astype(np.float32), masks_from_labels(view)
 
 
 def _key(rgb: npt.NDArray[np.uint8]) -> bytes:

@@ -12,8 +12,9 @@ where d is a distance and v_i the speed allowed within d_i: the zones of the con
 clearance d_min and at the walls of the workspace. Distances shrink no faster than the arm moves, so braking
 with a keeps the law: a stop is always within reach, in whatever direction the arm moves.
 
-The walls bound every corner of the open gripper, and of what it carries. A corner at radius r moves with the turn w
-too, so what the turn needs to brake, r w^2 / (2 b) with b its deceleration, is taken off the distance to the walls.
+The walls bound every corner of the open gripper and its camera, and of what it carries. A corner at radius r moves
+with the turn w too, so what the turn needs to brake, r w^2 / (2 b) with b its deceleration, is taken off the distance
+to the walls.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from h2rh_env.core.spaces import action_space
 
 from ..config import RobotConfig
 from ..interfaces import RobotState, Safety
+from .camera_body import camera_corners
 from .decision import Cause, Decision, Surroundings, Verdict, hold
 
 TRACKING = (
@@ -49,6 +51,11 @@ def corners_of(gripper: GripperGeometry) -> Array:
 
 
 GRIPPER_CORNERS = corners_of(ROBOTIQ_2F85)
+
+
+def extent_with(gripper_from_camera: SE3) -> Array:
+    """(K, 3) corners of the gripper and of the camera on it, m, in its frame: what the workspace bounds."""
+    return np.concatenate([GRIPPER_CORNERS, camera_corners(gripper_from_camera)])
 
 
 class MotionGuard:
@@ -89,6 +96,10 @@ class MotionGuard:
             and bool(np.abs(off.matrix - np.eye(4)).max() < 1e-3)
             and bool(np.abs(off.translation).max() < 1e-4)
         )
+
+    def is_inside(self, world_from_gripper: SE3) -> bool:
+        """Whether the workspace holds all of the gripper there, and what it carries."""
+        return self._wall(world_from_gripper) >= 0
 
     @property
     def speed(self) -> float:

@@ -16,6 +16,7 @@ from h2rh_env.core.geometry import SE3, Array
 from h2rh_env.core.policy import Observation
 
 from ..interfaces import Arm, Frame
+from .camera_body import box_hits
 
 VOXEL_M = 0.005
 POINT_STRIDE_PX = 2  # at the policy's 224x168
@@ -132,6 +133,7 @@ class SeenSurroundings:
         arm: Arm,
         keep_off_object: bool = True,
         advance_m: float | None = 0.0,
+        camera_box: Array | None = None,
     ) -> None:
         """Points (P, 3), m, in the world.
 
@@ -139,13 +141,14 @@ class SeenSurroundings:
             keep_off_object: whether to keep the clearance to the object too, or to the hand alone.
             advance_m: path still to go straight ahead, m, which must be free too; None does not ask what the
                 gripper's own volume touches, as when it backs out.
+            camera_box: (2, 3), m, in the gripper's frame, which must not touch anything either.
         """
         both = np.concatenate([hand_points, object_points])
         self._avoid_points = both if keep_off_object else hand_points
         self._distance, self._clearance = Clearance(both), Clearance(self._avoid_points)
         self._arm = arm
         self.keep_off_object = keep_off_object
-        self.advance_m = advance_m
+        self.advance_m, self._camera_box = advance_m, camera_box
 
     def distance(self, position_world: Array) -> float:
         return float(self._distance.distance(position_world))
@@ -156,7 +159,11 @@ class SeenSurroundings:
     def is_blocked(self, world_from_gripper: SE3) -> bool:
         if self.advance_m is None:
             return False
-        return bool(swept_hits(self._avoid_points, world_from_gripper, self.advance_m).any())
+        if swept_hits(self._avoid_points, world_from_gripper, self.advance_m).any():
+            return True
+        return self._camera_box is not None and bool(
+            box_hits(self._avoid_points, world_from_gripper, self._camera_box, self.advance_m).any()
+        )
 
     def is_reachable(self, world_from_gripper: SE3) -> bool:
         return self._arm.is_reachable(world_from_gripper)

@@ -14,9 +14,10 @@ from h2rh_env.core.geometry import SE3, Array
 
 from ..config import RobotConfig
 from .decision import Decision, Surroundings
-from .motion_guard import GRIPPER_CORNERS, MotionGuard
+from .motion_guard import GRIPPER_CORNERS, MotionGuard, extent_with
 from .trial_log import (
     FIRST_FORMAT,
+    FORMAT,
     ActionLine,
     Answers,
     BeginLine,
@@ -25,6 +26,7 @@ from .trial_log import (
     JudgedLine,
     Line,
     TickLine,
+    TrialLine,
     read_log,
 )
 
@@ -107,8 +109,7 @@ def replay(path: Path | str) -> Replay:
     """
     first, lines = read_log(path)
     try:
-        extent = ORIGIN if first.format == FIRST_FORMAT else GRIPPER_CORNERS
-        guard = MotionGuard(RobotConfig.from_json(first.config), extent)
+        guard = _guard_of(first)
         differing, judged = [], 0
         for number, line in enumerate(lines, 2):
             decision = _decide(guard, first.gripper_from_camera, line)
@@ -122,6 +123,15 @@ def replay(path: Path | str) -> Replay:
             f"{path} lacks what a decision was made from ({error!r}); the log is damaged"
         ) from None
     return Replay(judged, tuple(differing))
+
+
+def _guard_of(first: TrialLine) -> MotionGuard:
+    """As it was when the log was written."""
+    if first.format == FORMAT:
+        return MotionGuard(RobotConfig.from_json(first.config), extent_with(first.gripper_from_camera))
+    no_table = {"table_m": first.config["workspace_low_m"][2]}
+    extent = ORIGIN if first.format == FIRST_FORMAT else GRIPPER_CORNERS
+    return MotionGuard(RobotConfig.from_json(no_table | first.config), extent)
 
 
 def _decide(guard: MotionGuard, gripper_from_camera: SE3, line: Line) -> Decision | None:

@@ -19,8 +19,10 @@ from h2rh_env.core.geometry import SE3, Array
 from ..interfaces import RobotState, Safety
 from .decision import Decision, Verdict
 
-FORMAT = "h2rh-trial-2"
+FORMAT = "h2rh-trial-3"
+SECOND_FORMAT = "h2rh-trial-2"  # whose guard did not bound the camera, and whose configuration knew no table
 FIRST_FORMAT = "h2rh-trial-1"  # whose guard bounded the gripper's origin alone
+FORMATS = (FORMAT, SECOND_FORMAT, FIRST_FORMAT)
 Answers = list[float | bool | None]
 """What the guard was told in turn; None, which stands for what was not finite, is infinitely far."""
 
@@ -224,7 +226,7 @@ def read_log(path: Path | str) -> tuple[TrialLine, list[Line]]:
             raise RobotError(
                 f"{path}:{number} is no line of a trial's log ({error!r}); it is damaged"
             ) from None
-    if not lines or not isinstance(lines[0], TrialLine) or lines[0].format not in (FORMAT, FIRST_FORMAT):
+    if not lines or not isinstance(lines[0], TrialLine) or lines[0].format not in FORMATS:
         raise RobotError(f"{path} is not a trial's log; its first line must have format {FORMAT!r}")
     return lines[0], lines[1:]
 

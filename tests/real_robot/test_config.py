@@ -47,6 +47,8 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path):
         {"gripper_force": 255},
         {"workspace_low_m": [0.0, 0.0, 2.0]},
         {"workspace_low_m": [0.0, 0.0]},
+        {"workspace_low_m": [-0.5, -0.5, -0.1]},
+        {"table_m": 0.3},
         {"arm_host": ""},
         {"speeed_mps": 0.1},
     ],

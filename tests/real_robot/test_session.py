@@ -14,11 +14,13 @@ from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import CLEARANCE_M
 from h2rh_env.envs.metrics import score
 from real_robot.config import RobotConfig
+from real_robot.control.loop import MOST_ADVANCE_M, ControlLoop
 from real_robot.control.outcome import Outcome
 from real_robot.drivers.simulated import simulated_devices
 from real_robot.drivers.simulated_camera import Intruder
 from real_robot.interfaces import Safety
 from real_robot.safety.replay import replay
+from real_robot.safety.trial_log import TrialLog
 from real_robot.session import dry_run, run_trial
 
 CONFIG = RobotConfig()
@@ -582,3 +584,51 @@ def test_the_controller_is_asked_about_a_detour_too(scene, start, homing, raster
     rounds = [entry["reason"] for entry in entries(log) if entry["kind"] == "detour"]
     assert set(rounds) == {"the controller's safety limits forbid the goal"}
     assert replay(log).differing_lines == ()
+
+
+def test_a_policy_is_told_where_the_arm_can_go(scene, start, rasteriser, log):
+    """Of where its camera is: here, not beyond the arm's reach, and not where the workspace ends."""
+    answers = []
+
+    class Asking(Repeating):
+        def use_reach(self, can_reach):
+            self._can_reach = can_reach
+
+        def act(self, observation):
+            answers.append(
+                [self._can_reach(SE3(np.eye(3), np.array([0.0, 0.0, z]))) for z in (0.0, 0.3, 3.0)]
+            )
+            return self._action
+
+    dry_run(Asking(), "asking", simulated_devices(scene, start, rasteriser), CONFIG, log, print, looks=1)
+    assert answers[0] == [True, True, False]
+    walled = simulated_devices(scene, start, rasteriser)
+    wall = float((start @ SE3(np.eye(3), np.array([0.0, 0.0, 0.25]))).translation[1])
+    config = replace(CONFIG, workspace_high_m=(0.95, wall, 1.2))
+    dry_run(Asking(), "asking", walled, config, log.with_name("walled.jsonl"), print, looks=1)
+    assert answers[-1] == [True, False, False]
+
+
+def test_without_alignment_the_gripper_goes_to_where_the_camera_declared(scene, start, rasteriser, log):
+    """A policy knows only a camera in the gripper's frame; one on a mount stands where the gripper should."""
+    mount = SE3(np.eye(3), np.array([0.0, -0.075, 0.0]))
+    devices = simulated_devices(scene, start, rasteriser, mount)
+    with TrialLog(log) as written, devices.camera:
+        loop = ControlLoop(devices, replace(CONFIG, align_grasp=False), written)
+        loop.begin()
+        advance = loop.aligned()
+    assert np.abs(advance.world_from_pregrasp.matrix - (start @ mount).matrix).max() < 1e-9
+    assert advance.length_m == CONFIG.standoff_m
+
+
+@pytest.mark.parametrize(("back_m", "length_m"), [(0.2, 0.195), (0.6, MOST_ADVANCE_M)])
+def test_a_measured_advance_ends_with_the_fingers_past_the_front_of_the_can(
+    scene, rasteriser, log, back_m, length_m
+):
+    """The can is 0.06 m thick, and the grasp about its middle; what is far is not believed."""
+    pose = scene.grasp.scene_from_grasp @ SE3(np.eye(3), np.array([0.0, 0.0, -back_m]))
+    devices = simulated_devices(scene, pose, rasteriser)
+    with TrialLog(log) as written, devices.camera:
+        loop = ControlLoop(devices, CONFIG, written)
+        loop.begin()
+        assert loop.measured_length_m() == pytest.approx(length_m, abs=0.01)

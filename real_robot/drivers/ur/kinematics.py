@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,7 +18,12 @@ JOINT_LIMIT_RAD = 2 * math.pi
 
 @dataclass(frozen=True)
 class ArmGeometry:
-    """The six lengths that set apart one arm of this family from another."""
+    """The lengths that set apart one arm of this family from another.
+
+    Attributes:
+        upper_arm_offset, forearm_offset: how far the links lie beside the frames of their joints, along the axis
+            of the shoulder, m.
+    """
 
     name: str
     d1: float
@@ -26,6 +32,8 @@ class ArmGeometry:
     d4: float
     d5: float
     d6: float
+    upper_arm_offset: float
+    forearm_offset: float
 
     @property
     def links(self) -> tuple[tuple[float, float, float], ...]:
@@ -41,8 +49,8 @@ class ArmGeometry:
         )
 
 
-UR5 = ArmGeometry("UR5", 0.089159, -0.425, -0.39225, 0.10915, 0.09465, 0.0823)
-UR5E = ArmGeometry("UR5e", 0.1625, -0.425, -0.3922, 0.1333, 0.0997, 0.0996)
+UR5 = ArmGeometry("UR5", 0.089159, -0.425, -0.39225, 0.10915, 0.09465, 0.0823, 0.13585, 0.01615)
+UR5E = ArmGeometry("UR5e", 0.1625, -0.425, -0.3922, 0.1333, 0.0997, 0.0996, 0.138, 0.007)
 
 
 def joint_frames(arm: ArmGeometry, joints: Array) -> list[Array]:
@@ -98,7 +106,7 @@ def inverse(arm: ArmGeometry, base_from_flange: Array) -> list[Array]:
 def nearest_joints(arm: ArmGeometry, base_from_flange: Array, near: Array) -> Array | None:
     """The solution whose joints, whole turns allowed, move least from `near` (6,); None out of reach."""
     best, least = None, math.inf
-    for solution in inverse(arm, base_from_flange):
+    for solution in _solutions(arm, np.ascontiguousarray(base_from_flange, np.float64).tobytes()):
         turned = near + np.remainder(solution - near + math.pi, 2 * math.pi) - math.pi
         turned = np.where(np.abs(turned) > JOINT_LIMIT_RAD, solution, turned)
         turn = float(np.abs(turned - near).max())
@@ -107,9 +115,23 @@ def nearest_joints(arm: ArmGeometry, base_from_flange: Array, near: Array) -> Ar
     return best
 
 
+@lru_cache(maxsize=32)
+def _solutions(arm: ArmGeometry, pose: bytes) -> tuple[Array, ...]:
+    """`inverse` of a pose's bytes: a loop asks about the same goal, and each setpoint, several times."""
+    found = inverse(arm, np.frombuffer(pose).reshape(4, 4))
+    for joints in found:
+        joints.flags.writeable = False
+    return tuple(found)
+
+
 def condition_number(arm: ArmGeometry, joints: Array, base_from_tool: Array) -> float:
     """Condition number of the Jacobian, in m and rad as they are: large near a singularity, infinite at one."""
-    singular_values = np.linalg.svd(jacobian(joint_frames(arm, joints), base_from_tool), compute_uv=False)
+    return condition_of(joint_frames(arm, joints), base_from_tool)
+
+
+def condition_of(frames: list[Array], base_from_tool: Array) -> float:
+    """The same, of joints whose `joint_frames` are known."""
+    singular_values = np.linalg.svd(jacobian(frames, base_from_tool), compute_uv=False)
     return float(singular_values[0] / max(singular_values[-1], 1e-12))
 
 

@@ -121,3 +121,17 @@ def test_a_goal_that_turns_out_to_lie_past_the_hand_says_so():
     assert fusion.goal.danger == 0
     fusion.add(grasps([[0, 0, 0]], [0.9]), CAMERA, np.array([[0.0, 0.0, -0.1]]))
     assert fusion.goal.danger > 0.9
+
+
+def test_a_grasp_that_no_arm_reaches_gives_way_to_one_that_it_does_however_little_it_promises():
+    """And where none is reached, the best stays the goal."""
+    places, qualities = [[-0.1, 0, 0]] * 8 + [[0.1, 0, 0]], [0.9] * 8 + [0.05]
+    for can_reach, chosen in (
+        (None, -0.1),
+        (lambda goal: goal.contact[0] > 0, 0.1),
+        (lambda goal: False, -0.1),
+    ):
+        fusion = Fusion(FusionConfig())
+        for _ in range(3):
+            fusion.add(grasps(places, qualities), CAMERA, None, can_reach)
+        assert fusion.goal.contact == pytest.approx([chosen, 0, 0], abs=1e-3)

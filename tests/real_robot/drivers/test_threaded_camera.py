@@ -9,8 +9,10 @@ import pytest
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.errors import RobotError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.scenes.handover_scene import HandoverScene, scene_folders
-from real_robot.benchmark.table2 import RobotConfig, least_hand_distance, rehearsal_config, table2
+from h2rh_env.scenes.handover_scene import load_scenes
+from policies.registry import make_policy
+from real_robot.benchmark.table2 import least_hand_distance, rehearsal_config
+from real_robot.config import RobotConfig
 from real_robot.control.outcome import Outcome
 from real_robot.drivers import threaded_camera
 from real_robot.drivers.realsense import RealSenseCamera
@@ -21,7 +23,7 @@ from real_robot.emulator.camera import Room, SceneView, SoftwareSource
 from real_robot.emulator.rehearsal import FLANGE_FROM_GRIPPER, emulated_devices, patient
 from real_robot.interfaces import Frame
 from real_robot.safety.replay import replay
-from real_robot.segmentation.base import GivenMasks
+from real_robot.segmentation.base import GivenMasks, make_segmenter
 from real_robot.session import run_trial
 
 
@@ -211,20 +213,15 @@ def test_what_ships_takes_an_object_on_the_emulated_robot_or_does_no_harm(
     """Rendered camera, segmenter, policy, guard, servo, gripper, giver, retreat: all of it, in real time."""
     pytest.importorskip("rtde_control", reason="ur-rtde is not installed")
     pytest.importorskip("pyrealsense2", reason="pyrealsense2 or libusb is not installed")
-    scenes = [HandoverScene.load(folder) for folder in scene_folders(None)]
-    (trial,) = table2(
-        [policy],
-        scenes,
-        "emulator",
-        segmenter,
-        ["mustard_bottle"],
-        givers=1,
-        logs=tmp_path,
-        positions=["middle"],
-    )
-    assert trial.safe
-    assert trial.success or segmenter == "network"  # whose weights are too weak for more, and must do no harm
-    (log,) = tmp_path.glob("*.jsonl")
+    scene = next(scene for scene in load_scenes(None) if scene.object_name == "mustard_bottle")
+    config, log = patient(rehearsal_config(RobotConfig(), scene)), tmp_path / "trial.jsonl"
+    placement = place(scene, UR5, FLANGE_FROM_GRIPPER, np.random.default_rng(0))
+    eyes = None if segmenter == "labels" else make_segmenter(segmenter)
+    with emulated_devices(scene, placement, rasteriser, eyes, config) as devices:
+        result = run_trial(make_policy(policy), policy, devices, config, log, scene=scene)
+    assert least_hand_distance(log, scene) >= config.clearance_m
+    # The network's weights are too weak for more, and must do no harm.
+    assert result.outcome is Outcome.HANDED_OVER or segmenter == "network"
     assert replay(log).differing_lines == ()
 
 
