@@ -25,7 +25,7 @@ from rich.progress import Progress
 from experts.labels import Labeller
 from h2rh_env import __version__
 from h2rh_env.core.errors import DatasetError
-from h2rh_env.datasets.minari import describe
+from h2rh_env.datasets.read import describe
 from h2rh_env.scenes.handover_scene import load_scenes
 from h2rh_env.utils import cli, files
 from policies.networks.base import HandoverNetwork

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.datasets.minari import describe, read_demonstrations
+from h2rh_env.datasets.read import describe, read_demonstrations
 from h2rh_env.perturbations.demonstrations import corrupted
 from h2rh_env.utils import files
 
