@@ -2,6 +2,7 @@
 
     python train.py data/train --out runs/mine
     python train.py data/train --out runs/mine --scenes scenes/train --dagger-rounds 3
+    python train.py s3://bucket/frames --out runs/mine
     torchrun --nproc_per_node 4 train.py data/train --out runs/mine --device cuda --bf16
     python train.py --algo ppo --initial runs/mine --scenes scenes/train --giver moving --out runs/reinforced
 
@@ -25,7 +26,7 @@ from rich.progress import Progress
 from experts.labels import Labeller
 from h2rh_env import __version__
 from h2rh_env.core.errors import DatasetError
-from h2rh_env.datasets.minari import describe
+from h2rh_env.datasets.read import describe
 from h2rh_env.scenes.handover_scene import load_scenes
 from h2rh_env.utils import cli, files
 from policies.networks.base import HandoverNetwork
@@ -35,6 +36,9 @@ from policies.training.curves import draw_curves, log_epoch
 from policies.training.dagger import SceneRollouts, fit_with_bar, one_round
 from policies.training.dataset import Frames, held_out_scenes, load_frames, split_by_scene
 from policies.training.distributed import joined
+from policies.training.streaming.prepare import inputs_of
+from policies.training.streaming.shards import Store
+from policies.training.streaming.stream import StreamConfig, StreamedFrames, open_frames
 from policies.training.validation import Validation
 
 VALIDATION_STARTS = 5
@@ -45,8 +49,9 @@ RECORD = "training.json"
 class TrainConfig:
     """Options of behaviour cloning and DAgger."""
 
-    dataset: Annotated[Path, tyro.conf.Positional]
-    """Folder of the demonstrations, as experts.collect writes it."""
+    dataset: Annotated[str, tyro.conf.Positional]
+    """Folder of the demonstrations, as experts.collect writes it, of which all frames are read into memory; or
+    folder or address of frames that policies.training.streaming.prepare wrote, which are streamed."""
     out: Path = Path("runs/mine")
     """Folder to write the checkpoint, its curves and its settings to."""
     algo: Literal["clone", "ppo", "sac"] = "clone"
@@ -70,6 +75,7 @@ class TrainConfig:
     dagger_epochs: int = 8
     """Number of passes over all frames after each round of DAgger."""
     fit: Annotated[FitConfig, tyro.conf.arg(name="")] = field(default_factory=FitConfig)
+    stream: Annotated[StreamConfig, tyro.conf.arg(name="")] = field(default_factory=StreamConfig)
 
     def __post_init__(self) -> None:
         if self.algo != "clone":
@@ -100,15 +106,29 @@ def main(settings: TrainConfig) -> None:
     with joined(settings.fit.device) as device, cli.progress_bar() as bar:
         settings = replace(settings, fit=replace(settings.fit, device=device))
         network = seeded_network(settings.policy, settings.fit.seed)
-        frames = _read(settings, network, bar)
-        held_out = held_out_scenes(frames.scenes, settings.validation, settings.fit.seed)
-        frames, validation = split_by_scene(frames, held_out)
-        Run(settings, network, held_out, bar).train(frames, validation)
+        frames = (_streamed if Store(settings.dataset).is_prepared else _read)(settings, network, bar)
+        held_out = held_out_scenes(list(frames.scenes), settings.validation, settings.fit.seed)
+        Run(settings, network, held_out, bar).train(*_split(frames, held_out))
     print(f"{settings.out}: checkpoint, curves.png and training.json written")
 
 
+def _split(
+    frames: Frames | StreamedFrames, held_out: set[str]
+) -> tuple[Frames, Frames] | tuple[StreamedFrames, StreamedFrames]:
+    if isinstance(frames, Frames):
+        return split_by_scene(frames, held_out)
+    return frames.of_scenes(frames.scenes - held_out), frames.of_scenes(held_out)
+
+
 def _read(settings: TrainConfig, network: HandoverNetwork, bar: Progress) -> Frames:
-    task = bar.add_task("reading frames", total=describe(settings.dataset).steps, note="")
+    """All frames of demonstrations, in memory."""
+    cli.refuse_ignored(settings.stream, tuple(asdict(settings.stream)), "with demonstrations, all in memory")
+    summary = describe(settings.dataset)
+    if summary.missing_shards:
+        bar.console.print(
+            f"{settings.dataset} lacks {summary.missing_shards} shards; it is read without them"
+        )
+    task = bar.add_task("reading frames", total=summary.steps, note="")
     return load_frames(
         settings.dataset,
         network,
@@ -116,6 +136,21 @@ def _read(settings: TrainConfig, network: HandoverNetwork, bar: Progress) -> Fra
         settings.corruption,
         settings.fit.seed,
     )
+
+
+def _streamed(settings: TrainConfig, network: HandoverNetwork, bar: Progress) -> StreamedFrames:
+    """Prepared frames, which are read while they are learnt from."""
+    cli.refuse_ignored(
+        settings, ("corruption",), "with prepared frames, whose errors are added where they are prepared"
+    )
+    frames = open_frames(settings.dataset, settings.stream)
+    if frames.index.inputs != inputs_of(network):
+        raise DatasetError(
+            f"{settings.dataset} holds frames for {frames.index.inputs['kind']} of {frames.index.inputs['size']} px; "
+            f"--policy {settings.policy} needs others: prepare them with the same --policy and version"
+        )
+    bar.console.print(f"{settings.dataset}: {len(frames)} frames of {len(frames.scenes)} scenes are streamed")
+    return frames
 
 
 class Run:
@@ -128,13 +163,17 @@ class Run:
         scenes = load_scenes(settings.scenes) if settings.scenes else []
         self.training = SceneRollouts([scene for scene in scenes if scene.name not in held_out])
         self.validation = SceneRollouts([scene for scene in scenes if scene.name in held_out])
+        store = Store(settings.dataset)
+        self._origin = (
+            store.read_index().origin if store.is_prepared else describe(settings.dataset).provenance
+        )
         self.before: list[dict[str, float]] = []
         self.validations = self._earlier_validations()
         if not len(self.validation):
             reason = "no scene is held out" if scenes else "there are no --scenes"
             bar.console.print(f"{reason}: nothing is validated by acting, and the last weights are kept")
 
-    def train(self, frames: Frames, validation: Frames) -> None:
+    def train(self, frames: Frames | StreamedFrames, validation: Frames | StreamedFrames) -> None:
         out, fit = self.settings.out, self.settings.fit
         self.before = fit_with_bar(
             self.network, frames, validation, fit, out / "rounds" / "0", self.bar, self._after_epoch
@@ -202,7 +241,7 @@ class Run:
             "version": __version__,
             "settings": self._settings(),
             "epochs": epochs,
-            "dataset": describe(self.settings.dataset).provenance,
+            "dataset": self._origin,
         }
 
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from experts.collect import Job, by_scene, collect_few
+from experts.jobs import Job, by_scene, collect_few
 from h2rh_env.benchmark.rollout import episode_seed
 from h2rh_env.core.camera import D435I, HAND_EYE_CAMERA, PinholeCamera
 from h2rh_env.core.geometry import SE3

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .core.labels import Label
     from .core.policy import CameraAware, Observation, OdometryPolicy, Policy, PrivilegedPolicy
     from .core.spaces import action_space, observation_space
-    from .datasets.minari import Demonstration, Views, read_demonstrations, read_views
+    from .datasets.read import Demonstration, Views, read_demonstrations, read_views
     from .envs.giver_motion import MovingGiver
     from .envs.handover import H2RHandoverEnv
     from .envs.handover_vector import H2RHandoverVectorEnv
@@ -161,7 +161,7 @@ _NAMES = {
     "core.labels": "Label",
     "core.policy": "CameraAware Observation OdometryPolicy Policy PrivilegedPolicy",
     "core.spaces": "action_space observation_space",
-    "datasets.minari": "Demonstration Views read_demonstrations read_views",
+    "datasets.read": "Demonstration Views read_demonstrations read_views",
     "envs.giver_motion": "MovingGiver",
     "envs.handover": "H2RHandoverEnv",
     "envs.handover_vector": "H2RHandoverVectorEnv",

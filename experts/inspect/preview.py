@@ -23,7 +23,7 @@ from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 from h2rh_env.core.task import STANDOFF_M
-from h2rh_env.datasets.minari import Demonstration, describe, read_demonstrations
+from h2rh_env.datasets.read import Demonstration, describe, read_demonstrations
 from h2rh_env.scenes.handover_scene import load_scenes
 from h2rh_env.utils import cli
 from h2rh_env.utils.video import VideoWriter

@@ -24,7 +24,7 @@ from rich.table import Table
 from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3, rotation_angle
 from h2rh_env.core.task import GRASP_SCORE_THRESHOLD
-from h2rh_env.datasets.minari import Demonstration, describe, read_demonstrations
+from h2rh_env.datasets.read import Demonstration, describe, read_demonstrations
 from h2rh_env.scenes.handover_scene import HandoverScene, load_scenes
 from h2rh_env.utils import cli
 

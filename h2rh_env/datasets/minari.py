@@ -33,6 +33,7 @@ from ..core.spaces import action_space, observation_space
 from ..core.task import Task
 from ..utils import files
 from .frames import Demonstration, Views, check_shapes, encode, encode_views, read_frames
+from .manifest import is_sharded
 from .minari_id import dataset_id
 
 __all__ = [
@@ -68,7 +69,7 @@ class DemonstrationWriter:
             DatasetError: the folder holds something else.
         """
         self.folder = Path(folder)
-        if not self.folder.exists():
+        if not self.folder.exists() or is_sharded(self.folder):
             _create(self.folder, camera, provenance, task)
         self._metadata = _read_metadata(self.folder)
         self._links = self.episodes  # that are known to be there
@@ -77,7 +78,7 @@ class DemonstrationWriter:
                 f"{self.folder} holds demonstrations of schema {self._metadata['h2rh']['schema']!r}, which are read "
                 "but not continued; give another --out"
             )
-        if self._metadata["h2rh"]["provenance"] != json.loads(json.dumps(provenance)):
+        if self._metadata["h2rh"]["provenance"] != files.as_json(provenance):
             raise DatasetError(
                 f"{self.folder} holds demonstrations of other scenes or settings; give another --out or delete it"
             )
@@ -138,6 +139,7 @@ class DatasetSummary:
     Attributes:
         task: what its episodes end with.
         view_files: files of views beside the episodes, one for each scene.
+        missing_shards: how many shards are still to be written; such a dataset can be read as far as it is there.
     """
 
     episodes: int
@@ -148,6 +150,7 @@ class DatasetSummary:
     provenance: dict[str, Any]
     task: Task = "reach"
     view_files: int = 0
+    missing_shards: int = 0
 
 
 def describe(folder: Path | str) -> DatasetSummary:
@@ -212,29 +215,50 @@ def read_views(folder: Path | str) -> Iterator[Views]:
 
 def _create(folder: Path, camera: PinholeCamera, provenance: dict[str, Any], task: Task) -> None:
     """An empty dataset, whole or not at all."""
+    if is_sharded(folder):
+        raise DatasetError(
+            f"{folder} holds a dataset of shards; give --trajectories-per-shard, or another --out"
+        )
+    found_by = dataset_id(folder)
+    with files.whole_folder(folder) as making:
+        fill(making, found_by, camera, provenance, task)
+        files.write_bytes(making / INDEX, _index(0))
+
+
+def fill(making: Path, found_by: str, camera: PinholeCamera, provenance: dict[str, Any], task: Task) -> None:
+    """Makes an empty dataset of an empty folder.
+
+    Args:
+        found_by: the id by which Minari will find it.
+    """
     import gymnasium as gym
     import minari
     from minari.dataset.minari_storage import MinariStorage
 
-    found_by = dataset_id(folder)
-    with files.whole_folder(folder) as making:
-        storage = MinariStorage.new(
-            making,
-            observation_space(camera),
-            action_space(),
-            gym.spec(ENVIRONMENTS[task]),
-            jpeg_encoding=False,
-        )
-        storage.update_metadata(
-            {
-                "dataset_id": found_by,
-                "minari_version": minari.__version__,
-                "algorithm_name": "three-phase expert",
-                "dataset_size": 0.0,
-                "h2rh": {"schema": SCHEMA, "task": task, "provenance": provenance, "dropped": 0, "views": 0},
-            }
-        )
-        files.write_bytes(making / INDEX, _index(0))
+    storage = MinariStorage.new(
+        making,
+        observation_space(camera),
+        action_space(),
+        gym.spec(ENVIRONMENTS[task]),
+        jpeg_encoding=False,
+    )
+    storage.update_metadata(
+        {
+            "dataset_id": found_by,
+            "minari_version": minari.__version__,
+            "algorithm_name": "three-phase expert",
+            "dataset_size": 0.0,
+            "h2rh": {"schema": SCHEMA, "task": task, "provenance": provenance, "dropped": 0, "views": 0},
+        }
+    )
+
+
+def count(making: Path, episodes: int, steps: int, dropped: int, views: int, size_bytes: int) -> None:
+    """Writes into the metadata of a dataset what was put there by other means than a writer."""
+    metadata = _read_metadata(making)
+    metadata |= {"total_episodes": episodes, "total_steps": steps, "dataset_size": round(size_bytes / 1e6, 3)}
+    metadata["h2rh"] |= {"dropped": dropped, "views": views}
+    files.write_json(making / METADATA, metadata)
 
 
 def _index(episodes: int) -> bytes:

@@ -47,6 +47,11 @@ def write_json(path: Path | str, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
+def as_json(value: Any) -> Any:
+    """Returns `value` as it comes back from a JSON file: tuples as lists, paths refused."""
+    return json.loads(json.dumps(value))
+
+
 def read_text(path: Path, most_bytes: int) -> str:
     """Returns the text of a file that may come from a stranger, in UTF-8.
 
@@ -65,5 +70,6 @@ def sha256_of(*paths: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.name.encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

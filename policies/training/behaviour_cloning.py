@@ -1,22 +1,20 @@
-"""Behaviour cloning: fits a network to frames; seeded, and resumed from the last whole epoch."""
+"""Behaviour cloning: fits a network to frames; seeded, and resumed in the middle of an epoch to the same bits."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Generator, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from h2rh_env.core.errors import CheckpointError
-from h2rh_env.utils import files
 
 from ..networks.base import HandoverNetwork
 from ..networks.factory import make_network
@@ -24,9 +22,12 @@ from . import distributed as processes
 from .augmentation import augmented
 from .dataset import Batch, Frames
 from .losses import LAMBDA_ROTATION, LAMBDA_TRANSLATION, Terms, goal_loss, handover_loss
+from .source import InMemory, Source
+from .state import STATE, FitState, History
 
-STATE = "state.safetensors"
-History = list[dict[str, float]]
+__all__ = ["STATE", "FitConfig", "History", "fit", "measure", "seeded_network"]
+
+NO_RUN = ("device", "save_minutes")  # settings that do not change the result
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,17 @@ class FitConfig:
     """Device to fit on: cpu, or cuda."""
     bf16: bool = False
     """Compute forward passes in bfloat16, which is faster on a GPU."""
+    save_minutes: float = 10.0
+    """Minutes between savings of the state within an epoch, from which an interrupted run goes on."""
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("positive_weight", 1), ("augmentation", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("positive_weight", 1),
+            ("augmentation", 0),
+            ("save_minutes", 0),
+        ):
             if not getattr(self, name) >= least:
                 raise CheckpointError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
@@ -74,8 +83,8 @@ def seeded_network(name: str, seed: int) -> HandoverNetwork:
 
 def fit(
     network: HandoverNetwork,
-    frames: Frames,
-    validation: Frames,
+    frames: Frames | Source,
+    validation: Frames | Source,
     settings: FitConfig,
     folder: Path | str,
     progress: Callable[[History], None] = lambda history: None,
@@ -84,44 +93,47 @@ def fit(
 
     Args:
         validation: frames to report a loss on after every epoch; may be empty.
-        folder: keeps the state of the last whole epoch. A call with the same arguments continues from there.
+        folder: keeps the state of the last whole epoch, and of some steps in between. A call with the same arguments
+            continues from there.
         progress: called after every epoch with the history, learning and validation loss terms of each epoch;
             `network` holds the averaged weights meanwhile, on the CPU. Of several processes the first alone calls it.
 
     Raises:
         CheckpointError: The folder keeps the state of another run, or the loss is not finite.
     """
-    run = _Run(network, frames, settings)
-    history = run.restore(Path(folder) / STATE)
-    while len(history) < settings.epochs:
-        learning = run.epoch(len(history))
+    run = _Run(network, _source(frames), settings, Path(folder) / STATE)
+    while len(run.history) < settings.epochs:
+        learning = run.epoch()
         terms = {f"learning_{name}": value for name, value in learning.items()}
         if len(validation):
-            with run.averaged_weights():
+            with run.state.averaged_weights(settings.device):
                 terms |= {
                     f"validation_{name}": value
                     for name, value in measure(network, validation, settings).items()
                 }
-        history.append(terms)
+        run.history.append(terms)
         if processes.number() == 0:
-            with run.averaged_weights():
-                progress(history)
-            run.store(Path(folder) / STATE, history)
+            with run.state.averaged_weights(settings.device):
+                progress(run.history)
+            run.store()
         processes.wait_for_all()
-    network.load_state_dict(run.average)
+    network.load_state_dict(run.state.average)
     network.cpu().eval()
-    return history
+    return run.history
 
 
 @torch.inference_mode()
-def measure(network: HandoverNetwork, frames: Frames, settings: FitConfig) -> dict[str, float]:
+def measure(network: HandoverNetwork, frames: Frames | Source, settings: FitConfig) -> dict[str, float]:
     """Mean loss terms over all frames, without augmentation."""
     network.eval()
     losses = []
-    for rows in torch.split(torch.arange(len(frames)), 512):
-        images, geometry, actions, goals = frames.at(rows)
+    for images, geometry, actions, goals in _source(frames).in_order():
         losses.append(_loss(network, (images.float() / 255, geometry, actions, goals), settings))
     return _means(losses)
+
+
+def _source(frames: Frames | Source) -> Source:
+    return InMemory(frames) if isinstance(frames, Frames) else frames
 
 
 def _loss(
@@ -144,54 +156,81 @@ def _loss(
 
 
 def _means(losses: list[Terms]) -> dict[str, float]:
-    return {name: float(torch.stack([terms[name].detach() for terms in losses]).mean()) for name in losses[0]}
+    return {name: float(torch.stack([terms[name] for terms in losses]).mean()) for name in losses[0]}
 
 
 class _Run:
-    """A network, its optimiser and the moving average of its weights."""
+    """A fit that may have been interrupted: its state, and how it goes on."""
 
-    def __init__(self, network: HandoverNetwork, frames: Frames, settings: FitConfig) -> None:
+    def __init__(self, network: HandoverNetwork, source: Source, settings: FitConfig, path: Path) -> None:
         network.to(settings.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network, self.frames, self.settings = network, frames, settings
-        shared = processes.count() > 1
-        self.model: nn.Module = DistributedDataParallel(network) if shared else network
+        self.network, self.source, self.settings, self.path = network, source, settings, path
+        several = processes.count() > 1
+        self.model: nn.Module = DistributedDataParallel(network) if several else network
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.average = {key: value.clone() for key, value in network.state_dict().items()}
-        self.steps_per_epoch = math.ceil(len(frames) / settings.batch_size)
+        self.state = FitState(network, self.optimiser, self._fingerprint())
+        self.steps_per_epoch = source.steps(settings.batch_size)
+        self.progress = self.state.restore(path)
+        self._saved_s = time.monotonic()
 
-    def epoch(self, number: int) -> dict[str, float]:
-        """One pass; its order and augmentation depend on seed and number alone."""
-        generator = torch.Generator().manual_seed(self.settings.seed * 100_003 + number)
-        order = torch.randperm(len(self.frames), generator=generator)
+    @property
+    def history(self) -> History:
+        return self.progress.history
+
+    def store(self) -> None:
+        self.state.store(self.path, self.progress)
+        self._saved_s = time.monotonic()
+
+    def epoch(self) -> dict[str, float]:
+        """One pass, or what is left of it; its order and augmentation depend on seed, epoch and step alone."""
+        number, losses = len(self.history), self.progress.losses
+        batches = self.source.batches(self.settings.batch_size, self.settings.seed, number, len(losses))
         self.network.train()
-        losses = []
-        for index, rows in enumerate(torch.split(order, self.settings.batch_size)):
-            step = number * self.steps_per_epoch + index
-            batch = self._own_part(self._batch(rows, generator))
-            if len(batch[0]):
-                losses.append(self._step(step, batch))
+        for step, batch in enumerate(batches, len(losses)):
+            mine = self._augmented(batch, number, step)
+            if len(mine[0]):
+                losses.append(self._step(number * self.steps_per_epoch + step, mine))
+            due = time.monotonic() - self._saved_s >= 60 * self.settings.save_minutes
+            if due and processes.number() == 0:
+                self.store()
         means = _means(losses)
         if not math.isfinite(means["total"]):
             raise CheckpointError(
                 f"the loss of epoch {number + 1} is {means['total']}; lower the learning rate"
             )
+        self.progress.losses = []
         return means
 
-    def _batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
-        images, geometry, actions, goals = self.frames.at(rows)
-        batch = images.float() / 255, geometry, actions, goals
-        return augmented(batch, self.network, generator, self.settings.augmentation)
+    def _augmented(self, batch: Batch, epoch: int, step: int) -> Batch:
+        """This process's part of a batch, augmented."""
+        images, geometry, actions, goals = batch
+        stream = 0 if self.source.shared else processes.number()
+        words = [self.settings.seed % 2**63, epoch, step, stream]
+        seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+        whole = augmented(
+            (images.float() / 255, geometry, actions, goals),
+            self.network,
+            Generator().manual_seed(seed),
+            self.settings.augmentation,
+        )
+        return self._own_part(whole) if self.source.shared else self._moved(whole)
 
     def _own_part(self, batch: Batch) -> Batch:
         """This process's share, as large as the others', so that mean gradients are those of the whole."""
         mine, all_of_them = processes.number(), processes.count()
         whole = len(batch[0]) // all_of_them * all_of_them
-        images, geometry, actions, goals = (
-            tensor[mine:whole:all_of_them].to(self.settings.device) for tensor in batch
-        )
+        images, geometry, actions, goals = (tensor[mine:whole:all_of_them] for tensor in batch)
+        return self._moved((images, geometry, actions, goals))
+
+    def _moved(self, batch: Batch) -> Batch:
+        images, geometry, actions, goals = (tensor.to(self.settings.device) for tensor in batch)
         return images, geometry, actions, goals
+
+    def _fingerprint(self) -> str:
+        settings = {name: value for name, value in asdict(self.settings).items() if name not in NO_RUN}
+        return json.dumps({"settings": settings, "frames": self.source.name}, sort_keys=True)
 
     def _step(self, step: int, batch: Batch) -> Terms:
         for group in self.optimiser.param_groups:
@@ -204,10 +243,10 @@ class _Run:
         decay = min(self.settings.average_decay, (1 + step) / (10 + step))
         for key, value in self.network.state_dict().items():
             if value.is_floating_point():
-                self.average[key].lerp_(value, 1 - decay)
+                self.state.average[key].lerp_(value, 1 - decay)
             else:
-                self.average[key].copy_(value)
-        return loss
+                self.state.average[key].copy_(value)
+        return {name: value.detach() for name, value in loss.items()}
 
     def _schedule(self, step: int) -> float:
         total = self.settings.epochs * self.steps_per_epoch
@@ -215,67 +254,3 @@ class _Run:
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-
-    def averaged_weights(self) -> _Swapped:
-        return _Swapped(self.network, self.average, self.settings.device)
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Everything that changes while fitting, by name; the optimiser's parts appear with its first step."""
-        for key, value in self.network.state_dict().items():
-            yield f"weights/{key}", value
-        for key, value in self.average.items():
-            yield f"average/{key}", value
-        for key, parameter in self.network.named_parameters():
-            state = self.optimiser.state.setdefault(parameter, _fresh_state(parameter))
-            for part, value in state.items():
-                yield f"{part}/{key}", value
-
-    def _fingerprint(self) -> str:
-        settings = {name: value for name, value in asdict(self.settings).items() if name != "device"}
-        return json.dumps({"settings": settings, "frames": len(self.frames)}, sort_keys=True)
-
-    def store(self, path: Path, history: History) -> None:
-        metadata = {"run": self._fingerprint(), "history": json.dumps(history)}
-        files.write_bytes(path, save({key: value.contiguous() for key, value in self._tensors()}, metadata))
-
-    def restore(self, path: Path) -> History:
-        """Takes up the state kept in a file and gives its history; an absent file means the beginning."""
-        if not path.is_file():
-            return []
-        try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                if metadata["run"] != self._fingerprint():
-                    raise CheckpointError(
-                        f"{path} is of a run with other settings or frames; give another --out"
-                    )
-                for key, value in self._tensors():
-                    value.copy_(file.get_tensor(key))
-                return list(json.loads(metadata["history"]))
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error}); delete it to start anew") from None
-
-
-def _fresh_state(parameter: Tensor) -> dict[str, Tensor]:
-    """AdamW's state before its first step."""
-    return {
-        "step": torch.tensor(0.0),
-        "exp_avg": torch.zeros_like(parameter),
-        "exp_avg_sq": torch.zeros_like(parameter),
-    }
-
-
-class _Swapped:
-    """A context in which a network has other weights, on the CPU."""
-
-    def __init__(self, network: HandoverNetwork, weights: dict[str, Tensor], device: str) -> None:
-        self._network, self._weights, self._device = network, weights, device
-
-    def __enter__(self) -> None:
-        self._own: dict[str, Any] = {key: value.clone() for key, value in self._network.state_dict().items()}
-        self._network.load_state_dict(self._weights)
-        self._network.cpu()
-
-    def __exit__(self, *exception: object) -> None:
-        self._network.to(self._device)
-        self._network.load_state_dict(self._own)

@@ -6,6 +6,7 @@ Ross, Gordon and Bagnell 2011. The expert comes in as a function, since policies
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from . import distributed as processes
 from .behaviour_cloning import FitConfig, History, fit
 from .dataset import Frames, concatenate, read_frames, save_frames
 from .rollouts import Images, Label, Observe, roll_out
+from .streaming.blocks import one_scene_each
+from .streaming.shards import Store
+from .streaming.stream import StreamedFrames, open_frames
 from .validation import Validation
 
 VALIDATION_SEED = 1_000_003  # apart from the seeds of rounds
@@ -99,8 +103,8 @@ class SceneRollouts:
 
 def one_round(
     network: HandoverNetwork,
-    frames: Frames,
-    validation: Frames,
+    frames: Frames | StreamedFrames,
+    validation: Frames | StreamedFrames,
     rollouts: SceneRollouts,
     label: Label,
     poses_per_scene: int,
@@ -108,11 +112,12 @@ def one_round(
     folder: Path,
     bar: Progress,
     progress: Callable[[History], None],
-) -> tuple[Frames, History]:
+) -> tuple[Frames | StreamedFrames, History]:
     """Lets the network act, adds what it saw to `frames`, and fits it further, in place.
 
     Args:
         poses_per_scene: how many episodes begin in each scene.
+        frames: where they are streamed, what the network saw becomes a shard beside them.
         settings: of the further fit; its seed must differ between rounds.
         folder: keeps the round's frames and state, so that it can be continued.
     """
@@ -120,14 +125,25 @@ def one_round(
     if processes.number() == 0 and not kept.is_file():
         save_frames(kept, rollouts.label(network, label, poses_per_scene, settings.seed, bar))
     processes.wait_for_all()
-    frames = concatenate([frames, read_frames(kept)])
-    return frames, fit_with_bar(network, frames, validation, settings, folder, bar, progress)
+    more = _with_round(frames, kept, folder / "frames")
+    return more, fit_with_bar(network, more, validation, settings, folder, bar, progress)
+
+
+def _with_round(frames: Frames | StreamedFrames, kept: Path, shard_folder: Path) -> Frames | StreamedFrames:
+    if isinstance(frames, Frames):
+        return concatenate([frames, read_frames(kept)])
+    store = Store(shard_folder)
+    if processes.number() == 0 and not store.is_prepared:
+        said = store.write_shard("00000", one_scene_each(read_frames(kept)))
+        store.write_index(replace(frames.index, planned=1, shards={"00000": said}))
+    processes.wait_for_all()
+    return frames.with_shards(open_frames(shard_folder, frames.settings))
 
 
 def fit_with_bar(
     network: HandoverNetwork,
-    frames: Frames,
-    validation: Frames,
+    frames: Frames | StreamedFrames,
+    validation: Frames | StreamedFrames,
     settings: FitConfig,
     folder: Path,
     bar: Progress,

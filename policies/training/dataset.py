@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.datasets.minari import describe, read_demonstrations
+from h2rh_env.datasets.read import describe, read_demonstrations
 from h2rh_env.perturbations.demonstrations import corrupted
 from h2rh_env.utils import files
 
@@ -98,17 +98,29 @@ def load_frames(
             f"{dataset} holds images of {summary.width}x{summary.height} px; the policy's camera takes "
             f"{camera.width}x{camera.height}"
         )
-    return _joined(_episodes(dataset, network, progress, corruption, seed), summary.steps)
+    parts = episodes(dataset, network, corruption, seed)
+    return _joined(_told(parts, progress), summary.steps)
 
 
-def _episodes(
-    dataset: Path | str,
-    network: HandoverNetwork,
-    progress: Callable[[int], None],
-    corruption: float,
-    seed: int,
+def _told(parts: Iterator[Frames], progress: Callable[[int], None]) -> Iterator[Frames]:
+    for part in parts:
+        yield part
+        progress(len(part))
+
+
+def episodes(
+    dataset: Path | str, network: HandoverNetwork, corruption: float, seed: int, first: int = 0
 ) -> Iterator[Frames]:
-    for number, plain in enumerate(read_demonstrations(dataset)):
+    """Preprocesses the episodes of a dataset, one in memory at a time.
+
+    Args:
+        corruption, seed: as in `load_frames`.
+        first: the number of the first episode, where a dataset is a part of a larger one.
+
+    Raises:
+        DatasetError: The dataset cannot be read.
+    """
+    for number, plain in enumerate(read_demonstrations(dataset), first):
         rng = np.random.default_rng([seed, number])
         demonstration = corrupted(plain, rng, corruption) if corruption else plain
         scene_from_cameras = SE3.from_matrix(demonstration.scene_from_camera)
@@ -120,7 +132,6 @@ def _episodes(
         actions = torch.from_numpy(np.float32(demonstration.actions))
         goals = torch.from_numpy(frame_from_goals.matrix[:, :3].astype(np.float32))
         yield Frames(images, geometry, actions, goals, names)
-        progress(len(demonstration))
 
 
 def concatenate(parts: Sequence[Frames]) -> Frames:

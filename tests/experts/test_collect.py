@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experts.collect import CollectConfig, collect
+from experts.collect import CollectConfig, collect, collect_shards, jobs_of
 from experts.demonstrate import demonstrate
 from experts.labels import Labeller
 from experts.trajectory import remaining
@@ -13,7 +13,8 @@ from h2rh_env.core.action import decode_action
 from h2rh_env.core.errors import DatasetError
 from h2rh_env.core.geometry import SE3, angle_between
 from h2rh_env.core.task import CLEARANCE_M, EPISODE_STEPS, GRASP_SCORE_THRESHOLD, MAX_EPISODE_STEPS, Task
-from h2rh_env.datasets.minari import describe, read_demonstrations, read_views
+from h2rh_env.datasets.manifest import MANIFEST
+from h2rh_env.datasets.read import datasets_of, describe, read_demonstrations, read_views
 from h2rh_env.envs.handover import H2RHandoverEnv
 from h2rh_env.envs.initial_poses import sample_initial_poses
 from h2rh_env.scenes.handover_scene import HandoverScene
@@ -102,7 +103,7 @@ def test_workers_and_interruptions_do_not_change_the_result(
     collect(settings(scenes, tmp_path / "two", workers=2))
     assert _contents(tmp_path / "one") == _contents(tmp_path / "two")
 
-    from experts import collect as module
+    from experts import jobs as module
 
     whole = module._collect_one
     calls = []
@@ -119,6 +120,55 @@ def test_workers_and_interruptions_do_not_change_the_result(
     monkeypatch.undo()
     collect(settings(scenes, tmp_path / "cut"))
     assert _contents(tmp_path / "one") == _contents(tmp_path / "cut")
+
+
+def test_shards_hold_the_same_however_often_it_was_interrupted(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(settings(scenes, tmp_path / "one"))
+    collect_shards(settings(scenes, tmp_path / "shards", trajectories_per_shard=2))
+    assert _contents(tmp_path / "one") == _contents(tmp_path / "shards")
+    assert [describe(shard).episodes for shard in datasets_of(tmp_path / "shards")] == [2, 1]
+    assert [describe(shard).view_files for shard in datasets_of(tmp_path / "shards")] == [1, 0]
+
+    from experts import jobs as module
+
+    whole, calls = module._collect_one, []
+
+    def interrupted(task: object) -> object:
+        calls.append(task)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(task)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_collect_one", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        collect_shards(settings(scenes, tmp_path / "cut", trajectories_per_shard=2))
+    collect_shards(settings(scenes, tmp_path / "cut", trajectories_per_shard=2))
+    assert len(calls) == 4  # the first trajectory was kept, the second is made again
+    assert (tmp_path / "cut" / MANIFEST).read_bytes() == (tmp_path / "shards" / MANIFEST).read_bytes()
+
+
+@pytest.mark.nightly
+def test_shards_of_two_workers_are_those_of_one(tmp_path: Path, scenes: Path) -> None:
+    for workers in (1, 2):
+        collect_shards(settings(scenes, tmp_path / f"{workers}", workers=workers, trajectories_per_shard=2))
+    assert (tmp_path / "1" / MANIFEST).read_bytes() == (tmp_path / "2" / MANIFEST).read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_each_trajectory_and_each_scene_s_views_are_in_one_shard(
+    tmp_path: Path, scenes: Path, size: int
+) -> None:
+    from experts.collect import _shard_jobs
+
+    folders = [scenes / name for name in "abc"]
+    config = settings(scenes, tmp_path, initial_poses=3, trajectories_per_shard=size)
+    shards = _shard_jobs(config, folders, {})
+    trajectories, views = jobs_of(config, folders)
+    assert [job for shard in shards for job in shard.trajectories] == trajectories
+    assert [job for shard in shards for job in shard.views] == views
+    assert {len(shard.trajectories) for shard in shards[:-1]} <= {size}
 
 
 @pytest.mark.parametrize("task", ["reach", "grasp"])
@@ -177,5 +227,7 @@ def test_views_come_from_all_around_with_the_experts_answers(
 def test_settings_that_mean_nothing_are_told(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="--initial-poses is 0"):
         settings(scenes, tmp_path, initial_poses=0)
+    with pytest.raises(DatasetError, match="--trajectories-per-shard is 0"):
+        settings(scenes, tmp_path, trajectories_per_shard=0)
     with pytest.raises(DatasetError, match="--hold is of --task reach"):
         settings(scenes, tmp_path, task="grasp", hold=3)

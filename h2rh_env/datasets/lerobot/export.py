@@ -23,7 +23,7 @@ from rich.progress import Progress, TaskID
 from ...core.errors import DatasetError
 from ...utils import cli, files
 from ...utils.video import VideoWriter
-from ..minari import DatasetSummary, Demonstration, describe, read_demonstrations
+from ..read import DatasetSummary, Demonstration, describe, read_demonstrations
 from .card import data_card
 from .features import ACTION, MASKS, RGB, SENTENCES, STATE, grey, pose_numbers, state
 from .parquet import SCALARS, VECTORS, pyarrow, write_frames, write_table, write_tasks
