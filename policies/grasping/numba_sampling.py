@@ -9,8 +9,9 @@ OUTSIDE = 0.05  # of the ray's z: what is beside or behind the camera is in no i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _read(images, x, y, values):
-    """Bilinear values (C,) of images (H, W, C) at a place, px from the corner; returns whether it lies inside."""
+def _read(images, x, y, values, first):
+    """Bilinear values of images (H, W, C) at a place, px from the corner, to `values` from the index `first` on;
+    returns whether it lies inside."""
     height, width, channels = images.shape
     x -= 0.5
     y -= 0.5
@@ -22,23 +23,24 @@ def _read(images, x, y, values):
     for c in range(channels):
         upper = images[top, left, c] * (1 - fx) + images[top, left + 1, c] * fx
         lower = images[top + 1, left, c] * (1 - fx) + images[top + 1, left + 1, c] * fx
-        values[c] = upper * (1 - fy) + lower * fy
+        values[first + c] = upper * (1 - fy) + lower * fy
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sample_crop(images, intrinsics, camera_from_crop, half_tangent, averaged, crop):
-    """Fills `crop` (C + 1, S, S) uint8 with what a square camera sees that shares the frame's centre of projection.
+def sample_crop(rgb, masks, intrinsics, camera_from_crop, half_tangent, averaged, crop):
+    """Fills `crop` (6, S, S) uint8 with what a square camera sees that shares the frame's centre of projection.
 
     Args:
-        images: (H, W, C) uint8.
+        rgb, masks: (H, W, 3) and (H, W, 2) uint8.
         intrinsics: (4,) fx, fy, cx, cy, px.
         camera_from_crop: (3, 3) rotation.
         half_tangent: of half the crop's field of view.
         averaged: a pixel is the mean of so many places squared.
         crop: its last channel is 255 times the share of the pixel that lies in the frame.
     """
-    channels, side = images.shape[2], crop.shape[1]
+    side, colours = crop.shape[1], rgb.shape[2]
+    channels = colours + masks.shape[2]
     values, sums = np.empty(channels), np.empty(channels)
     r = camera_from_crop
     step = 2 * half_tangent / (side * averaged)
@@ -55,7 +57,8 @@ def sample_crop(images, intrinsics, camera_from_crop, half_tangent, averaged, cr
                         continue
                     u = intrinsics[0] * (r[0, 0] * x + r[0, 1] * y + r[0, 2]) / z + intrinsics[2]
                     v = intrinsics[1] * (r[1, 0] * x + r[1, 1] * y + r[1, 2]) / z + intrinsics[3]
-                    if _read(images, u, v, values):
+                    if _read(rgb, u, v, values, 0):
+                        _read(masks, u, v, values, colours)
                         inside += 1
                         for c in range(channels):
                             sums[c] += values[c]
@@ -95,7 +98,7 @@ def sample_planes(images, intrinsics, rotation, translation, half_tangent, depth
                 if seen[i, j] and pz > OUTSIDE * depths_m[d]:
                     u = intrinsics[0] * px / pz + intrinsics[2]
                     v = intrinsics[1] * py / pz + intrinsics[3]
-                    inside = _read(images, u, v, values)
+                    inside = _read(images, u, v, values, 0)
                 for c in range(channels):
                     difference = (np.floor(values[c] + 0.5) - here[c, i, j]) / 2 + 128 if inside else 0.0
                     planes[d, c, i, j] = np.uint8(min(max(difference, 0.0), 255.0))
