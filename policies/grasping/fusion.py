@@ -136,8 +136,7 @@ class Fusion:
         both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
         counts = both.quality > LEAST_QUALITY
         self._all, self._told = both.those(counts), np.concatenate([self._told, told])[counts]
-        goal = self._choose(camera_position, can_reach)
-        self.goal = None if goal is None else goal._replace(danger=self._danger_of(goal))
+        self.goal = self._choose(camera_position, can_reach)
 
     def _reached(
         self, seen: Predictions, best: Predictions, can_reach: Callable[[Goal], bool]
@@ -166,8 +165,8 @@ class Fusion:
                 votes = np.where(same > self._config.refined, votes, 0.0)
         order = np.argsort(-votes, kind="stable")[: np.count_nonzero(votes)]
         if not len(order):
-            return self.goal
-        goals = (_mean(p, agreement[k] * p.quality, p.closing[k]) for k in order)
+            return self.goal and self.goal._replace(danger=self._danger_of(self.goal))
+        goals = (_mean(p, agreement[k] * p.quality, p.closing[k], danger) for k in order)
         first = next(goals)
         if can_reach is None or can_reach(first):
             return first
@@ -197,10 +196,11 @@ def _cosine(a: Array, b: Array) -> Array:
 def _goals(p: Predictions) -> Iterator[Goal]:
     """Each prediction as a goal of its own."""
     for k in range(len(p.quality)):
-        yield _mean(p.those(slice(k, k + 1)), p.quality[k : k + 1], p.closing[k])
+        yield _mean(p.those(slice(k, k + 1)), p.quality[k : k + 1], p.closing[k], p.danger[k : k + 1])
 
 
-def _mean(p: Predictions, weights: Array, closing: Array) -> Goal:
+def _mean(p: Predictions, weights: Array, closing: Array, danger: Array) -> Goal:
+    """Their mean by weights (N,); of closing axes, which have no sign, those near to `closing`."""
     total = float(weights.sum())
     share = weights / max(total, 1e-12)
     z = share @ p.approach
@@ -209,4 +209,5 @@ def _mean(p: Predictions, weights: Array, closing: Array) -> Goal:
     x = (share * signs) @ p.closing
     x -= z * (x @ z)
     x /= max(float(np.linalg.norm(x)), 1e-9)
-    return Goal(share @ p.contact, np.stack([x, np.cross(z, x), z], axis=1), total)
+    rotation = np.stack([x, np.cross(z, x), z], axis=1)
+    return Goal(share @ p.contact, rotation, total, float(share @ danger))
