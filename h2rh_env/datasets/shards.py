@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ class ShardWriter:
         place.parent.mkdir(parents=True, exist_ok=True)
         os.rename(making, place)
 
-    @property
+    @cached_property
     def _parts(self) -> Path:
         settings = json.dumps([self.task, self.provenance], sort_keys=True).encode()
         return self.folder / PARTS / hashlib.sha256(settings).hexdigest()[:12] / f"{self.number:05d}"

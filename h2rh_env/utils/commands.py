@@ -24,6 +24,7 @@ COMMANDS = {
     "inspect statistics": "experts.inspect.statistics",
     "inspect preview": "experts.inspect.preview",
     "inspect figure": "experts.inspect.figure",
+    "prepare": "policies.training.streaming.prepare",
     "train": "train",
     "train-grasping": "policies.grasping",
     "evaluate": "evaluate",

@@ -187,7 +187,7 @@ def test_killed_at_any_moment_it_ends_as_undisturbed(tmp_path: Path, kills: int)
     killed, ends = 0, 0
     while killed < kills:
         data = tmp_path / f"{ends}"
-        if killed_while_collecting(data, rng.uniform(0, took_s / 2)):
+        if killed_while_collecting(data, rng.uniform(0, min(took_s / 2, 1))):
             assert (data / MANIFEST).read_bytes() == expected
             ends += 1
             continue

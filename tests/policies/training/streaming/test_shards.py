@@ -1,11 +1,12 @@
 import json
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import torch
 
-from h2rh_env.core.errors import DatasetError
+from h2rh_env.core.errors import DatasetError, MissingPackageError
 from policies.training.streaming.shards import INDEX, Store
 from policies.training.streaming.stream import StreamConfig, open_frames
 
@@ -111,3 +112,9 @@ def test_frames_that_are_not_whole_are_told(
 def test_an_address_that_nothing_serves_is_told() -> None:
     with pytest.raises(DatasetError, match="no address of frames"):
         Store("nowhere://bucket/frames")
+
+
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(MissingPackageError, match=r"h2rh-env\[storage\]"):
+        Store("s3://bucket/frames")
