@@ -135,7 +135,8 @@ def rebuilt(scene: HandoverScene, rng: np.random.Generator) -> Clouds:
             "leave --rebuild out or make scenes with: python -m h2rh_env.build --synthetic 40 --out SCENES"
         )
     drawn = str(capture["object"]).startswith(RANDOM_OBJECT)
-    whole = generate_capture(capture["seed"], RANDOM_OBJECT if drawn else capture["object"])
+    name = RANDOM_OBJECT if drawn else capture["object"]
+    whole = generate_capture(capture["seed"], name, capture.get("sensor"))
     kept = np.sort(rng.permutation(len(whole.views))[: len(whole.views) - LEFT_OUT])
     fewer = replace(whole, views=tuple(whole.views[i] for i in kept))
     _, points, hand = initialise(fewer, settings["voxel_m"], settings["max_gaussians"])

@@ -60,6 +60,8 @@ class BuildConfig:
     objects: tuple[str, ...] = ()
     """Objects of the synthetic captures, taken in turn: names (mustard_bottle, ...), your own meshes (OBJ, PLY or GLB
     files, in m), or "random", which makes up shapes. The default is random."""
+    sensor: Literal["d435i", "d455", "l515"] | None = None
+    """Type of depth camera of the synthetic captures. The default is depth with less noise than any of these has."""
     exclude_unseen: bool = False
     """Leave out the paper's unseen objects, the master chef can and the cracker box, and synthetic objects of their
     size, as a training set for Table I needs."""
@@ -115,7 +117,7 @@ class BuildConfig:
             cli.refuse_ignored(self, ("frame", "holdout", "force"), "with --synthetic")
         else:
             cli.refuse_ignored(
-                self, ("objects", "exclude_unseen", "workers", "cluster"), "without --synthetic"
+                self, ("objects", "sensor", "exclude_unseen", "workers", "cluster"), "without --synthetic"
             )
         if not self.optimise_config().steps:
             cli.refuse_ignored(self, ("method", "pose", "renderer"), "without --steps")
@@ -302,7 +304,7 @@ def _build_job(job: tuple[int, str, BuildConfig]) -> tuple[str, bool]:
     seed, object_name, config = job
     name = f"{Path(object_name).stem}-{seed:05d}"
     try:
-        capture = generate_capture(seed, object_name)
+        capture = generate_capture(seed, object_name, config.sensor)
         if config.exclude_unseen:
             refuse_held_out(capture)
         settings = replace(config.optimise_config(), seed=seed)

@@ -82,6 +82,26 @@ def load_folder(folder: Path | str, needs_masks: bool = True) -> HandoverCapture
     return HandoverCapture(folder.resolve().name, views, meta["object_name"], provenance)
 
 
+def mask_files(folder: Path | str) -> dict[str, Path]:
+    """Returns where the mask of each camera is, or should be, by the camera's name.
+
+    Raises:
+        CaptureError: `cameras.json` cannot be read, a file would lie elsewhere, or images are distorted, so that
+            masks of the undistorted views do not lie on them.
+    """
+    folder = Path(folder)
+    for entry in _read_meta(folder)["cameras"]:
+        if np.any(entry.get("distortion", 0)):
+            raise CaptureError(
+                f"{folder}: images of camera {entry['name']} are distorted, masks would be of undistorted ones; "
+                'undistort the images first, and leave "distortion" out'
+            )
+    return {
+        entry["name"]: inside(folder, entry["mask"], "cameras.json")
+        for entry in _read_meta(folder)["cameras"]
+    }
+
+
 def problems(folder: Path | str) -> list[str]:
     """Lists everything that is wrong with a folder, one sentence each; empty for a capture that loads."""
     folder = Path(folder)

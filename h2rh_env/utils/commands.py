@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "h2rh_env.captures.check",
     "record": "real_robot.recording",
     "calibrate rig": "real_robot.calibration.calibrate_rig",
+    "masks": "real_robot.masks",
     "build": "h2rh_env.build",
     "view": "h2rh_env.viewer",
     "collect": "experts.collect",

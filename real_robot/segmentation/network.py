@@ -36,6 +36,7 @@ RELIEF_M, MOST_RELIEF = 0.15, 2.0  # and the second in these from what is held, 
 LOOKS = 2  # of the second net, each about what the one before found
 SAME = 0.75  # least ratio of the heights of two windows for the later one not to be worth a look
 HELD_SHARE = 0.4  # least probability of being held that counts for the window
+SURE_HAND, LEAST_SURE = 0.995, 5e-5  # probability, and share of a window that has it where there is a hand
 MARGIN, LEAST_WINDOW = 1.7, 0.12  # of what is held, and of the image
 REACH_M = 0.3  # no pixel of object or hand lies further from their middle along the view
 LEAST_AREA = 3e-4  # of the image; smaller specks of object or hand are taken for noise
@@ -142,6 +143,8 @@ class NetworkSegmenter:
             scores = self._scores("what", look, depth_m[window].shape)
             held = np.zeros(depth_m.shape, np.float32)
             held[window] = 1 - scores.softmax(0)[Label.BACKGROUND].numpy()
+        if depth_m.any() and not _shows_a_hand(scores):
+            return found  # what nobody's hand holds is not held
         found[seen[-1]] = scores.argmax(0).numpy()
         return cleaned(found, depth_m, middle_m)
 
@@ -152,6 +155,11 @@ class NetworkSegmenter:
             if size is not None:
                 scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         return scores[0]
+
+
+def _shows_a_hand(scores: Tensor) -> bool:
+    """Tells whether enough of a window (3, h, w) is surely hand."""
+    return float((scores.softmax(0)[Label.HAND] > SURE_HAND).float().mean()) > LEAST_SURE
 
 
 def window_about(held: npt.NDArray[np.float32], size: tuple[int, ...]) -> Window | None:

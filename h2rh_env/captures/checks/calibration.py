@@ -20,7 +20,13 @@ UNIT_M, UNIT_RAD = 0.001, 0.0015  # by which shift and turn are put together to 
 MOVED, OUTLYING = 1.9, 2.5  # size, and its ratio to that of the others; sound captures: 3.8 and 2.3, not both
 FAR_MOVED = 6.0  # whatever the others do
 LOOSE = 3.2  # RMS size over all cameras; sound captures: 2.1
-MOST_DEPTH_ERROR = 0.015  # of a camera's depth, as a share; sound cameras: 0.009
+MOST_DEPTH_ERROR, ODD_DEPTH = (
+    0.015,
+    3.0,
+)  # of a camera's depth, as a share, and its ratio to the RMS of the others
+USUAL_DEPTH_ERROR = (
+    0.004  # RMS over the cameras; where it is more, errors of depth pass for motions as much larger
+)
 LATE_M, LATE_OUTLYING = 0.0025, 3.0  # shift of object and hand alone; sound captures: 1 mm
 
 
@@ -34,15 +40,26 @@ def odd_calibration(capture: HandoverCapture) -> list[Doubt]:
     usable = found.compared >= LEAST_COMPARED
     if usable.sum() < LEAST_VIEWS:
         return []
-    sizes = _sizes(found)
-    rms = float(np.sqrt(np.mean(sizes[usable] ** 2)))
+    slack = max(1.0, _rms(found.values[usable, 6]) / USUAL_DEPTH_ERROR)
+    sizes = _sizes(found) / slack
+    rms = _rms(sizes[usable])
     odd = [k for k in np.flatnonzero(usable) if _is_odd(sizes, usable, int(k))]
-    late = [] if odd else _late(capture.views, found, register_held(surfaces, found), usable)
+    late = [] if odd else _late(capture.views, found, register_held(surfaces, found), usable, slack)
     if late:
         return late
     if rms > LOOSE and len(odd) != 1:
         return [_loose(found, usable)]
     return [_moved(views[k], found, int(k)) for k in odd] + _scaled(views, found, usable)
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _others(values: Array, usable: Mask, k: int) -> Array:
+    """Returns the values (V,) of usable cameras but the one."""
+    others: Array = values[usable & (np.arange(len(values)) != k)]
+    return others
 
 
 def _sizes(found: Corrections) -> Array:
@@ -52,7 +69,7 @@ def _sizes(found: Corrections) -> Array:
 
 
 def _is_odd(sizes: Array, usable: Mask, k: int) -> bool:
-    others = np.sqrt(np.mean(sizes[usable & (np.arange(len(sizes)) != k)] ** 2))
+    others = _rms(_others(sizes, usable, k))
     return bool(sizes[k] > MOVED and sizes[k] > OUTLYING * others) or bool(
         sizes[k] > FAR_MOVED and sizes[k] > 1.5 * others
     )
@@ -97,11 +114,15 @@ def _scaled(views: tuple[RgbdView, ...], found: Corrections, usable: Mask) -> li
             f"camera {views[k].name} measures depth wrong by {100 * found.values[k, 6]:+.1f} % against the others; "
             "check its depth scale and calibrate its depth"
         )
-        for k in np.flatnonzero(usable & (np.abs(found.values[:, 6]) > MOST_DEPTH_ERROR))
+        for k in map(int, np.flatnonzero(usable))
+        if abs(found.values[k, 6])
+        > max(MOST_DEPTH_ERROR, ODD_DEPTH * _rms(_others(found.values[:, 6], usable, k)))
     ]
 
 
-def _late(views: tuple[RgbdView, ...], around: Corrections, held: Corrections, usable: Mask) -> list[Doubt]:
+def _late(
+    views: tuple[RgbdView, ...], around: Corrections, held: Corrections, usable: Mask, slack: float
+) -> list[Doubt]:
     """Doubts a camera in whose image object and hand alone are elsewhere: it saw another moment."""
     if not all((view.labels == Label.BACKGROUND).any() for view in views):
         return []
@@ -110,8 +131,7 @@ def _late(views: tuple[RgbdView, ...], around: Corrections, held: Corrections, u
     if seen.sum() < LEAST_VIEWS:
         return []
     k = int(np.argmax(np.where(seen, shift_m, 0)))
-    others = np.sqrt(np.mean(shift_m[seen & (np.arange(len(views)) != k)] ** 2))
-    if shift_m[k] < max(LATE_M, LATE_OUTLYING * others):
+    if shift_m[k] < max(LATE_M * slack, LATE_OUTLYING * _rms(_others(shift_m, seen, k))):
         return []
     return [
         Doubt(

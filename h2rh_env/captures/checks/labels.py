@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, maximum_filter, minimum_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, maximum_filter
 
 from ...core.labels import Label
 from ..base import HandoverCapture, RgbdView
@@ -29,6 +29,8 @@ CLEARER = 1.25  # the fit of edges at the shift, to that where the mask is
 CLEAR = 0.15  # share of the mask's edge that has to fit
 DEPTH_STEP_M = 0.05
 SAME_BODY_M = 0.02
+SIDES = ((1, -1), (1, 1), (0, -1), (0, 1))  # axis, and the way to what lies beside
+BESIDE_PX = 10  # around a mask, where depth may still be that of what is masked
 
 
 def odd_labels(capture: HandoverCapture) -> list[Doubt]:
@@ -92,8 +94,9 @@ class _Table:
 def _seen_as(view: RgbdView, others: Sequence[RgbdView]) -> _Table:
     """Counts how a view labels what others label object and hand, where it sees that."""
     counts = np.zeros((3, 3), np.int64)
+    everywhere = np.ones(view.labels.shape, bool)
     for other in others:
-        _count(counts, other, view)
+        _count(counts, other, view, everywhere)
     return _Table(counts)
 
 
@@ -101,15 +104,22 @@ def _called(view: RgbdView, others: Sequence[RgbdView]) -> _Table:
     """Counts how others label what a view labels object and hand, where they see that."""
     counts = np.zeros((3, 3), np.int64)
     for other in others:
-        _count(counts, view, other)
+        _count(counts, view, other, ~_beside(other))
     return _Table(counts)
 
 
-def _count(counts: npt.NDArray[np.int64], by: RgbdView, at: RgbdView) -> None:
+def _beside(view: RgbdView) -> npt.NDArray[np.bool_]:
+    """Returns the background (H, W) beside a mask: its depth may be that of what is masked, as sensors widen it."""
+    held = view.labels != Label.BACKGROUND
+    beside: npt.NDArray[np.bool_] = maximum_filter(held, 2 * BESIDE_PX + 1) & ~held
+    return beside
+
+
+def _count(counts: npt.NDArray[np.int64], by: RgbdView, at: RgbdView, certain: npt.NDArray[np.bool_]) -> None:
     for label in LABELS:
         points = by.world_from_camera.apply(sample(by, by.labels == label, POINTS).points_camera)
         found = look_up(at, points)
-        seen = found.visible
+        seen = found.visible & certain[found.rows, found.columns]
         np.add.at(counts[label], at.labels[found.rows[seen], found.columns[seen]], 1)
 
 
@@ -160,13 +170,17 @@ def _shifted(view: RgbdView) -> list[Doubt]:
         max(rows.min() - margin, 0) : rows.max() + margin,
         max(columns.min() - margin, 0) : columns.max() + margin,
     ]
-    edge, depth_m = held[window] & ~binary_erosion(held[window]), view.depth_m[window]
-    far = maximum_filter(depth_m, 3)
-    near = minimum_filter(np.where(depth_m > 0, depth_m, np.inf), 3)
-    fit = _fit_of_shifts(gaussian_filter(edge.astype(float), 1.0), (far - near > DEPTH_STEP_M).astype(float))
-    here = max(fit[LARGEST_SHIFT_PX, LARGEST_SHIFT_PX], 1e-6)
-    down, right = (int(k) - LARGEST_SHIFT_PX for k in np.unravel_index(fit.argmax(), fit.shape))
-    clear = fit.max() > CLEAR * edge.sum() and fit.max() > CLEARER * here
+    fits, edge_px = _fits_of_sides(held[window], view.depth_m[window])
+    middle = LARGEST_SHIFT_PX, LARGEST_SHIFT_PX
+    gains = fits - fits[:, *middle][:, None, None]
+    gain = gains.sum(axis=0) - gains.max(axis=0)
+    best = np.unravel_index(gain.argmax(), gain.shape)
+    others = np.arange(len(SIDES)) != gains[:, *best].argmax()
+    there, here = fits[others, *best].sum(), max(fits[others, *middle].sum(), 1e-6)
+    down, right = (int(k) - LARGEST_SHIFT_PX for k in best)
+    along = slice(0, 2) if abs(right) > abs(down) else slice(2, 4)  # the two sides that a shift moves most
+    both = (fits[along, *best] > fits[along, *middle]).all()
+    clear = there > CLEAR * edge_px[others].sum() and there > CLEARER * here and both
     if not clear or np.hypot(right, down) < LEAST_SHIFT_PX:
         return []
     return [
@@ -176,6 +190,24 @@ def _shifted(view: RgbdView) -> list[Doubt]:
             "mask and depth of one moment and one resolution"
         )
     ]
+
+
+def _fits_of_sides(
+    held: npt.NDArray[np.bool_], depth_m: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Returns for each side how much of the mask's edge lies on steps at each shift, (4, 33, 33), and its length.
+
+    The sides stay apart, as a sensor with two eyes makes near surfaces some pixels too wide on one of them.
+    """
+    measured_m = np.where(depth_m > 0, depth_m, np.nan)
+    fits, lengths = [], []
+    for axis, step in SIDES:
+        edge = held & ~np.roll(held, -step, axis)
+        beside_m = np.fmax(np.roll(measured_m, -step, axis), np.roll(measured_m, -2 * step, axis))
+        steps = beside_m - measured_m > DEPTH_STEP_M
+        fits.append(_fit_of_shifts(gaussian_filter(edge.astype(float), 1.0), steps.astype(float)))
+        lengths.append(int(edge.sum()))
+    return np.array(fits), np.array(lengths)
 
 
 def _fit_of_shifts(edge: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 
 from ...core.camera import PIXEL_CENTRE_PX, PinholeCamera
+from ...core.labels import Label
 from ..base import RgbdView
 from .sampling import Array, Mask
 
@@ -19,6 +20,8 @@ FLAT_M, FLAT_SHARE = (
     0.02,
     0.02,
 )  # spread of depth in a window on one surface: at 0 m, and for each metre of distance
+WIDENED_PX, STEP_M = 10, 0.03  # by which depth of near surfaces reaches over what is behind them
+FAR_M = 100.0  # in place of what was not measured
 LEAST_FACING = 0.35  # cosine between normal and ray
 LUMA = (0.299, 0.587, 0.114)
 
@@ -61,10 +64,20 @@ def surface(view: RgbdView) -> Surface:
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-12
     facing = np.abs((normals * points).sum(-1)) / (np.linalg.norm(points, axis=-1) + 1e-9)
     spread = minimum_filter(filled, 2 * step + 1) > LEAST_FILLED
-    good = measured & flat & spread & (facing > LEAST_FACING)
+    good = measured & flat & spread & (facing > LEAST_FACING) & ~_widened(view)
     luma = uniform_filter(uniform_filter(view.rgb @ np.array(LUMA), WINDOW_PX), WINDOW_PX)
     along_y, along_x = np.gradient(luma)
     return Surface(view, points, normals, good, luma, np.stack([along_x, along_y]))
+
+
+def _widened(view: RgbdView) -> Mask:
+    """Returns the background (H, W) that may show the depth of what is before it: near surfaces come out too wide."""
+    depth_m = np.where(view.depth_m > 0, view.depth_m, FAR_M)
+    size = 2 * WIDENED_PX + 1
+    step = (depth_m - minimum_filter(depth_m, 3) > STEP_M) & (depth_m < FAR_M)
+    on_near_side = depth_m - minimum_filter(depth_m, size) < FLAT_M + FLAT_SHARE * depth_m
+    widened: Mask = (view.labels == Label.BACKGROUND) & maximum_filter(step, size) & on_near_side
+    return widened
 
 
 def _thinned(view: RgbdView) -> RgbdView:

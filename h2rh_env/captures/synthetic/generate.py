@@ -23,6 +23,7 @@ from .person.giver import Clothes, Pose, arm_is_free, hold_out, random_clothes, 
 from .person.grip import close_on
 from .person.hand import random_hand
 from .person.skin import Complexion, Skin, complexion, pressed_out, skin_colours
+from .rendering.depth_sensor import sensor_named
 from .rendering.paints import Paint, plain
 from .rendering.rig import RigCamera, make_rig
 from .rendering.room import TABLE_M, make_lights, make_room
@@ -57,25 +58,27 @@ class Stage:
     giver: dict[str, Any]
 
 
-def generate_capture(seed: int, object_name: str | None = None) -> HandoverCapture:
+def generate_capture(seed: int, object_name: str | None = None, sensor: str | None = None) -> HandoverCapture:
     """Generates a capture of a person who holds out an object; the same seed and name give the same capture.
 
     Args:
         seed: the seed of everything that is drawn at random, at least 0.
         object_name: one of `objects.ALL_NAMES`, or the path of a mesh (OBJ, PLY, GLB; metres, z up); "random"
             or None makes a household shape up.
+        sensor: the type of depth camera, one of `depth_sensor.SENSORS`; None has the cleaner depth of generator 2.
 
     Raises:
-        CaptureError: The object is unknown, its mesh cannot be read, or the seed is negative.
+        CaptureError: The object or the sensor is unknown, its mesh cannot be read, or the seed is negative.
     """
     if seed < 0:
         raise CaptureError(f"seed is {seed}; it must be at least 0")
     rng = np.random.default_rng([GENERATOR_VERSION, seed, 0])
+    depth_sensor = None if sensor is None else sensor_named(sensor)
     scene = stage(seed, object_name)
     pictures = [scene.studio.picture(c.camera, c.world_from_camera) for c in scene.rig]
     exposure = common_exposure(pictures, rng)
     views: tuple[RgbdView, ...] = tuple(
-        photograph(picture, exposure, camera, rng)
+        photograph(picture, exposure, camera, rng, depth_sensor)
         for picture, camera in zip(pictures, scene.rig, strict=True)
     )
     name = f"synthetic_{seed:06d}_{scene.model.name}"
@@ -86,6 +89,7 @@ def generate_capture(seed: int, object_name: str | None = None) -> HandoverCaptu
         "object": scene.model.name,
         "world_from_object": scene.world_from_object.matrix.tolist(),
         "giver": scene.giver,
+        **({"sensor": sensor} if sensor else {}),
     }
     return HandoverCapture(name, views, scene.model.name, provenance, true_shapes(scene))
 

@@ -1,4 +1,7 @@
-"""What a RealSense makes of a perfect image: noise, gain and blur in colour; noise and holes in depth."""
+"""What a camera makes of a perfect picture: noise, gain and blur in colour; depth as its sensor measures it.
+
+Without a sensor, depth is that of generator 2, whose noise is too small and too fine: seeds keep captures.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ...base import RgbdView
+from .depth_sensor import DepthSensor
 from .rig import RigCamera
 from .shading import Picture
 
@@ -34,8 +38,17 @@ def expose(
     return levels
 
 
-def measure_depth(picture: Picture, rig_camera: RigCamera, rng: np.random.Generator) -> Float:
-    """Returns depth (H, W), m, in whole millimetres; 0 where the sensor gives up."""
+def measure_depth(
+    picture: Picture, rig_camera: RigCamera, rng: np.random.Generator, sensor: DepthSensor | None = None
+) -> Float:
+    """Returns depth (H, W), m, in whole counts; 0 where the sensor gives up."""
+    if sensor is None:
+        return _of_generator_2(picture, rig_camera, rng)
+    true_m = picture.depth_m * np.float32(rig_camera.depth_scale)
+    return sensor.measure(true_m, rig_camera.camera.fx, rng, _surface_risk(picture))
+
+
+def _of_generator_2(picture: Picture, rig_camera: RigCamera, rng: np.random.Generator) -> Float:
     true = picture.depth_m
     noise = ndimage.gaussian_filter(rng.standard_normal(true.shape, np.float32), 1.5) * 5.3
     coarse = ndimage.gaussian_filter(rng.standard_normal(true.shape, np.float32)[::4, ::4], 3.0) * 10.6
@@ -67,22 +80,31 @@ def _occlusion_shadow(true: Float, focal_px: float) -> npt.NDArray[np.bool_]:
 def _holes(picture: Picture, step: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Draws blotches without depth: on shiny, dark and grazing surfaces, and along edges."""
     field = ndimage.gaussian_filter(rng.standard_normal(picture.depth_m.shape, np.float32), 2.5) * 8.9
-    brightness = picture.linear.mean(axis=2)
-    risk = -2.3 + 1.2 * (picture.gloss > 0.4) + 1.3 * (brightness < 0.02) + 2.5 * (picture.facing < 0.2)
-    risk = risk + 1.6 * ndimage.binary_dilation(step, iterations=1)
+    risk = -2.3 + _surface_risk(picture) + 1.6 * ndimage.binary_dilation(step, iterations=1)
     holes: npt.NDArray[np.bool_] = field < risk
     return holes
 
 
+def _surface_risk(picture: Picture) -> Array:
+    """Returns (H, W) how much likelier shiny, dark and grazing surfaces have no depth, in standard deviations."""
+    brightness = picture.linear.mean(axis=2)
+    risk: Array = 1.2 * (picture.gloss > 0.4) + 1.3 * (brightness < 0.02) + 2.5 * (picture.facing < 0.2)
+    return risk
+
+
 def photograph(
-    picture: Picture, exposure: Array, rig_camera: RigCamera, rng: np.random.Generator
+    picture: Picture,
+    exposure: Array,
+    rig_camera: RigCamera,
+    rng: np.random.Generator,
+    sensor: DepthSensor | None = None,
 ) -> RgbdView:
-    """Takes one view of a capture."""
+    """Takes one view of a capture, with depth of a type of sensor or, without one, of generator 2."""
     return RgbdView(
         rig_camera.name,
         rig_camera.camera,
         rig_camera.world_from_camera,
         expose(picture, exposure, rig_camera, rng),
-        measure_depth(picture, rig_camera, rng),
+        measure_depth(picture, rig_camera, rng, sensor),
         picture.labels,
     )
