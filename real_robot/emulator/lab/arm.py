@@ -20,7 +20,10 @@ from .giver import Giver
 
 WATCHDOG_S = 0.1
 TICKS_A_STATE = 2  # 125 states a second
-COLLISION_N = 100.0  # at the tool, of which a controller makes a protective stop
+COLLISION_N, COLLISION_S = (
+    90.0,
+    0.02,
+)  # at the tool for so long, of which a controller makes a protective stop
 FINGERS_MPS = 2 * ROBOTIQ_2F85.finger_speed_mps
 STALLED_S, STALLED_M = 0.1, 0.0005  # fingers that came no further than this within that time are held up
 AT_POSITION_M = 0.002
@@ -92,7 +95,8 @@ class LabArm:
         self._rng, self._noise_n = rng, giver.config.felt_noise_n
         self._bias = rng.normal(0.0, giver.config.felt_bias_n, 3)
         self.model = ArmModel(reach.geometry, joints, reach.flange_from_tcp)
-        self._renewed_s, self._ticks = 0.0, 0
+        self._renewed_s = self._unhindered_s = 0.0
+        self._ticks = 0
         self._state = self._measured()
         clock.on_tick.append(self._tick)
 
@@ -140,7 +144,9 @@ class LabArm:
         self.model.step(TICK_S)
         self._contact.step(now, self.world_from_gripper, self._gripper.drive())
         self._gripper.take(self._contact.opening_m)
-        if np.linalg.norm(self._contact.force_world) > COLLISION_N:
+        if np.linalg.norm(self._contact.force_world) < COLLISION_N:
+            self._unhindered_s = now
+        elif now - self._unhindered_s >= COLLISION_S:
             self.model.stop_for_safety(PROTECTIVE)
         self._ticks += 1
         if self._ticks % TICKS_A_STATE == 0:

@@ -41,6 +41,22 @@ def test_what_the_joints_cannot_do_is_a_protective_stop(lab):
     assert arm.state().safety is Safety.PROTECTIVE_STOP
 
 
+def test_what_holds_the_tool_is_a_protective_stop_and_a_jolt_is_none(lab):
+    """Setting out near the hand jolts the simulated wrist for a few milliseconds."""
+    arm, contact, clock = lab.devices.arm, lab.contact, lab.devices.clock
+    pushed = {"force": 0.0}
+    contact.step = lambda *_: setattr(contact, "force_world", np.array([pushed["force"], 0.0, 0.0]))
+    for force, seconds, safety in (
+        (200.0, 0.012, Safety.NORMAL),
+        (0.0, 0.1, Safety.NORMAL),
+        (80.0, 0.5, Safety.NORMAL),
+        (95.0, 0.05, Safety.PROTECTIVE_STOP),
+    ):
+        pushed["force"] = force
+        clock.sleep(seconds)
+        assert arm.state().safety is safety
+
+
 def test_fingers_that_meet_nothing_say_so(lab):
     gripper, clock = lab.devices.gripper, lab.devices.clock
     gripper.move(0.0)
