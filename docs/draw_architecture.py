@@ -37,7 +37,7 @@ BANDS = {  # package: x, y, width, height, and what it is
     "policies": (4.78, 4.15, 9.45, 1.75, "what acts on observations"),
     "h2rh_env": (0.2, 0.2, 14.6, 3.5, "from a capture to a judged episode"),
 }
-BOX_W = {"real_robot": 1.5, "experts": 1.38, "policies": 1.08, "h2rh_env": 1.85}
+BOX_W = {"real_robot": 1.36, "experts": 1.38, "policies": 1.08, "h2rh_env": 1.85}
 BOX_H = 0.85
 
 
@@ -47,9 +47,9 @@ def _row(left: float, y: float, pitch: float, *texts: tuple[str, str]) -> tuple[
 
 PLACES = {
     "real_robot": _row(
-        0.33, 6.55, 1.61,
+        0.3, 6.55, 1.45,
         ("drivers", "UR5, 2F-85, D435i"), ("emulator", "the same devices"), ("calibration", "hand-eye, rig"),
-        ("recording", "RGB-D captures"),
+        ("recording", "RGB-D captures"), ("masks", "of a capture"),
         ("segmentation", "masks of an image"), ("safety", "motion guard, log"), ("control", "loop, detour, grasp"),
         ("session.py", "one handover"), ("benchmark", "Table II"),
     ),
