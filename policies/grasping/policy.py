@@ -118,7 +118,8 @@ class GraspingPolicy:
             )
         world_from_crop = frame.world_from_camera @ SE3(view.camera_from_crop, np.zeros(3))
         seen = predictions(grid).moved(world_from_crop)
-        self._fusion.add(seen, frame.world_from_camera.translation, self._is_in_reach)
+        within = None if self._can_reach is None else self._is_in_reach
+        self._fusion.add(seen, frame.world_from_camera.translation, within)
         return before is not None
 
     def _frame_before(self, now: Frame) -> Frame | None:
