@@ -23,7 +23,7 @@ from real_robot.masks.hand_model import Hand, HandModel
 from real_robot.masks.held import held_by
 from real_robot.masks.outline import outlined
 
-CAPTURES = Path(__file__).parents[4] / "shared" / "captures" / "dexycb_like"
+CAPTURES = Path(__file__).parents[3] / "../shared/captures/dexycb_like"
 CENTRE = np.array([0.5, 0.2, 0.3])
 FINGER_Y_M = np.array([-0.035, -0.012, 0.01, 0.03, 0.05])
 
