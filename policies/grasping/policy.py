@@ -117,18 +117,12 @@ class GraspingPolicy:
                 torch.from_numpy(shown.geometry)[None],
             )
         world_from_crop = frame.world_from_camera @ SE3(view.camera_from_crop, np.zeros(3))
-<<<<<<< HEAD
         seen, hand = predictions(grid).moved(world_from_crop), None
         if before is not None:  # without it there is no depth to speak of
             depth_m = grid.depth_m[0].double().numpy()
             hand = seen_points(shown.crop, depth_m, view.half_tangent, world_from_crop)
         can_reach = self._is_in_reach if self._can_reach else None
         self._fusion.add(seen, frame.world_from_camera.translation, hand, can_reach)
-=======
-        seen = predictions(grid).moved(world_from_crop)
-        within = None if self._can_reach is None else self._is_in_reach
-        self._fusion.add(seen, frame.world_from_camera.translation, within)
->>>>>>> b0c399b9a9fcf5a077c349ff2be298aed182cf17
         return before is not None
 
     def _frame_before(self, now: Frame) -> Frame | None:
