@@ -38,12 +38,12 @@ class FusionConfig:
         most_danger: a grasp with more of that probability of coming too near is none to go for.
     """
 
-    kept: int = 6
+    kept: int = 12
     near_m: float = 0.018
     near_rad: float = 0.35
     fading: float = 0.94
     loyalty: float = 4.0
-    around_rad: float = 1.6
+    around_rad: float = 1.0
     committed_m: float = 0.28
     refined: float = 0.1
     caution: float = 3.0
