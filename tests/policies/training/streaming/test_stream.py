@@ -182,6 +182,7 @@ def fit_as_one_of_two(number: int, port: int, folder: str) -> None:
     torch.save({"weights": network.state_dict(), "read": read}, f"{folder}/{number}.pt")
 
 
+@pytest.mark.nightly
 def test_two_processes_read_shards_of_their_own_and_learn_one_network(
     frames: StreamedFrames, tmp_path: Path
 ) -> None:
