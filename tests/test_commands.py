@@ -139,7 +139,7 @@ def test_numbers_that_make_no_sense_are_refused(option, value):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--segmenter", "network"], "--segmenter has no effect without --target emulator"),
+        (["--segmenter", "labels"], "--segmenter has no effect without --target emulator"),
         (["--target", "emulator", "--suite", "table1"], "--suite has no effect with --target emulator"),
         (["--target", "emulator", "--starts", "3"], "--initial-poses has no effect with --target emulator"),
         (["--target", "emulator", "--giver", "moving"], "--giver has no effect with --target emulator"),
