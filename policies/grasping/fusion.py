@@ -33,8 +33,9 @@ class FusionConfig:
         refined: what a prediction must agree with the goal by to refine it.
         caution: power of the probability, as the network says it, that the hand is not come too near to, by which
             quality is multiplied; 0 leaves the danger out.
-        hand_frames, hand_doubt_m, hand_caution: of how many frames the hand is kept as it was seen, how far off the
-            room is that one of them tells (standard deviation), and the power of the probability that comes of it.
+        hand_frames, hand_doubt_m, hand_caution: of how many frames the hand is kept as it was seen, the scale of the
+            logistic curve by which the room that one of them tells becomes danger (one half where there is none to
+            spare, a quarter at 1.1 scales), and the power of the probability of no danger.
         most_danger: a grasp with more of that probability of coming too near is none to go for.
     """
 

@@ -24,7 +24,7 @@ class SeenHand:
     """What the last frames showed of a hand, in the world."""
 
     def __init__(self, frames: int, doubt_m: float) -> None:
-        """Args: frames: how many are kept. doubt_m: standard deviation of the room that one of them tells."""
+        """Args: frames: how many are kept. doubt_m: scale of the logistic curve from room to danger."""
         self._points: deque[Array] = deque(maxlen=frames)
         self._doubt_m = doubt_m
 

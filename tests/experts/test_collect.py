@@ -96,17 +96,12 @@ def _contents(folder: Path) -> list[bytes]:
     return [each.actions.tobytes() + each.rgb.tobytes() for each in frames]
 
 
-def test_workers_and_interruptions_do_not_change_the_result(
-    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    collect(settings(scenes, tmp_path / "one"))
-    collect(settings(scenes, tmp_path / "two", workers=2))
-    assert _contents(tmp_path / "one") == _contents(tmp_path / "two")
-
+def calls_until_cut(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Interrupts the second trajectory; returns what was and will be asked for."""
     from experts import jobs as module
 
     whole = module._collect_one
-    calls = []
+    calls: list[object] = []
 
     def interrupted(task: object) -> object:
         calls.append(task)
@@ -115,6 +110,17 @@ def test_workers_and_interruptions_do_not_change_the_result(
         return whole(task)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_collect_one", interrupted)
+    return calls
+
+
+def test_workers_and_interruptions_do_not_change_the_result(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(settings(scenes, tmp_path / "one"))
+    collect(settings(scenes, tmp_path / "two", workers=2))
+    assert _contents(tmp_path / "one") == _contents(tmp_path / "two")
+
+    calls_until_cut(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         collect(settings(scenes, tmp_path / "cut"))
     monkeypatch.undo()
@@ -131,17 +137,7 @@ def test_shards_hold_the_same_however_often_it_was_interrupted(
     assert [describe(shard).episodes for shard in datasets_of(tmp_path / "shards")] == [2, 1]
     assert [describe(shard).view_files for shard in datasets_of(tmp_path / "shards")] == [1, 0]
 
-    from experts import jobs as module
-
-    whole, calls = module._collect_one, []
-
-    def interrupted(task: object) -> object:
-        calls.append(task)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return whole(task)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "_collect_one", interrupted)
+    calls = calls_until_cut(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         collect_shards(settings(scenes, tmp_path / "cut", trajectories_per_shard=2))
     collect_shards(settings(scenes, tmp_path / "cut", trajectories_per_shard=2))
