@@ -13,7 +13,7 @@ from h2rh_env.captures.synthetic.objects.parts import Mesh
 from h2rh_env.captures.synthetic.rendering.shading import Body, Lights, Studio
 from h2rh_env.captures.synthetic.solids import merged
 from h2rh_env.core.camera import HAND_EYE_CAMERA, PIXEL_CENTRE_PX
-from h2rh_env.core.errors import CaptureError, RobotError
+from h2rh_env.core.errors import CaptureError, RobotError, install_line
 from h2rh_env.core.geometry import look_at
 from h2rh_env.core.labels import Label
 from real_robot.masks import __main__ as command
@@ -104,6 +104,7 @@ def test_one_view_or_hands_that_disagree_make_none(capture: HandoverCapture) -> 
 
 
 def test_depth_and_colour_tell_hand_object_and_arm_apart(capture: HandoverCapture) -> None:
+    pytest.importorskip("cv2", reason=install_line("masks"))
     held = held_by(Hand3d(landmarks(), ()), capture.views)
     assert held is not None
     labels = [outlined(view, held) for view in capture.views]
@@ -129,6 +130,7 @@ class Stub:
 def test_the_command_makes_missing_masks_and_keeps_those_that_are_there(
     capture: HandoverCapture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("cv2", reason=install_line("masks"))
     folder = tmp_path / "capture"
     write_folder(capture, folder, unmasked=("v1", "v2", "v3"))
     kept = (folder / "v0_mask.png").read_bytes()
