@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
 
 from ..core.errors import HandoverError
-from ..core.geometry import SE3, Array, rotation_angle
+from ..core.geometry import SE3, Array, rotation_angle, slerp
 from ..core.gripper import FINGERTIP_DEPTH_M, GripperGeometry
 
 STRIDE_M, STRIDE_RAD = 0.005, 0.05  # between poses of a path that are looked at
@@ -37,10 +37,9 @@ def dense_path(poses: Sequence[SE3]) -> list[SE3]:
 
 def _evenly(start: SE3, end: SE3, count: int) -> Iterator[SE3]:
     """So many poses behind `start` on the straight path to `end`, which is the last of them, evenly turning."""
-    shares = np.arange(1, count + 1)[:, None] / count
-    turn = Rotation.from_matrix(start.rotation.T @ end.rotation).as_rotvec()
-    rotations = start.rotation @ Rotation.from_rotvec(shares * turn).as_matrix()
-    return map(SE3, rotations, start.translation + shares * (end.translation - start.translation))
+    shares = np.arange(1, count + 1) / count
+    translations = start.translation + shares[:, None] * (end.translation - start.translation)
+    return map(SE3, slerp(start.rotation, end.rotation, shares), translations)
 
 
 def near_part(path: Sequence[SE3], points_scene: Array, gripper: GripperGeometry, near_m: float) -> list[SE3]:
@@ -96,5 +95,5 @@ def shake(pose: SE3, amplitude_m: float, duration_s: float, time_step_s: float) 
 
 def _travel_m(start: SE3, end: SE3) -> float:
     """What neither origin nor fingertips travel farther than: the origin's way and the arc that the tips turn."""
-    origin = float(np.linalg.norm(end.translation - start.translation))
+    origin = math.dist(start.translation, end.translation)
     return origin + FINGERTIP_DEPTH_M * rotation_angle(start.rotation.T @ end.rotation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mujoco
 import numpy as np
 
@@ -88,7 +90,7 @@ class Simulation:
         """Setpoints with the velocity's share, so that the controls do not lag behind."""
         self._moving = setpoint is not self._setpoint
         joints = self._joints(setpoint)
-        if np.linalg.norm(joints[3:]) > REBASE_RAD:
+        if math.hypot(*joints[3:].tolist()) > REBASE_RAD:
             self._rebase(setpoint)
             joints, self._setpoint_joints = self._joints(setpoint), self._joints(self._setpoint)
         ahead = self._lead_steps * (joints - self._setpoint_joints) if self._moving else 0.0
@@ -166,7 +168,7 @@ class Simulation:
     def displacement_m(self) -> float:
         """How far the object's centre of mass is from where the giver held it, m."""
         first = self._handover.qpos["object_x"]
-        return float(np.linalg.norm(self._data.qpos[first : first + 3]))
+        return math.hypot(*self._data.qpos[first : first + 3].tolist())
 
     @property
     def opening_m(self) -> float:

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 Array = npt.NDArray[np.float64]
 
 WORLD_UP = np.array([0.0, 0.0, 1.0])  # z points up against gravity in every scene
+GIMBAL_LOCK = 1e-8  # cosine of the second Euler angle below which the other two cannot be told apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,14 +141,29 @@ def _turned(rotation: Array, vectors: Array) -> Array:
 
 def rotation_from_euler_xyz(angles_rad: npt.ArrayLike) -> Array:
     """Turns extrinsic xyz Euler angles (..., 3), rad, into rotations (..., 3, 3): R = Rz(c) Ry(b) Rx(a)."""
-    rotation: Array = Rotation.from_euler("xyz", np.asarray(angles_rad, np.float64)).as_matrix()
+    angles = np.asarray(angles_rad, np.float64)
+    sines, cosines = np.sin(angles), np.cos(angles)
+    sa, sb, sc = sines[..., 0], sines[..., 1], sines[..., 2]
+    ca, cb, cc = cosines[..., 0], cosines[..., 1], cosines[..., 2]
+    rotation = np.empty((*angles.shape, 3))
+    rotation[..., 0, 0], rotation[..., 1, 0], rotation[..., 2, 0] = cc * cb, sc * cb, -sb
+    rotation[..., 0, 1], rotation[..., 0, 2] = cc * sb * sa - sc * ca, cc * sb * ca + sc * sa
+    rotation[..., 1, 1], rotation[..., 1, 2] = sc * sb * sa + cc * ca, sc * sb * ca - cc * sa
+    rotation[..., 2, 1], rotation[..., 2, 2] = cb * sa, cb * ca
     return rotation
 
 
 def euler_xyz_from_rotation(rotation: Array) -> Array:
-    """Turns rotations (..., 3, 3) into extrinsic xyz Euler angles (..., 3), rad."""
-    angles_rad: Array = Rotation.from_matrix(rotation).as_euler("xyz", suppress_warnings=True)
-    return angles_rad
+    """Turns rotations (..., 3, 3) into extrinsic xyz Euler angles (..., 3), rad.
+
+    Where the second is a right angle, and only the sum or difference of the others is told, the third is 0.
+    """
+    r = rotation
+    cosine = np.hypot(r[..., 0, 0], r[..., 1, 0])
+    free = cosine < GIMBAL_LOCK
+    a = np.where(free, np.arctan2(-r[..., 1, 2], r[..., 1, 1]), np.arctan2(r[..., 2, 1], r[..., 2, 2]))
+    c = np.where(free, 0.0, np.arctan2(r[..., 1, 0], r[..., 0, 0]))
+    return np.stack([a, np.arctan2(-r[..., 2, 0], cosine), c], axis=-1)
 
 
 def rotation_from_wxyz(wxyz: npt.ArrayLike) -> Array:
@@ -177,10 +193,40 @@ def rotation_about(axis: npt.ArrayLike, angle_rad: float) -> Array:
     )
 
 
-def slerp(start: Array, end: Array, fraction: float) -> Array:
-    """Spherical linear interpolation of rotations (3, 3); fraction 0 gives `start`, 1 gives `end`."""
-    rotvec = Rotation.from_matrix(start.T @ end).as_rotvec()
-    rotation: Array = start @ Rotation.from_rotvec(fraction * rotvec).as_matrix()
+def rotvec_from_rotation(rotation: Array) -> Array:
+    """The axis of a rotation (3, 3) times its angle, rad in [0, pi]; (3,). It is accurate at 0 and at pi.
+
+    By way of the unit quaternion, whose largest part is found first (Shepperd 1978).
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    candidates = (xx + yy + zz, xx, yy, zz)
+    largest = candidates.index(max(candidates))
+    if largest == 0:
+        w, x, y, z = 1 + xx + yy + zz, zy - yz, xz - zx, yx - xy
+    elif largest == 1:
+        w, x, y, z = zy - yz, 1 + xx - yy - zz, xy + yx, xz + zx
+    elif largest == 2:
+        w, x, y, z = xz - zx, xy + yx, 1 - xx + yy - zz, yz + zy
+    else:
+        w, x, y, z = yx - xy, xz + zx, yz + zy, 1 - xx - yy + zz
+    length = math.hypot(x, y, z)
+    if length == 0:
+        return np.zeros(3)
+    scale = math.copysign(2 * math.atan2(length, abs(w)) / length, w)
+    return np.array([scale * x, scale * y, scale * z])
+
+
+def slerp(start: Array, end: Array, fraction: npt.ArrayLike) -> Array:
+    """Spherical linear interpolation of rotations (3, 3): fraction 0 gives `start`, 1 gives `end`; (..., 3, 3)."""
+    rotvec = rotvec_from_rotation(start.T @ end)
+    x, y, z = rotvec.tolist()
+    angle = math.hypot(x, y, z)
+    if angle == 0:
+        return np.broadcast_to(start, (*np.shape(fraction), 3, 3)).copy()
+    axis = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) / angle
+    turned = angle * np.asarray(fraction, np.float64)[..., None, None]
+    turn = np.eye(3) + np.sin(turned) * axis + 2 * np.sin(turned / 2) ** 2 * (axis @ axis)
+    rotation: Array = start @ turn
     return rotation
 
 
@@ -206,13 +252,19 @@ def aim(rotation: Array, direction: npt.ArrayLike) -> Array:
     """
     axis = rotation[:, 2]
     direction = np.asarray(direction, np.float64)
-    angle = float(angle_between(axis, direction))
-    normal = np.cross(axis, direction)
-    length = float(np.linalg.norm(normal))
-    if length < 1e-12 * np.linalg.norm(direction):
-        normal, length = rotation[:, 1], 1.0
-    aimed: Array = rotation_about(normal / length, angle) @ rotation
+    normal = cross(axis, direction)
+    length, along = math.sqrt(normal @ normal), float(axis @ direction)
+    if length < 1e-12 * math.hypot(length, along):
+        return rotation_about(rotation[:, 1], math.atan2(0.0, along)) @ rotation
+    aimed: Array = rotation_about(normal / length, math.atan2(length, along)) @ rotation
     return aimed
+
+
+def cross(a: Array, b: Array) -> Array:
+    """The cross product of two vectors (3,), many times faster than numpy's, which is for many."""
+    ax, ay, az = a.tolist()
+    bx, by, bz = b.tolist()
+    return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
 def upright_rotation(forward: npt.ArrayLike, up: npt.ArrayLike = WORLD_UP) -> Array:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from h2rh_env.core.geometry import SE3, Array, aim, angle_between, rotation_about, rotation_angle, slerp
+from h2rh_env.core.geometry import (
+    SE3,
+    Array,
+    aim,
+    angle_between,
+    cross,
+    rotation_about,
+    rotation_angle,
+    slerp,
+)
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
 from .fusion import Goal
@@ -99,10 +108,10 @@ def _round(from_contact: Array, towards: Array, config: ControlConfig) -> Array:
     share = 1.0 if inward > 0 else 0.8  # too near: first away
     radial = float(np.clip(inward, -share * config.step_m, share * config.step_m))
     arc = min(angle, np.sqrt(max(config.step_m**2 - radial**2, 0.0)) / max(radius, config.circle_m / 2))
-    axis = np.cross(direction, towards)
+    axis = cross(direction, towards)
     length = float(np.linalg.norm(axis))
     if length < 1e-6:
-        axis, length = np.cross(direction, [0.3, 0.5, 0.8]), 1.0
+        axis, length = cross(direction, np.array([0.3, 0.5, 0.8])), 1.0
         axis = axis / np.linalg.norm(axis)
     moved: Array = (radius + radial) * (rotation_about(axis / length, arc) @ direction)
     return moved

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from h2rh_env.core.geometry import SE3, Array
+from h2rh_env.core.geometry import SE3, Array, cross
 from h2rh_env.core.gripper import FINGERTIP_DEPTH_M
 
 from .hand import SeenHand
@@ -112,6 +112,7 @@ class Fusion:
         self._all = Predictions(*np.zeros((3, 0, 3)), *np.zeros((2, 0)))
         self._hand = SeenHand(config.hand_frames, config.hand_doubt_m)
         self._told = np.zeros((0, 2))  # of each prediction: danger that frames told, and how many did
+        self._agreed = np.zeros((0, 0))  # how far each two agree
         self.goal: Goal | None = None
 
     def add(
@@ -135,8 +136,10 @@ class Fusion:
         told = len(self._hand) * np.stack([self._hand.danger(*best[:3]), np.ones(len(best.quality))], axis=1)
         faded = self._all._replace(quality=self._all.quality * self._config.fading)
         both = Predictions(*(np.concatenate(parts) for parts in zip(faded, best, strict=True)))
-        counts = both.quality > LEAST_QUALITY
-        self._all, self._told = both.those(counts), np.concatenate([self._told, told])[counts]
+        counts = np.flatnonzero(both.quality > LEAST_QUALITY)
+        told = np.concatenate([self._told, told])[counts]
+        agreed = _grown(self._agreed, self._agreement(best, both))[np.ix_(counts, counts)]
+        self._all, self._told, self._agreed = both.those(counts), told, agreed
         self.goal = self._choose(camera_position, can_reach)
 
     def _reached(
@@ -153,21 +156,23 @@ class Fusion:
         danger = self._told[:, 0] / np.maximum(self._told[:, 1], 1e-9)
         safe = (danger <= self._config.most_danger) * (1 - danger) ** self._config.hand_caution
         p = self._all._replace(quality=self._all.quality * safe)
-        agreement = self._agreement(p.contact, p.approach, p.closing)
-        votes = agreement @ p.quality
+        votes = self._agreed @ p.quality
         sight = p.contact - camera_position
         off = np.arccos(np.clip(_cosine(p.approach, sight), -1, 1))
         votes = votes / (1 + (off / self._config.around_rad) ** 2)
         if self.goal is not None:
             rotation = self.goal.rotation
-            same = self._agreement(self.goal.contact[None], rotation[None, :, 2], rotation[None, :, 0])[0]
+            goal = Predictions(
+                self.goal.contact[None], rotation[None, :, 2], rotation[None, :, 0], *np.ones((2, 1))
+            )
+            same = self._agreement(goal, self._all)[0]
             votes = votes * (1 + (self._config.loyalty - 1) * same)
             if np.linalg.norm(self.goal.contact - camera_position) < self._config.committed_m:
                 votes = np.where(same > self._config.refined, votes, 0.0)
         order = np.argsort(-votes, kind="stable")[: np.count_nonzero(votes)]
         if not len(order):
             return self.goal and self.goal._replace(danger=self._danger_of(self.goal))
-        goals = (_mean(p, agreement[k] * p.quality, p.closing[k], danger) for k in order)
+        goals = (_mean(p, self._agreed[k] * p.quality, p.closing[k], danger) for k in order)
         first = next(goals)
         if can_reach is None or can_reach(first):
             return first
@@ -177,16 +182,23 @@ class Fusion:
         axes = goal.rotation[None, :, 2], goal.rotation[None, :, 0]
         return float(self._hand.danger(goal.contact[None], *axes)[0])
 
-    def _agreement(self, contact: Array, approach: Array, closing: Array) -> Array:
-        """(M, N) in [0, 1]: how far M grasps agree with all predictions."""
-        p = self._all
-        middle = p.contact.mean(axis=0)  # near to what is compared, so that squares keep their digits
-        here, there = contact - middle, p.contact - middle
+    def _agreement(self, some: Predictions, others: Predictions) -> Array:
+        """(M, N) in [0, 1]: how far M grasps agree with N."""
+        middle = others.contact[:1].sum(axis=0)  # near to what is compared, so that squares keep their digits
+        here, there = some.contact - middle, others.contact - middle
         apart = (here**2).sum(1)[:, None] + (there**2).sum(1) - 2 * here @ there.T
-        turned = 4 - 2 * approach @ p.approach.T - 2 * np.abs(closing @ p.closing.T)
+        turned = 4 - 2 * some.approach @ others.approach.T - 2 * np.abs(some.closing @ others.closing.T)
         off = np.maximum(apart, 0) / self._config.near_m**2 + np.maximum(turned, 0) / self._config.near_rad**2
         agreement: Array = np.exp(-0.5 * off)
         return agreement
+
+
+def _grown(agreed: Array, new: Array) -> Array:
+    """The agreement (N, N) of grasps, with that of M new ones (M, N + M) with all of them beside it."""
+    count = len(agreed)
+    both = np.empty((new.shape[1],) * 2)
+    both[:count, :count], both[count:], both[:count, count:] = agreed, new, new[:, :count].T
+    return both
 
 
 def _cosine(a: Array, b: Array) -> Array:
@@ -210,5 +222,5 @@ def _mean(p: Predictions, weights: Array, closing: Array, danger: Array) -> Goal
     x = (share * signs) @ p.closing
     x -= z * (x @ z)
     x /= max(float(np.linalg.norm(x)), 1e-9)
-    rotation = np.stack([x, np.cross(z, x), z], axis=1)
+    rotation = np.stack([x, cross(z, x), z], axis=1)
     return Goal(share @ p.contact, rotation, total, float(share @ danger))

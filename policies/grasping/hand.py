@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import reduce
 
 import numpy as np
 import torch
@@ -48,15 +49,15 @@ class SeenHand:
         asked = list(self._points)[-(latest or len(self._points)) :]
         if not asked or not len(contact):
             return np.zeros(len(contact))
-        hands = np.full((len(asked), max(map(len, asked)), 3), FAR_AWAY_M)
+        hands = np.full((len(asked), max(map(len, asked)), 3), FAR_AWAY_M, np.float32)
         for row, points in zip(hands, asked, strict=True):
             row[: len(points)] = points
         z, x, middle = (
-            torch.tensor(v, dtype=torch.float64).expand(len(asked), -1, -1)
+            torch.from_numpy(v.astype(np.float32)).expand(len(asked), -1, -1)
             for v in (approach, closing, contact)
         )
         room_m = hand_room_m(middle, z, x, torch.from_numpy(hands))
-        danger: Array = torch.sigmoid(-room_m / self._doubt_m).mean(dim=0).numpy()
+        danger: Array = torch.sigmoid(-room_m / self._doubt_m).mean(dim=0).double().numpy()
         return danger
 
 
@@ -98,15 +99,13 @@ def hand_room_m(contact: Tensor, approach: Tensor, closing: Tensor, hand: Tensor
     axes = torch.stack(
         [closing, torch.linalg.cross(approach, closing), approach], dim=2
     )  # (B, N, 3, 3), rows
-    points = (axes @ hand[:, None].transpose(-1, -2)) - axes @ contact[..., None]  # (B, N, 3, P)
-    x, y, z = points.unbind(2)
-    z = z + FINGERTIP_DEPTH_M
-    boxes = ROBOTIQ_2F85.boxes()
+    turned = (axes.flatten(1, 2) @ hand.transpose(1, 2)).unflatten(1, axes.shape[1:3])
+    points = turned - axes @ contact[..., None]  # (B, N, 3, P)
+    points[..., 2, :] += FINGERTIP_DEPTH_M
+    boxes = torch.from_numpy(ROBOTIQ_2F85.boxes()).to(points)  # (K, 2, 3), low and high corners
     boxes[:, 0, 2] -= STANDOFF_M
-    gap = torch.full_like(x, torch.inf)
-    for low, high in boxes.tolist():
-        sides = zip((x, y, z), low, high, strict=True)
-        outside = [(v - (a + b) / 2).abs() - (b - a) / 2 for v, a, b in sides]
-        gap = torch.minimum(gap, torch.maximum(torch.maximum(outside[0], outside[1]), outside[2]))
-    apart = (x.square() + y.square() + z.square()).sqrt() - CLEARANCE_M
+    low, high = boxes.transpose(0, 1)[..., None]
+    outside = (points[:, :, None] - (low + high) / 2).abs() - (high - low) / 2  # (B, N, K, 3, P)
+    gap = reduce(torch.minimum, reduce(torch.maximum, outside.unbind(3)).unbind(2))
+    apart = sum(v.square() for v in points.unbind(2)).sqrt() - CLEARANCE_M
     return torch.minimum(gap - SWEEP_MARGIN_M, apart).amin(-1)

@@ -98,9 +98,15 @@ class GraspInputs:
 
     def view(self, masks: Bytes, camera: PinholeCamera) -> CropView | None:
         """Where to look: at the object's mask, with room about it; None if no object is seen."""
-        rows, columns = np.nonzero(masks[..., 0] > 127)
+        shown = masks[..., 0] > 127
+        rows = np.flatnonzero(shown.any(axis=1))
         if not len(rows):
             return None
+        ends = shown[rows].argmax(axis=1), shown.shape[1] - 1 - shown[rows, ::-1].argmax(axis=1)
+        rows, columns = (
+            np.concatenate([rows, rows]),
+            np.concatenate(ends),
+        )  # a row's ends see as far aside as all of it
         x, y = (columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy
         middle = [(x.min() + x.max()) / 2, (y.min() + y.max()) / 2, 1.0]
         camera_from_crop = aim(np.eye(3), middle)

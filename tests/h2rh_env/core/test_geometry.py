@@ -151,6 +151,30 @@ def test_slerp_turns_at_constant_speed_between_its_ends(a, b, fraction):
     assert turned == pytest.approx(fraction * rotation_angle(start.T @ end), abs=1e-7)
 
 
+@pytest.mark.parametrize("short_of_half_a_turn", [0.0, 1e-12, 1e-8, 1e-4])
+@pytest.mark.parametrize("axis", [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, -2, 3], [-3, 1, 1e-9]])
+def test_slerp_keeps_its_ends_near_half_a_turn(axis, short_of_half_a_turn):
+    start = rotation_from_euler_xyz([0.3, -1.2, 2.0])
+    turn = rotation_about(np.array(axis) / np.linalg.norm(axis), np.pi - short_of_half_a_turn)
+    np.testing.assert_allclose(slerp(start, start @ turn, 1), start @ turn, atol=1e-12)
+    assert rotation_angle(start.T @ slerp(start, start @ turn, 0.5)) == pytest.approx(np.pi / 2, abs=1e-4)
+
+
+def test_slerp_takes_many_fractions_at_once():
+    start, end = rotation_from_euler_xyz([[0.3, -1.2, 2.0], [1.0, 0.4, -2.0]])
+    fractions = np.array([0.0, 0.25, 1.0])
+    np.testing.assert_allclose(slerp(start, end, fractions), [slerp(start, end, f) for f in fractions])
+    assert slerp(start, start, fractions).shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("second", [np.pi / 2, -np.pi / 2])
+def test_at_gimbal_lock_the_third_angle_is_zero_and_the_rotation_the_same(second):
+    rotation = rotation_from_euler_xyz([0.3, second, 0.5])
+    angles = euler_xyz_from_rotation(rotation)
+    assert angles[2] == 0
+    np.testing.assert_allclose(rotation_from_euler_xyz(angles), rotation, atol=1e-8)
+
+
 def test_slerp_between_equal_rotations_stays():
     rotation = random_se3(3).rotation
     np.testing.assert_allclose(slerp(rotation, rotation, 0.4), rotation, atol=1e-12)
