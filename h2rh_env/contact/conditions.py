@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ..core.errors import HandoverError
-from ..core.geometry import SE3
+from ..core.geometry import SE3, rotation_from_rotvec
 
 STREAM = 18  # keeps these draws apart from whatever else a caller seeds with the same number
 FRICTION_LIMITS = (0.0, 5.0)
@@ -71,9 +70,7 @@ class ContactConditions:
         friction, mass_factor = rng.uniform(*self.friction), rng.uniform(*self.mass_factor)
         offset = rng.normal(size=3) * self.arrival_noise_m / np.sqrt(3)
         rotvec = rng.normal(size=3) * self.arrival_noise_rad / np.sqrt(3)
-        return DrawnConditions(
-            float(friction), float(mass_factor), SE3(Rotation.from_rotvec(rotvec).as_matrix(), offset)
-        )
+        return DrawnConditions(float(friction), float(mass_factor), SE3(rotation_from_rotvec(rotvec), offset))
 
 
 BENCHMARK_CONDITIONS = ContactConditions()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
 Array = npt.NDArray[np.float64]
 
@@ -168,8 +167,25 @@ def euler_xyz_from_rotation(rotation: Array) -> Array:
 
 def rotation_from_wxyz(wxyz: npt.ArrayLike) -> Array:
     """Turns quaternions (..., 4) in wxyz order, of any length but zero, into rotations (..., 3, 3)."""
-    rotation: Array = Rotation.from_quat(np.asarray(wxyz, np.float64), scalar_first=True).as_matrix()
+    q = np.asarray(wxyz, np.float64)
+    w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
+    rotation = np.empty((*q.shape[:-1], 3, 3))
+    rotation[..., 0, 0], rotation[..., 1, 1] = 1 - 2 * (y * y + z * z), 1 - 2 * (x * x + z * z)
+    rotation[..., 2, 2] = 1 - 2 * (x * x + y * y)
+    rotation[..., 0, 1], rotation[..., 1, 0] = 2 * (x * y - w * z), 2 * (x * y + w * z)
+    rotation[..., 0, 2], rotation[..., 2, 0] = 2 * (x * z + w * y), 2 * (x * z - w * y)
+    rotation[..., 1, 2], rotation[..., 2, 1] = 2 * (y * z - w * x), 2 * (y * z + w * x)
     return rotation
+
+
+def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
+    """Turns axes times angles (..., 3), rad, into rotations (..., 3, 3)."""
+    rotvec = np.asarray(rotvec_rad, np.float64)
+    angle = np.linalg.norm(rotvec, axis=-1, keepdims=True)
+    along = (
+        0.5 * np.sinc(angle / (2 * np.pi)) * rotvec
+    )  # sin(angle / 2) times the axis, without a division by zero
+    return rotation_from_wxyz(np.concatenate([np.cos(angle / 2), along], axis=-1))
 
 
 def rotation_angle(rotation: Array) -> float:

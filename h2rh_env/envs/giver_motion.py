@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
-from ..core.geometry import SE3, Array, uniform_directions
+from ..core.geometry import (
+    SE3,
+    Array,
+    rotation_angle,
+    rotation_from_rotvec,
+    rotvec_from_rotation,
+    uniform_directions,
+)
 from ..core.task import MAX_EPISODE_STEPS
 
 STEP_S = 0.1  # of one action
@@ -48,8 +55,7 @@ class GiverMotion:
 
     @cached_property
     def _rotations(self) -> Array:
-        rotations: Array = Rotation.from_rotvec(self.rotvecs_world).as_matrix()
-        return rotations
+        return rotation_from_rotvec(self.rotvecs_world)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +113,15 @@ def _relative(poses: npt.ArrayLike) -> GiverMotion:
     if array.ndim != 3 or array.shape[1:] != (4, 4) or not len(array):
         raise ValueError(f"a recorded motion is poses (T, 4, 4), T at least 1; got {array.shape}")
     motions = [SE3.from_matrix(pose) for pose in array]
-    turns = [Rotation.from_matrix(motion.rotation @ motions[0].rotation.T).as_rotvec() for motion in motions]
+    turns = [rotvec_from_rotation(motion.rotation @ motions[0].rotation.T) for motion in motions]
     return GiverMotion(array[:, :3, 3] - array[0, :3, 3], np.array(turns))
 
 
 def peak_speeds(motion: GiverMotion) -> tuple[float, float]:
     """The greatest speed, m/s, and turning, rad/s, between two steps; zero for a single one."""
-    rotations = Rotation.from_rotvec(motion.rotvecs_world)
+    rotations = rotation_from_rotvec(motion.rotvecs_world)
     if len(rotations) < 2:
         return 0.0, 0.0
     speeds = np.linalg.norm(np.diff(motion.offsets_world, axis=0), axis=1)
-    turns = (rotations[1:] * rotations[:-1].inv()).magnitude()
-    return float(speeds.max()) / STEP_S, float(turns.max()) / STEP_S
+    turns = [rotation_angle(after @ before.T) for before, after in pairwise(rotations)]
+    return float(speeds.max()) / STEP_S, max(turns) / STEP_S

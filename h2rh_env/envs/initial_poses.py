@@ -1,26 +1,23 @@
-"""Initial poses: where an episode may begin (Eqs. 3-6), and how many tries were turned down for what.
-
-python -m h2rh_env.envs.initial_poses scenes/train
-"""
+"""Initial poses: where an episode may begin (Eqs. 3-6)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-import tyro
-from rich.console import Console
-from rich.table import Table
-from scipy.spatial.transform import Rotation
 
 from ..core.errors import SceneError
-from ..core.geometry import SE3, Array, angle_between, uniform_directions, upright_rotation
+from ..core.geometry import (
+    SE3,
+    Array,
+    angle_between,
+    rotation_from_euler_xyz,
+    uniform_directions,
+    upright_rotation,
+)
 from ..core.task import CLEARANCE_M, STANDOFF_M
-from ..scenes.handover_scene import HandoverScene, load_scenes
-from ..utils import cli
+from ..scenes.handover_scene import HandoverScene
 
 RADIUS_M = 0.7  # Sec. IV-A
 MIN_ANGLE_TO_HAND_RAD = float(np.radians(60))
@@ -150,47 +147,5 @@ class InitialPoseSampler:
 
 def _jitter_rotations(angles_rad: Array) -> Array:
     """R_x(theta_x) R_y(theta_y) of Eq. 5 for angles (N, 2), rad; (N, 3, 3)."""
-    rotations: Array = Rotation.from_euler("XY", angles_rad).as_matrix()
-    return rotations
-
-
-@dataclass(frozen=True)
-class InitialPoseConfig:
-    """Options of the command."""
-
-    scenes: Annotated[Path | None, tyro.conf.Positional] = None
-    """A scene folder, or a folder of scene folders; the shipped ones by default."""
-    initial_poses: int = INITIAL_POSES
-    """Initial poses in each scene."""
-    seed: int = 0
-    """Seed of the initial poses."""
-
-    def __post_init__(self) -> None:
-        if self.initial_poses < 1:
-            raise SceneError(f"--initial-poses is {self.initial_poses}; it must be at least 1")
-
-
-def main(settings: InitialPoseConfig) -> None:
-    """Prints how many tries each scene took, and what was wrong with the others."""
-    view = Table(
-        "scene", "tried", "accepted", "beside hand (Eq. 4)", "turned away (Eq. 6)", "too near (Eq. 14)"
-    )
-    total = InitialPoseStatistics()
-    for scene in load_scenes(settings.scenes):
-        _, found = InitialPoseSampler(scene).sample(
-            np.random.default_rng(settings.seed), settings.initial_poses
-        )
-        view.add_row(scene.name, *_shares(found))
-        total += found
-    view.add_section()
-    view.add_row("all", *_shares(total))
-    Console().print(view)
-
-
-def _shares(found: InitialPoseStatistics) -> list[str]:
-    counts = (found.accepted, found.beside_hand, found.turned_away, found.too_near)
-    return [str(found.tried), *(f"{count} ({100 * count / found.tried:.0f} %)" for count in counts)]
-
-
-if __name__ == "__main__":
-    cli.run(main, InitialPoseConfig, __doc__)
+    back = np.concatenate([-angles_rad, np.zeros((len(angles_rad), 1))], axis=1)
+    return rotation_from_euler_xyz(back).swapaxes(1, 2)

@@ -33,6 +33,8 @@ from .trial_log import (
 ORIGIN = np.zeros((1, 3))
 Kept = TypeVar("Kept", float, bool)
 
+ROUNDING = 1e-9  # of a pose, m and parts of a turn, that is none of a decision's doing
+
 
 class Recording:
     """Hands questions on and keeps the answers in order."""
@@ -151,11 +153,13 @@ def _decide(guard: MotionGuard, gripper_from_camera: SE3, line: Line) -> Decisio
 
 
 def _same(decision: Decision, line: JudgedLine, log_format: str) -> bool:
-    """Whether verdict, reason and pose are equal; the first format said its reasons in other words."""
+    """Whether verdict and reason are equal, and the pose but for rounding, which differs from one processor and
+    release to the next; the first format said its reasons in other words."""
     if decision.verdict is not line.verdict:
         return False
     if log_format != FIRST_FORMAT and decision.reason != line.reason:
         return False
     if decision.world_from_gripper is None or line.sent is None:
         return decision.world_from_gripper is None and line.sent is None
-    return bool(np.array_equal(decision.world_from_gripper.matrix, line.sent.matrix))
+    off = np.abs(decision.world_from_gripper.matrix - line.sent.matrix)
+    return bool((off <= ROUNDING).all())

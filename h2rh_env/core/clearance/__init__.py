@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from ..geometry import SE3, Array
 from ..gripper import FINGERTIP_DEPTH_M, ROBOTIQ_2F85, GripperGeometry
@@ -23,15 +23,19 @@ class Clearance:
 
     def __init__(self, points_world: npt.ArrayLike) -> None:
         """Args: points_world: (P, 3), m; an empty cloud is infinitely far."""
-        points = np.asarray(points_world, np.float64).reshape(-1, 3)
-        self._points = points
+        self._points = np.asarray(points_world, np.float64).reshape(-1, 3)
+
+    @cached_property
+    def _tree(self) -> Any:
+        from scipy.spatial import cKDTree  # half of what it takes to make an environment, which needs none
+
         # Positions are mostly outside, where few large leaves are faster.
-        self._tree = cKDTree(points, leafsize=64, compact_nodes=False) if len(points) else None
+        return cKDTree(self._points, leafsize=64, compact_nodes=False)
 
     def distance(self, positions_world: npt.ArrayLike) -> Array:
         """Returns min_p ||T - p|| (left side of Eq. 14) for positions (..., 3), m; shape (...)."""
         positions = np.asarray(positions_world, np.float64)
-        if self._tree is None:
+        if not len(self._points):
             return np.full(positions.shape[:-1], np.inf)
         return np.asarray(self._tree.query(positions)[0])
 
@@ -41,7 +45,7 @@ class Clearance:
         Raises:
             ValueError: The cloud is empty.
         """
-        if self._tree is None:
+        if not len(self._points):
             raise ValueError("an empty cloud has no nearest point")
         point: Array = self._points[self._tree.query(np.asarray(position_world, np.float64))[1]]
         return point

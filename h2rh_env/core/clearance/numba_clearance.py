@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,13 @@ from . import Clearance
 
 BLOCK = 64  # points that are near each other
 FEW = 64  # positions
+CELLS = 1024  # along the longest side of the cloud
+SPREAD = (
+    (16, 0x030000FF),
+    (8, 0x0300F00F),
+    (4, 0x030C30C3),
+    (2, 0x09249249),
+)  # two zeros between bits of ten
 
 
 class SceneClearance(Clearance):
@@ -26,7 +34,7 @@ class SceneClearance(Clearance):
     def distance(self, positions_world: npt.ArrayLike) -> Array:
         """See `Clearance.distance`."""
         positions = np.ascontiguousarray(positions_world, np.float64)  # one layout is compiled
-        if self._tree is None or positions.size > 3 * FEW or not np.isfinite(positions).all():
+        if not len(self._points) or positions.size > 3 * FEW or not np.isfinite(positions).all():
             return super().distance(positions)
         distances: Array = _nearest(*self._blocks, positions.reshape(-1, 3)).reshape(positions.shape[:-1])
         return distances
@@ -34,14 +42,23 @@ class SceneClearance(Clearance):
     @cached_property
     def _blocks(self) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
         """Points (K, 3, BLOCK), the last one repeated, and boxes (2, 3, K)."""
-        assert self._tree is not None
-        points = self._points[self._tree.indices]
+        points: npt.NDArray[np.floating[Any]] = self._points[_along_a_curve(self._points)]
         short = points.astype(np.float32)
         if (short == points).all():
             points = short
         padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % BLOCK, axis=0)])
         blocks = np.ascontiguousarray(padded.reshape(-1, BLOCK, 3).transpose(0, 2, 1))
         return blocks, np.stack([blocks.min(axis=2).T, blocks.max(axis=2).T])
+
+
+def _along_a_curve(points: Array) -> npt.NDArray[np.intp]:
+    """The order of points (P, 3) along Morton's curve, on which neighbours are near each other."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    cells = ((points - low) * ((CELLS - 1) / max(float((high - low).max()), 1e-12))).astype(np.uint64)
+    for shift, mask in SPREAD:
+        cells = (cells | cells << np.uint64(shift)) & np.uint64(mask)
+    order: npt.NDArray[np.intp] = np.argsort(cells @ np.array([1, 2, 4], np.uint64), kind="stable")
+    return order
 
 
 @njit(cache=True, fastmath={"nnan", "nsz"})

@@ -1,5 +1,6 @@
 """Statistics, preview and figure tell what the demonstrations are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -8,6 +9,8 @@ import pytest
 
 from experts.collect import CollectConfig, collect
 from experts.inspect import figure, preview
+from experts.inspect.initial_poses import InitialPoseConfig
+from experts.inspect.initial_poses import main as count_tries
 from experts.inspect.statistics import StatisticsConfig, phases_of, statistics
 from experts.inspect.statistics import main as print_statistics
 from experts.three_phase import Phase
@@ -100,3 +103,15 @@ def test_the_figure_has_a_way_from_dark_red_to_yellow_for_every_start(collected,
         figure.FigureConfig(settings.scene, initial_poses=0)
     with pytest.raises(DatasetError, match="--fps is 0"):
         preview.PreviewConfig(settings.scene, settings.scene, fps=0)
+
+
+def test_tries_for_initial_poses_are_counted_for_each_scene_and_in_all(tiny_scene, tmp_path, capsys):
+    for name in ("a", "b"):
+        replace(tiny_scene, name=name).save(tmp_path / name)
+    count_tries(InitialPoseConfig(tmp_path, initial_poses=5))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    tried = {row[1]: int(row[3]) for row in rows}
+    assert set(tried) == {"a", "b", "all"}
+    assert tried["all"] == tried["a"] + tried["b"]
+    with pytest.raises(SceneError, match="--initial-poses is 0"):
+        InitialPoseConfig(tmp_path, initial_poses=0)

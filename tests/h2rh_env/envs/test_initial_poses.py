@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from h2rh_env.core.errors import SceneError
 from h2rh_env.core.geometry import angle_between, uniform_directions, upright_rotation
-from h2rh_env.envs.initial_poses import InitialPoseConfig, InitialPoseSampler, main, sample_initial_poses
+from h2rh_env.envs.initial_poses import InitialPoseSampler, sample_initial_poses
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -127,15 +127,3 @@ def test_what_is_turned_down_is_turned_down_by_an_equation(tiny_scene, seed):
             kept.append(start)
     assert (statistics.beside_hand, statistics.turned_away) == (beside, turned)
     assert {tuple(np.round(p, 9)) for p in kept} <= {tuple(np.round(p, 9)) for p in positions}
-
-
-def test_the_command_prints_each_scene_and_the_sum(tiny_scene, tmp_path, capsys):
-    for name in ("a", "b"):
-        dataclasses.replace(tiny_scene, name=name).save(tmp_path / name)
-    main(InitialPoseConfig(tmp_path, initial_poses=5))
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    tried = {row[1]: int(row[3]) for row in rows}
-    assert set(tried) == {"a", "b", "all"}
-    assert tried["all"] == tried["a"] + tried["b"]
-    with pytest.raises(SceneError, match="--initial-poses is 0"):
-        InitialPoseConfig(tmp_path, initial_poses=0)
