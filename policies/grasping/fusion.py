@@ -47,7 +47,7 @@ class FusionConfig:
     around_rad: float = 1.0
     committed_m: float = 0.28
     refined: float = 0.1
-    caution: float = 3.0
+    caution: float = 0.0
     hand_frames: int = 8
     hand_doubt_m: float = 0.01
     hand_caution: float = 3.0
