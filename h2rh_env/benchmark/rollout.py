@@ -94,7 +94,7 @@ def run_episode(
         began = time.perf_counter()
         action = policy.act(seen)
         step_seconds.append(time.perf_counter() - began)
-        observation, _, terminated, _, _ = env.step(corruption.executed(action))
+        observation, terminated = env.act(corruption.executed(action))
         if terminated:
             break
     return env.record(name, seed, step_seconds)
@@ -112,7 +112,7 @@ def replay(env: H2RHandoverEnv, episode: Episode) -> Iterator[Observation]:
     observation, _ = env.reset(seed=record.seed, options={"scene": scene_of(episode, env.scenes)})
     yield corruption.seen(observation)
     for action in record.actions:
-        observation, _, terminated, _, _ = env.step(action)
+        observation, terminated = env.act(action)
         if terminated:
             return
         yield corruption.seen(observation)

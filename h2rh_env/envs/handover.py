@@ -221,9 +221,14 @@ class H2RHandoverEnv(gym.Env[Observation, npt.NDArray[np.float32]]):
         return self._observe(), self._simulator.info(self._state)
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        terminated = self._simulator.act(self._state, action, *decode_action(action))
+        observation, terminated = self.act(action)
         reward, info = self._simulator.judge(self._state)
-        return self._seen() if terminated else self._observe(), reward, terminated, False, info
+        return observation, reward, terminated, False, info
+
+    def act(self, action: npt.NDArray[np.float32]) -> tuple[Observation, bool]:
+        """A step without its verdict, for who judges the record: what is seen, and whether the episode ended."""
+        terminated = self._simulator.act(self._state, action, *decode_action(action))
+        return self._seen() if terminated else self._observe(), terminated
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """The camera's last image, (H, W, 3), which belongs to the caller."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,20 +23,23 @@ from .scene import Rows, make_rows
 from .threads import Threads, cores
 from .visibility import Visibility
 
+OfFocalLength = dict[tuple[float, float], Visibility]
+
 
 class NumbaRasteriser:
     """Renders on the CPU, bit for bit the same whatever the batch and the number of threads.
+
+    What is derived of a scene, all of a process share.
 
     Args:
         threads: images rendered at a time; all cores by default.
     """
 
     name = "numba"
+    _rows: ClassVar[WeakKeyDictionary[GaussianScene, Rows]] = WeakKeyDictionary()
+    _visibility: ClassVar[WeakKeyDictionary[GaussianScene, OfFocalLength]] = WeakKeyDictionary()
 
     def __init__(self, threads: int | None = None) -> None:
-        self._rows: WeakKeyDictionary[GaussianScene, Rows] = WeakKeyDictionary()
-        self._visibility: WeakKeyDictionary[GaussianScene, dict[tuple[float, float], Visibility]]
-        self._visibility = WeakKeyDictionary()
         self._local = threading.local()
         self._threads = Threads(threads or cores())
 
