@@ -21,6 +21,9 @@ class Rectification:
 
     Both cameras look along the same axis from the same place, so depth does not matter. What the policy's camera
     would see beyond the edge of the image is black and in no mask.
+
+    Attributes:
+        policy_camera, camera: which the images are made for, and which takes them.
     """
 
     def __init__(self, policy_camera: PinholeCamera) -> None:
@@ -29,7 +32,7 @@ class Rectification:
 
     def use_camera(self, camera: PinholeCamera) -> None:
         """Takes images of this camera from now on."""
-        self._camera = camera
+        self.camera = camera
         wanted = self.policy_camera
         across, down = camera.fx / wanted.fx, camera.fy / wanted.fy
         self._rectangle = (
@@ -47,12 +50,12 @@ class Rectification:
         """
         rgb, masks = (np.ascontiguousarray(observation[key]) for key in ("rgb", "masks"))
         height, width = masks.shape[:2]
-        if (width, height) != (self._camera.width, self._camera.height):
+        if (width, height) != (self.camera.width, self.camera.height):
             raise PolicyError(
                 f"images are {width}x{height} px, but the policy was told of a camera of "
-                f"{self._camera.width}x{self._camera.height}; tell it the camera with use_camera"
+                f"{self.camera.width}x{self.camera.height}; tell it the camera with use_camera"
             )
-        if self._camera == self.policy_camera:
+        if self.camera == self.policy_camera:
             return rgb, masks
         return self._resampled(rgb, masks)
 

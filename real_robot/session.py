@@ -14,7 +14,15 @@ from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.episode import EpisodeRecord
 from h2rh_env.core.errors import PolicyError, RobotError
 from h2rh_env.core.geometry import SE3
-from h2rh_env.core.policy import OdometryPolicy, Policy, PrivilegedPolicy, ReachAwarePolicy, tell_camera
+from h2rh_env.core.policy import (
+    DepthPolicy,
+    Observation,
+    OdometryPolicy,
+    Policy,
+    PrivilegedPolicy,
+    ReachAwarePolicy,
+    tell_camera,
+)
 from h2rh_env.scenes.handover_scene import HandoverScene
 
 from .config import RobotConfig
@@ -167,9 +175,13 @@ class _Session:
     def _warm_up(self) -> None:
         """Has the policy act once on what is seen, and forget it: a first act may take longer than any deadline."""
         self._show_scene(self._loop.state.world_from_gripper)
-        self._policy.act(self._loop.observation())
+        self._policy.act(self._observation())
         self._policy.reset(self._seed)
         self._start_s = self._devices.clock.now()
+
+    def _observation(self) -> Observation:
+        """What the policy is shown."""
+        return self._loop.observation(isinstance(self._policy, DepthPolicy) and self._policy.takes_depth)
 
     def can_reach(self, camera_from_gripper: SE3) -> bool:
         """Whether the arm may be and does well at a pose of the gripper, and with its camera there."""
@@ -235,7 +247,7 @@ class _Session:
             offset = self._devices.gripper_from_camera
             self._policy.moved((self._looks[-1] @ offset).inverse() @ pose @ offset)
         began = self._devices.clock.now()
-        action = np.asarray(self._policy.act(self._loop.observation()), np.float32)
+        action = np.asarray(self._policy.act(self._observation()), np.float32)
         took = self._devices.clock.now() - began
         if action.shape == (7,):
             self._looks.append(pose)

@@ -57,6 +57,16 @@ class ReachAwarePolicy(Policy, Protocol):
 
 
 @runtime_checkable
+class DepthPolicy(Policy, Protocol):
+    """Makes use of measured depth, `observation["depth"]` (H, W, 1) float32, m, 0 where nothing is measured.
+
+    On a robot it is shown that beside colour and masks; in an environment where `depth` was asked for.
+    """
+
+    takes_depth: bool
+
+
+@runtime_checkable
 class CameraAware(Protocol):
     """A policy that wants to know which camera takes the images it is shown."""
 

@@ -21,7 +21,8 @@ from .checkpoint import CONFIG, WEIGHTS, Checkpoint, load_checkpoint
 from .controller import arrived, aside, next_pose
 from .fusion import Fusion, Goal, Predictions
 from .hand import seen_points
-from .inputs import Frame
+from .inputs import CropView, Frame
+from .measured_depth import measured_over_said
 from .network import GraspGrid, folded
 
 LOOK_SIDEWAYS = 0.18  # of the distance: the frame before is chosen that was taken about so far aside
@@ -36,11 +37,16 @@ class GraspingPolicy:
     The frame of the initial camera serves as the world; the camera's motion is that of its own actions, unless
     `moved` tells another.
 
+    Where an observation holds measured depth, that decides how far away the object is, and not the network.
+
     Attributes:
+        takes_depth: for a session, see `DepthPolicy`.
         task: "grasp" closes the fingers, "reach" declares the pre-grasp pose.
         content_hash: SHA-256 of the checkpoint's files, for reports.
         frames: what was seen so far, for those who label a learner's own way. network: what predicts.
     """
+
+    takes_depth = True
 
     def __init__(self, checkpoint: Checkpoint, content_hash: str = "", task: Task = "grasp") -> None:
         self.checkpoint, self.content_hash, self.task = checkpoint, content_hash, task
@@ -94,13 +100,13 @@ class GraspingPolicy:
         if self._expected is not None:
             self._world_from_camera = self._world_from_camera @ self._expected
         frame = Frame(*self._rectification(observation), self._world_from_camera)
-        known = self._look(frame)
+        known = self._look(frame, observation)
         motion, score = self._decide(known)
         action = encode_action(motion, score)
         self._expected, _ = decode_action(action)  # what is executed, and a rotation to the last bit
         return action
 
-    def _look(self, frame: Frame) -> bool:
+    def _look(self, frame: Frame, observation: Observation) -> bool:
         """Asks the network; whether depth was to be seen."""
         sight = self.network.inputs.view(frame.masks, self._camera)
         before = self._frame_before(frame) if sight is not None else None
@@ -117,13 +123,24 @@ class GraspingPolicy:
                 torch.from_numpy(shown.geometry)[None],
             )
         world_from_crop = frame.world_from_camera @ SE3(view.camera_from_crop, np.zeros(3))
-        seen, hand = predictions(grid).moved(world_from_crop), None
-        if before is not None:  # without it there is no depth to speak of
-            depth_m = grid.depth_m[0].double().numpy()
+        said, hand, depth_m = predictions(grid), None, grid.depth_m[0].double().numpy()
+        measured = self._measured(observation, view, depth_m)
+        if measured is not None:
+            said, depth_m = said._replace(contact=measured * said.contact), measured * depth_m
+        seen = said.moved(world_from_crop)
+        if before is not None or measured is not None:  # else there is no depth to speak of
             hand = seen_points(shown.crop, depth_m, view.half_tangent, world_from_crop)
         can_reach = self._is_in_reach if self._can_reach else None
         self._fusion.add(seen, frame.world_from_camera.translation, hand, can_reach)
         return before is not None
+
+    def _measured(self, observation: Observation, view: CropView, said_m: Array) -> float | None:
+        if "depth" not in observation:
+            return None
+        is_object = observation["masks"][..., 0] > 0
+        return measured_over_said(
+            observation["depth"][..., 0], is_object, self._rectification.camera, view, said_m
+        )
 
     def _frame_before(self, now: Frame) -> Frame | None:
         """Of the frames so far that show the object, the one that shows depth best."""

@@ -102,11 +102,11 @@ class ControlLoop:
         self._log.write(BeginLine.of(decision, pose))
         self._raise_stop(decision)
 
-    def observation(self) -> Observation:
+    def observation(self, with_depth: bool = False) -> Observation:
         """The newest frame as the policy sees it."""
         if self._frame is None:
             raise TrialStopped("nothing was ever seen")
-        return observation_of(self._frame, self._masks)
+        return observation_of(self._frame, self._masks, with_depth=with_depth)
 
     def has_arrived(self, goal: SE3) -> bool:
         """Whether the last setpoint rests at a goal."""

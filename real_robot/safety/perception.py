@@ -26,9 +26,12 @@ VIEW_TOLERANCE = 0.03  # of the view's width that a camera may show less than th
 
 
 def observation_of(
-    frame: Frame, masks: npt.NDArray[np.uint8], camera: PinholeCamera = HAND_EYE_CAMERA
+    frame: Frame,
+    masks: npt.NDArray[np.uint8],
+    camera: PinholeCamera = HAND_EYE_CAMERA,
+    with_depth: bool = False,
 ) -> Observation:
-    """What the policy sees: the view of `camera`, background removed to black.
+    """What the policy sees: the view of `camera`, background removed to black, with or without depth.
 
     Args:
         masks: (H, W, 2) uint8 in {0, 255} on the frame's grid.
@@ -38,12 +41,24 @@ def observation_of(
     """
     shown = np.where(masks.max(axis=2, keepdims=True) > 0, frame.rgb, np.uint8(0))
     if frame.camera == camera:
-        return {"rgb": shown, "masks": masks}
+        return {"rgb": shown, "masks": masks} | ({"depth": frame.depth_m[..., None]} if with_depth else {})
     box = _view_box(frame.camera, camera)
     size = (camera.width, camera.height)
     rgb = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BOX, box))
     halves = [Image.fromarray(masks[..., k]).resize(size, Image.Resampling.BOX, box) for k in (0, 1)]
-    return {"rgb": rgb, "masks": np.stack([np.uint8(255) * (np.asarray(m) >= 128) for m in halves], axis=2)}
+    seen = {"rgb": rgb, "masks": np.stack([np.uint8(255) * (np.asarray(m) >= 128) for m in halves], axis=2)}
+    return seen | ({"depth": _nearest_pixels(frame.depth_m, size, box)[..., None]} if with_depth else {})
+
+
+def _nearest_pixels(
+    depth_m: npt.NDArray[np.float32], size: tuple[int, int], box: tuple[float, float, float, float]
+) -> npt.NDArray[np.float32]:
+    """What stands in the middle of each new pixel: a mean of depths would be where nothing is."""
+    (width, height), (left, top, right, bottom) = size, box
+    columns = (left + (np.arange(width) + 0.5) * (right - left) / width).astype(int)
+    rows = (top + (np.arange(height) + 0.5) * (bottom - top) / height).astype(int)
+    nearest: npt.NDArray[np.float32] = depth_m[np.ix_(rows, columns)]
+    return nearest
 
 
 def surfaces_of(frame: Frame, masks: npt.NDArray[np.uint8], world_from_camera: SE3) -> tuple[Array, Array]:

@@ -60,6 +60,23 @@ class Repeating:
         return self._action
 
 
+class Shown(Repeating):
+    """Remembers what it was shown."""
+
+    def act(self, observation):
+        self.names = set(observation)
+        return super().act(observation)
+
+
+@pytest.mark.parametrize("takes_depth", [None, False, True])
+def test_only_a_policy_that_takes_depth_is_shown_it(trial, takes_depth):
+    policy = Shown((*[0.0] * 6, 1.0))
+    if takes_depth is not None:
+        policy.takes_depth = takes_depth
+    trial(policy)
+    assert policy.names == {"rgb", "masks"} | ({"depth"} if takes_depth else set())
+
+
 def at(devices, time_s, fault):
     """Calls `fault` once, when the simulated clock passes `time_s`."""
     done: list[None] = []

@@ -1,5 +1,7 @@
 """What a frame is turned into agrees with the camera's own projection, on any grid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,19 @@ def test_an_observation_shows_the_policys_view_whatever_the_camera(camera):
     assert (observation["masks"] != expected).mean() < 0.004
     assert (observation["rgb"][expected.max(axis=2) == 0] > 0).mean() < 0.01
     assert set(np.unique(observation["masks"])) == {0, 255}
+
+
+@pytest.mark.parametrize("camera", [HAND_EYE_CAMERA, D435I])
+def test_depth_is_shown_where_it_is_wanted_and_never_mixed(camera):
+    frame, masks = frame_of(camera), two_masks(camera)
+    near = disc(camera, (0.1, 0.0), 0.1)
+    frame = replace(frame, depth_m=np.where(near, np.float32(0.4), np.float32(0.9)))
+    observation = observation_of(frame, masks, with_depth=True)
+    assert observation_space(depth=True).contains(observation)
+    assert set(np.unique(observation["depth"])) == {np.float32(0.4), np.float32(0.9)}
+    expected = disc(HAND_EYE_CAMERA, (0.1, 0.0), 0.1)
+    assert ((observation["depth"][..., 0] < 0.5) != expected).mean() < 0.01
+    assert "depth" not in observation_of(frame, masks)
 
 
 def test_a_camera_that_sees_too_little_is_refused():
