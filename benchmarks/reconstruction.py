@@ -46,7 +46,6 @@ UNCORRECTED = "without thin walls and biases"
 ABLATION: dict[str, OptimiseConfig] = {
     UNCORRECTED: OptimiseConfig(),
     "without shared colour": OptimiseConfig(shared_degree=0),
-    "without evened gains": OptimiseConfig(even_exposure=False),
     "shared colour up to degree 3": OptimiseConfig(shared_degree=3),
     "without mask term": OptimiseConfig(mask_weight=0),
     "without depth term": OptimiseConfig(depth_weight=0),

@@ -247,10 +247,14 @@ def _corrections(found: dict[str, Any] | None) -> list[str]:
         return []
     cameras = found["cameras"].items()
     biases = ", ".join(f"{name} {one['depth_bias_mm']:+.1f}" for name, one in cameras if one["depth_bias_mm"])
-    gains = ", ".join(f"{name} {'/'.join(f'{g:.2f}' for g in one['gains'])}" for name, one in cameras)
+    gains = ", ".join(
+        f"{name} {'/'.join(f'{gain:.2f}' for gain in one['gains'])}"
+        for name, one in cameras
+        if any(gain != 1 for gain in one["gains"])
+    )
     return [
         f"depth biases taken out, mm: {biases or 'none; the views agree within a millimetre'}",
-        f"gains of red/green/blue taken out: {gains}",
+        f"gains of red/green/blue taken out: {gains or 'none; none is large'}",
         f"colours depend on the view by harmonics of degree {found['colour_degree']}",
     ]
 

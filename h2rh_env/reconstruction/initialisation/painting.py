@@ -77,19 +77,15 @@ def paint(sightings: Sightings, labels: npt.NDArray[np.int64]) -> tuple[Array, n
 
     Exposure gains of the cameras are corrected first, then highlights are left out.
     """
-    colours, weights, _ = evened(sightings, labels)
+    weights = of_label(sightings, labels)
+    colours = sightings.colours / np.exp(log_gains(sightings.colours, weights))[:, None, :]
     return np.clip(robust_mean(colours, weights), 0, 1), weights.sum(axis=0) > 0
 
 
-def evened(sightings: Sightings, labels: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    """Takes the gains of the cameras out of colours.
-
-    Returns:
-        The colours (V, P, 3), weights (V, P) that are 0 at another label's pixels, and the log gains (V, 3).
-    """
-    weights = np.where(sightings.labels == labels, sightings.weights, 0)
-    log_gains = _log_gains(sightings.colours, weights)
-    return sightings.colours / np.exp(log_gains)[:, None, :], weights, log_gains
+def of_label(sightings: Sightings, labels: npt.NDArray[np.int64]) -> Array:
+    """Returns the weights (V, P), 0 at pixels of another label than the point's own (P,)."""
+    weights: Array = np.where(sightings.labels == labels, sightings.weights, 0)
+    return weights
 
 
 def robust_mean(colours: Array, weights: Array) -> Array:
@@ -101,7 +97,7 @@ def robust_mean(colours: Array, weights: Array) -> Array:
     return mean
 
 
-def _log_gains(colours: Array, weights: Array, rounds: int = 10) -> Array:
+def log_gains(colours: Array, weights: Array, rounds: int = 10) -> Array:
     """Returns the log gain (V, 3) of each camera, of mean 0, from points that several cameras see."""
     usable = (weights > 0) & (colours.min(axis=2) > 0.03) & (colours.max(axis=2) < 0.97)
     usable &= usable.sum(axis=0) > 1

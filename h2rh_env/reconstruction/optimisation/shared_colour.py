@@ -25,16 +25,17 @@ from ...rendering.cpu.visibility import fibonacci_sphere
 from ...rendering.spherical_harmonics import sh_basis
 from ...scenes.gaussians import SH_C0, GaussianScene
 from ..initialisation.fusion import clean_depth
-from ..initialisation.painting import Sightings, evened, look, robust_mean
+from ..initialisation.painting import Sightings, log_gains, look, of_label, robust_mean
 
 Array = npt.NDArray[np.float64]
 
 NOISE = 0.04  # of colours; larger errors count less
-PRIOR = 1e-3  # ridge, for each Gaussian
+PRIOR = 1e-2  # ridge, for each Gaussian
 ROUNDS = 3  # of reweighting
+NEGLIGIBLE_LOG_GAIN = 0.15  # a glossy bowl makes 0.13 where cameras agree within a few percent
 MIN_GAUSSIANS = 50  # of a label, to learn from
 MAX_SAMPLES = 3000
-MIN_GAIN = 0.02  # of the squared error in left-out cameras, for a higher degree
+MIN_GAIN = 0.01  # of the squared error in left-out cameras, for a higher degree
 SAMPLES = 64  # directions at which harmonics are fitted
 
 
@@ -86,7 +87,7 @@ def with_shared_colour(
     Returns:
         The Gaussians, and the log gains (V, 3) of the cameras' colour channels, of mean 0, that were evened out.
     """
-    seen, log_gains = _evidence(scene, views)
+    seen, gains = _evidence(scene, views)
     shared: dict[int, SharedColour] = {}
     for label in (int(Label.OBJECT), int(Label.HAND)):
         index = np.flatnonzero((scene.labels == label) & ((seen.weights > 0).sum(axis=0) > 1))
@@ -95,9 +96,9 @@ def with_shared_colour(
             degree = best_degree(part, max_degree)
             if degree:
                 shared[label] = fit(part, degree)
-    if not shared:
-        return scene, log_gains
-    degree = max(one.degree for one in shared.values())
+    if not shared and not gains.any():
+        return scene, gains
+    degree = max((one.degree for one in shared.values()), default=0)
     rest, shade = np.zeros((len(scene), (degree + 1) ** 2 - 1, 3)), np.zeros_like(seen.colours)
     for label, one in shared.items():
         mine = np.flatnonzero(scene.labels == label)
@@ -106,10 +107,10 @@ def with_shared_colour(
         shade[:, mine] = predicted(one, part, base)
         rest[mine, : (one.degree + 1) ** 2 - 1] = harmonics(one, part.normals, base)
     known = seen.weights.sum(axis=0) > 0
-    first = np.where(
-        known[:, None], (robust_mean(seen.colours - shade, seen.weights) - 0.5) / SH_C0, scene.sh[:, 0]
-    )
-    return replace(scene, sh=np.concatenate([first[:, None], rest], axis=1).astype(np.float32)), log_gains
+    own = (robust_mean(seen.colours - shade, seen.weights) - 0.5) / SH_C0
+    first = np.where(known[:, None], own, scene.sh[:, 0])
+    sh = np.concatenate([first[:, None], rest], axis=1).astype(np.float32)
+    return replace(scene, sh=sh), gains
 
 
 def best_degree(seen: Evidence, max_degree: int) -> int:
@@ -179,12 +180,29 @@ def _evidence(scene: GaussianScene, views: Sequence[RgbdView]) -> tuple[Evidence
     front, back = (look(depth_views, points, sign * normals) for sign in (1, -1))
     is_front = front.weights.sum(axis=0) >= back.weights.sum(axis=0)
     weights = np.where(is_front, front.weights, back.weights)
-    sightings = Sightings(weights, front.labels, front.colours)
-    colours, weights, log_gains = evened(sightings, scene.labels.astype(np.int64))
+    labels = scene.labels.astype(np.int64)
+    weights = of_label(Sightings(weights, front.labels, front.colours), labels)
+    gains = _gains(front.colours, weights, labels)
     eyes = np.stack([view.world_from_camera.translation for view in views])
     rays = points[None] - eyes[:, None]
     rays /= np.linalg.norm(rays, axis=2, keepdims=True)
-    return Evidence(rays, np.where(is_front[:, None], normals, -normals), weights, colours), log_gains
+    outwards = np.where(is_front[:, None], normals, -normals)
+    return Evidence(rays, outwards, weights, front.colours / np.exp(gains)[:, None]), gains
+
+
+def _gains(colours: Array, weights: Array, labels: npt.NDArray[np.int64]) -> Array:
+    """Returns the log gains (V, 3) of the cameras, or zeros if they are no larger than what surfaces may cause.
+
+    What mirrors looks different to each camera, as if it had another gain; the label whose gains spread less counts.
+    """
+    shared = (weights > 0).sum(axis=0) > 1
+    found = [
+        log_gains(colours[:, mine], weights[:, mine])
+        for label in (Label.OBJECT, Label.HAND)
+        if (mine := np.flatnonzero(shared & (labels == label))).size >= MIN_GAUSSIANS
+    ]
+    least = min(found, key=np.std, default=np.zeros((len(weights), 3)))
+    return least if np.abs(least).max() > NEGLIGIBLE_LOG_GAIN else np.zeros_like(least)
 
 
 def _design(seen: Evidence, base: Array, degree: int) -> Array:
