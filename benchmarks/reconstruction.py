@@ -42,13 +42,16 @@ from h2rh_env.utils import cli
 Seconds = npt.NDArray[np.float64]
 Row = npt.NDArray[np.float64]
 SIDES = {224: (224, 224), 640: (640, 480)}
+UNCORRECTED = "without thin walls and biases"
 ABLATION: dict[str, OptimiseConfig] = {
+    UNCORRECTED: OptimiseConfig(),
+    "without shared colour": OptimiseConfig(shared_degree=0),
+    "shared colour up to degree 3": OptimiseConfig(shared_degree=3),
     "without mask term": OptimiseConfig(mask_weight=0),
     "without depth term": OptimiseConfig(depth_weight=0),
     "without free rim": OptimiseConfig(rim_px=0),
     "without coarse steps": OptimiseConfig(coarse_every=0),
-    "with random background": OptimiseConfig(random_background=True),
-    "with view-dependent colour": OptimiseConfig(sh_degree=1),
+    "with colours of degree 1 of each Gaussian's own": OptimiseConfig(sh_degree=1),
 }
 FIGURES = {"psnr_db": ".2f", "ssim": ".3f", "gmsd": ".3f", "depth_mae_mm": ".2f", "iou": ".4f"}
 SHEET_VIEWS = (3, 15)
@@ -118,7 +121,8 @@ def _reconstructed(
     cpu_s: dict[str, float] = {}
 
     def one(name: str, settings: OptimiseConfig) -> tuple[str, GaussianScene, Row]:
-        scene, seconds = timed(optimise, first, capture, settings)
+        start = initialise(capture, config.voxel_m, corrected=False)[0] if name == UNCORRECTED else first
+        scene, seconds = timed(optimise, start, capture, settings)
         cpu_s[name] = seconds[0]
         qualities = [measure(scene, views, NumbaRasteriser(), "scene") for views in novel.values()]
         figures = [getattr(quality, key) for key in FIGURES for quality in qualities]

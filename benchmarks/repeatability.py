@@ -139,7 +139,7 @@ def rebuilt(scene: HandoverScene, rng: np.random.Generator) -> Clouds:
     whole = generate_capture(capture["seed"], name, capture.get("sensor"))
     kept = np.sort(rng.permutation(len(whole.views))[: len(whole.views) - LEFT_OUT])
     fewer = replace(whole, views=tuple(whole.views[i] for i in kept))
-    _, points, hand = initialise(fewer, settings["voxel_m"], settings["max_gaussians"])
+    _, points, hand = initialise(fewer, settings["voxel_m"], settings["max_gaussians"], corrected=False)
     return points.astype(np.float64), hand.astype(np.float64)
 
 

@@ -169,8 +169,11 @@ def build_scene(
     """
     steps = settings.steps if settings else 0
     voxel_m = default_voxel_m(settings) if voxel_m is None else voxel_m
+    corrections: dict[str, Any] = {}
     progress("fusing depth", 0)
-    gaussians, object_points, hand_points = initialise(capture, voxel_m=voxel_m, max_gaussians=max_gaussians)
+    gaussians, object_points, hand_points = initialise(
+        capture, voxel_m=voxel_m, max_gaussians=max_gaussians, corrected=steps > 0
+    )
     if settings and steps:
         from .reconstruction.optimisation.optimise import optimise
 
@@ -178,7 +181,7 @@ def build_scene(
             progress(f"loss {loss:.4f}, PSNR {psnr_db:.1f} dB", 1 + done)
 
         progress("optimising", 1)
-        gaussians = optimise(gaussians, capture, settings, optimised, checkpoint_file)
+        gaussians = optimise(gaussians, capture, settings, optimised, checkpoint_file, corrections.update)
         object_points, hand_points = _solid(gaussians, Label.OBJECT), _solid(gaussians, Label.HAND)
     progress("proposing grasps", steps + 1)
     candidates = propose(proposer or AntipodalProposer(), object_points, seed)
@@ -190,6 +193,8 @@ def build_scene(
     if settings:
         made_with["optimise"] = asdict(settings)
     provenance = {"capture": capture.provenance, "settings": made_with, "version": __version__}
+    if corrections:
+        provenance["corrections"] = corrections
     return HandoverScene(
         capture.name, capture.object_name, gaussians, object_points, hand_points, grasps.grasp,
         provenance | grasps.provenance(), contact_shape=shape, acceptable_grasps=grasps.acceptable,
@@ -231,7 +236,27 @@ def _build_one(config: BuildConfig, path: Path) -> None:
             scene = replace(scene, provenance=scene.provenance | {"held_out_quality": quality})
         scene.save(config.out, compressed=config.compressed)
         bar.update(task, completed=settings.steps + STAGES, note="done")
+    for line in _corrections(scene.provenance.get("corrections")):
+        print(line)
     print(_line(scene, config.out))
+
+
+def _corrections(found: dict[str, Any] | None) -> list[str]:
+    """Returns sentences about what was taken out of the cameras' depth and colours; none without optimisation."""
+    if not found:
+        return []
+    cameras = found["cameras"].items()
+    biases = ", ".join(f"{name} {one['depth_bias_mm']:+.1f}" for name, one in cameras if one["depth_bias_mm"])
+    gains = ", ".join(
+        f"{name} {'/'.join(f'{gain:.2f}' for gain in one['gains'])}"
+        for name, one in cameras
+        if any(gain != 1 for gain in one["gains"])
+    )
+    return [
+        f"depth biases taken out, mm: {biases or 'none; the views agree within a millimetre'}",
+        f"gains of red/green/blue taken out: {gains or 'none; none is large'}",
+        f"colours depend on the view by harmonics of degree {found['colour_degree']}",
+    ]
 
 
 def _refuse_or_say(capture: HandoverCapture, force: bool) -> None:

@@ -41,7 +41,7 @@ def test_a_scene_tells_how_it_was_made_and_can_be_made_again(folder: Path, tmp_p
     a, b = (HandoverScene.load(tmp_path / out) for out in ("a", "b"))
     assert a.scene_hash == b.scene_hash
     assert a.provenance["settings"]["optimise"]["steps"] == 12
-    assert {"capture", "settings", "version"} <= set(a.provenance)
+    assert {"capture", "settings", "version", "corrections"} <= set(a.provenance)
     assert not (tmp_path / "a" / build.CHECKPOINT).exists()
 
 

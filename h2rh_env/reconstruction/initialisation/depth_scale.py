@@ -49,7 +49,11 @@ def depth_scale_errors(capture: HandoverCapture) -> npt.NDArray[np.float64]:
 
 def metric(capture: HandoverCapture) -> HandoverCapture:
     """Returns the capture with every camera's depth scale corrected."""
-    errors = depth_scale_errors(capture)
+    return rescaled(capture, depth_scale_errors(capture))
+
+
+def rescaled(capture: HandoverCapture, errors: npt.NDArray[np.float64]) -> HandoverCapture:
+    """Returns the capture with depth divided by 1 + errors, (V,)."""
     views = tuple(
         replace(view, depth_m=(view.depth_m / (1 + error)).astype(np.float32))
         for view, error in zip(capture.views, errors, strict=True)

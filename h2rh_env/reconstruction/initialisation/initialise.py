@@ -11,8 +11,10 @@ from ...core.errors import CaptureError
 from ...core.labels import Label
 from ...scenes.gaussians import SH_C0, GaussianScene
 from .depth_scale import metric
-from .fusion import Surface, clean_depth, components, face_areas, fuse, select_vertices
+from .frame_bias import aligned
+from .fusion import DepthView, Surface, clean_depth, components, face_areas, fuse, select_vertices
 from .painting import Sightings, look, paint, vote
+from .thin_walls import missing
 
 Array = npt.NDArray[np.float64]
 Float = npt.NDArray[np.float32]
@@ -27,7 +29,7 @@ MAX_GUESS_M = 0.004  # surface that no camera shows is kept this far from what o
 
 
 def initialise(
-    capture: HandoverCapture, voxel_m: float = VOXEL_M, max_gaussians: int = 30_000
+    capture: HandoverCapture, voxel_m: float = VOXEL_M, max_gaussians: int = 30_000, corrected: bool = True
 ) -> tuple[GaussianScene, Float, Float]:
     """Puts Gaussians on what the cameras saw of object and hand, and returns clean clouds of both with them.
 
@@ -35,6 +37,8 @@ def initialise(
         capture: what the cameras saw.
         voxel_m: spacing of points and Gaussians, m; it is widened where `max_gaussians` would be exceeded.
         max_gaussians: upper bound on the number of Gaussians.
+        corrected: whether the biases of frames are taken out, and what was measured where fusion left a hole is
+            added; see `frame_bias.py` and `thin_walls.py`. Scenes from depth alone are built without.
 
     Returns:
         Gaussians of degree 0, object points (P, 3), m, and hand points (P, 3), m, possibly none.
@@ -42,14 +46,16 @@ def initialise(
     Raises:
         CaptureError: No depth on the object is usable, or too little depth altogether.
     """
-    views = [clean_depth(view) for view in metric(capture).views]
+    scaled = aligned(capture).capture if corrected else metric(capture)
+    labelled = [view for view in scaled.views if (view.labels != Label.BACKGROUND).any()]
+    views = [clean_depth(view) for view in labelled or scaled.views]
     surface = fuse(views, voxel_m)
     surface, labels = _labelled(surface, look(views, surface.vertices, surface.normals))
     if not (labels == Label.OBJECT).any():
         raise CaptureError(
             f"capture {capture.name}: no depth on the object survives; check its masks and the extrinsics"
         )
-    points, normals, labels, spacing = _sample(surface, labels, voxel_m, max_gaussians)
+    points, normals, labels, spacing = _covered(views, surface, labels, voxel_m, max_gaussians, corrected)
     colours, seen = paint(look(views, points, normals), labels)
     colours = colours[seen][cKDTree(points[seen]).query(points)[1]] if seen.any() else colours
     scene = flat_gaussians(points, normals, spacing, colours, labels.astype(np.uint8))
@@ -115,6 +121,33 @@ def _without_islands(surface: Surface, labels: npt.NDArray[np.int64]) -> npt.NDA
         cKDTree(surface.vertices[large]).query(surface.vertices)[1]
     ]
     return nearest
+
+
+def _covered(
+    views: list[DepthView],
+    surface: Surface,
+    labels: npt.NDArray[np.int64],
+    voxel_m: float,
+    limit: int,
+    corrected: bool,
+) -> tuple[Array, Array, npt.NDArray[np.int64], Array]:
+    """Returns points, normals, labels and spacings of the surface and, if wished, of the thin walls it lacks."""
+    room = limit
+    while True:
+        points, normals, point_labels, spacing = _sample(surface, labels, voxel_m, room)
+        if not corrected:
+            return points, normals, point_labels, spacing
+        width = float(np.median(spacing))
+        new = missing(views, points, normals, width)
+        if len(points) + len(new.points) <= limit:
+            break
+        room = min(int(0.98 * room * limit / (len(points) + len(new.points))), room - 1)
+    return (
+        np.concatenate([points, new.points]),
+        np.concatenate([normals, new.normals]),
+        np.concatenate([point_labels, new.labels]),
+        np.concatenate([spacing, np.full(len(new.points), width)]),
+    )
 
 
 def _sample(

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 SEEN_M = 0.003  # how far measured depth may be off a point for the pixel to show it, seen head-on
 MAX_SEEN_M = 0.008  # and on slopes, where it changes within a pixel
 OUTLIER = 0.15  # a colour this far from the median of all views is a highlight or a mistake
-MAX_LOG_GAIN = 0.2
+MAX_LOG_GAIN = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +77,27 @@ def paint(sightings: Sightings, labels: npt.NDArray[np.int64]) -> tuple[Array, n
 
     Exposure gains of the cameras are corrected first, then highlights are left out.
     """
-    weights = np.where(sightings.labels == labels, sightings.weights, 0)
-    colours = sightings.colours / np.exp(_log_gains(sightings.colours, weights))[:, None, :]
+    weights = of_label(sightings, labels)
+    colours = sightings.colours / np.exp(log_gains(sightings.colours, weights))[:, None, :]
+    return np.clip(robust_mean(colours, weights), 0, 1), weights.sum(axis=0) > 0
+
+
+def of_label(sightings: Sightings, labels: npt.NDArray[np.int64]) -> Array:
+    """Returns the weights (V, P), 0 at pixels of another label than the point's own (P,)."""
+    weights: Array = np.where(sightings.labels == labels, sightings.weights, 0)
+    return weights
+
+
+def robust_mean(colours: Array, weights: Array) -> Array:
+    """Returns means (P, 3) over views of colours (V, P, 3) with weights (V, P), without outliers."""
     middle = _weighted_median(colours, weights)
     weights = np.where(np.abs(colours - middle).max(axis=2) < OUTLIER, weights, weights * 1e-3)
     weights = weights**2  # the best view speaks loudest: means of many views are blurred
-    total = weights.sum(axis=0)
-    mean = (weights[..., None] * colours).sum(axis=0) / np.maximum(total, 1e-12)[:, None]
-    return np.clip(mean, 0, 1), total > 0
+    mean: Array = (weights[..., None] * colours).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-12)[:, None]
+    return mean
 
 
-def _log_gains(colours: Array, weights: Array, rounds: int = 10) -> Array:
+def log_gains(colours: Array, weights: Array, rounds: int = 10) -> Array:
     """Returns the log gain (V, 3) of each camera, of mean 0, from points that several cameras see."""
     usable = (weights > 0) & (colours.min(axis=2) > 0.03) & (colours.max(axis=2) < 0.97)
     usable &= usable.sum(axis=0) > 1

@@ -21,7 +21,12 @@ class OptimiseConfig:
     max_gaussians: int = 30_000
     """Upper bound on the number of Gaussians, which growth respects."""
     sh_degree: int = 0
-    """Degree of the view-dependent colour."""
+    """Degree of the view-dependent colour that each Gaussian learns alone."""
+    shared_degree: int = 2
+    """Upper bound on the degree of the view-dependent colour that all Gaussians of a label share at first; cameras
+    that are left out decide."""
+    even_exposure: bool = True
+    """Whether the gains of the cameras' colour channels, where they see the same surface, are taken out."""
     mask_weight: float = 0.5
     """Weight of the absolute difference between the rendered labels of object and hand and their masks."""
     depth_weight: float = 5.0
@@ -50,19 +55,20 @@ class OptimiseConfig:
             raise SceneError(f"steps is {self.steps}; it must be at least 0")
         if self.coarse_every < 0:
             raise SceneError(f"coarse_every is {self.coarse_every}; it must be at least 0, which is never")
-        if self.sh_degree not in range(4):
-            raise SceneError(f"sh_degree is {self.sh_degree}; it must be 0 to 3")
+        for name in ("sh_degree", "shared_degree"):
+            if getattr(self, name) not in range(4):
+                raise SceneError(f"{name} is {getattr(self, name)}; it must be 0 to 3")
 
 
 METHODS = {
     "metric": OptimiseConfig(),
     # Kerbl et al. 2023: images alone, on black.
     "3dgs": OptimiseConfig(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0
+        sh_degree=3, shared_degree=0, even_exposure=False, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0,
     ),
     # Zhu et al. 2024, the paper's choice; measured depth stands in for their monocular estimate.
     "fsgs": OptimiseConfig(
-        sh_degree=3, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0,
+        sh_degree=3, shared_degree=0, even_exposure=False, mask_weight=0, depth_weight=0, rim_px=0, coarse_every=0,
         unpool_every=100, pearson_weight=0.05, pseudo_weight=0.05,
     ),
 }  # fmt: skip

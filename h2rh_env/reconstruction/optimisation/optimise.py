@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +23,12 @@ from ...rendering.cpu.scene import spatial_order
 from ...rendering.gradients.render import RenderedTensors
 from ...rendering.select import make_renderer
 from ...scenes.gaussians import GaussianScene
-from ..initialisation.depth_scale import metric
+from ..initialisation.frame_bias import aligned
 from . import checkpoint, fsgs
 from .config import OptimiseConfig
 from .losses import photometric_loss
 from .rig import RigCorrection
+from .shared_colour import with_shared_colour
 from .targets import Target, targets_of
 
 RATES = {  # of Adam at the first step; means in m
@@ -56,6 +58,7 @@ def optimise(
     settings: OptimiseConfig,
     progress: Progress = lambda *_: None,
     checkpoint_file: Path | None = None,
+    corrections: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> GaussianScene:
     """Improves first Gaussians; the same settings give the same result, interrupted or not.
 
@@ -65,13 +68,16 @@ def optimise(
         settings: what is optimised and how.
         progress: called every ten steps with the steps done, the loss, and the PSNR on object and hand, dB.
         checkpoint_file: where an interrupted run left its state and finds it again; it is removed in the end.
+        corrections: called once with what was taken out of the cameras' depth and colours, as JSON values.
     """
     if not settings.steps:
         return scene
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # tensors are small; the renderer has its own threads
     try:
-        return _run(Optimisation(scene, capture, settings), settings, progress, checkpoint_file)
+        optimisation = Optimisation(scene, capture, settings)
+        corrections(optimisation.corrections())
+        return _run(optimisation, settings, progress, checkpoint_file)
     finally:
         torch.set_num_threads(threads)
 
@@ -99,10 +105,18 @@ class Optimisation:
         self.settings = settings
         self.key = checkpoint.key_of(scene, json.dumps(asdict(settings)))
         self._order = spatial_order(np.asarray(scene.means)).astype(np.int64)
+        self._alignment = aligned(capture)
+        views = self._alignment.capture.views
+        self._names = [view.name for view in views]
+        self._log_gains = np.zeros((len(views), 3))
+        if settings.shared_degree or settings.even_exposure:
+            scene, self._log_gains = with_shared_colour(scene, views, settings.shared_degree)
         self._first = scene.select(self._order)
         self._draw = make_renderer(settings.renderer)
         self._surface = NumbaRasteriser(1)
-        self.targets = targets_of(metric(capture).views, self._first, self._surface, settings.rim_px)
+        self.targets = targets_of(views, self._first, self._surface, settings.rim_px)
+        if settings.even_exposure:
+            self.targets = [target.brightened(-self._log_gains[target.index]) for target in self.targets]
         self.coarse_targets = [target.halved() for target in self.targets]
         self.rig = RigCorrection(capture, scene.means.mean(axis=0))
         coefficients = (settings.sh_degree + 1) ** 2
@@ -217,6 +231,27 @@ class Optimisation:
     def _set_gaussians(self, values: dict[str, Tensor]) -> None:
         self.parameters = {k: values[k].clone().requires_grad_() for k in self.parameters}
         self.fixed = {k: values[k].clone() for k in self.fixed}
+
+    def corrections(self) -> dict[str, Any]:
+        """Returns JSON values: what was taken out of each camera's depth and colours, and the degree of colours."""
+        cameras = zip(
+            self._names,
+            self._alignment.scale_errors,
+            self._alignment.biases_m,
+            np.exp(self._log_gains),
+            strict=True,
+        )
+        return {
+            "cameras": {
+                name: {
+                    "depth_scale": round(1 + float(scale), 5),
+                    "depth_bias_mm": round(1000 * float(bias), 2),
+                    "gains": [round(float(gain), 3) for gain in gains],
+                }
+                for name, scale, bias, gains in cameras
+            },
+            "colour_degree": self._first.sh_degree,
+        }
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that changes, by name; Adam's moments are called "adam.<what>.<parameter>"."""

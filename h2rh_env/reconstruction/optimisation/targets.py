@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -54,6 +55,10 @@ class Target:
     def mask(self) -> Tensor:
         """Where object or hand is, (h, w) bool."""
         return self.coverage > 0
+
+    def brightened(self, log_gains: npt.NDArray[np.float64]) -> Target:
+        """Returns the target with its colour channels multiplied by exp(log_gains), (3,)."""
+        return replace(self, rgb=self.rgb * torch.from_numpy(np.exp(log_gains).astype(np.float32)))
 
     def halved(self) -> Target:
         """Returns the target at half the resolution, without a rim: its pixels say how much of them is covered."""

@@ -231,39 +231,54 @@ def _store_colours(rows, o, degree, camera, scratch):
     z = load(rows, o + u64(32)) - splat(camera[14])
     inverse = one / sqrt16(fma(x, x, fma(y, y, fma(z, z, splat(f32(1e-30))))))
     x, y, z = x * inverse, y * inverse, z * inverse
-    for channel in range(3):
-        i = c + u64(16 * channel)
-        value = fma(splat(f32(SH_C0)), load(rows, i), splat(f32(0.5)))
-        value = fma(splat(f32(-SH_C1)) * y, load(rows, i + u64(48)), value)
-        value = fma(splat(f32(SH_C1)) * z, load(rows, i + u64(96)), value)
-        value = fma(splat(f32(-SH_C1)) * x, load(rows, i + u64(144)), value)
-        if degree >= 2:
-            value = _add_degree_2(rows, i + u64(192), x, y, z, value)
+    half, c0 = splat(f32(0.5)), splat(f32(SH_C0))
+    red = fma(c0, load(rows, c), half)
+    green = fma(c0, load(rows, c + u64(16)), half)
+    blue = fma(c0, load(rows, c + u64(32)), half)
+    red, green, blue = _add(rows, c + u64(48), splat(f32(-SH_C1)) * y, red, green, blue)
+    red, green, blue = _add(rows, c + u64(96), splat(f32(SH_C1)) * z, red, green, blue)
+    red, green, blue = _add(rows, c + u64(144), splat(f32(-SH_C1)) * x, red, green, blue)
+    if degree >= 2:
+        xx, yy, zz = x * x, y * y, z * z
+        red, green, blue = _add(rows, c + u64(192), splat(f32(SH_C2[0])) * x * y, red, green, blue)
+        red, green, blue = _add(rows, c + u64(240), splat(f32(SH_C2[1])) * y * z, red, green, blue)
+        red, green, blue = _add(
+            rows, c + u64(288), splat(f32(SH_C2[2])) * (zz + zz - xx - yy), red, green, blue
+        )
+        red, green, blue = _add(rows, c + u64(336), splat(f32(SH_C2[3])) * x * z, red, green, blue)
+        red, green, blue = _add(rows, c + u64(384), splat(f32(SH_C2[4])) * (xx - yy), red, green, blue)
         if degree >= 3:
-            value = _add_degree_3(rows, i + u64(432), x, y, z, value)
-        store(scratch, u64(96 + 16 * channel), clamp(value, f32(0), f32(MAX_COLOUR)))
+            red, green, blue = _add_degree_3(rows, c + u64(432), x, y, z, red, green, blue)
+    store(scratch, u64(96), clamp(red, f32(0), f32(MAX_COLOUR)))
+    store(scratch, u64(112), clamp(green, f32(0), f32(MAX_COLOUR)))
+    store(scratch, u64(128), clamp(blue, f32(0), f32(MAX_COLOUR)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _add_degree_2(rows, i, x, y, z, value):
-    u64, f32 = np.uint64, np.float32
-    xx, yy, zz = x * x, y * y, z * z
-    value = fma(splat(f32(SH_C2[0])) * x * y, load(rows, i), value)
-    value = fma(splat(f32(SH_C2[1])) * y * z, load(rows, i + u64(48)), value)
-    value = fma(splat(f32(SH_C2[2])) * (zz + zz - xx - yy), load(rows, i + u64(96)), value)
-    value = fma(splat(f32(SH_C2[3])) * x * z, load(rows, i + u64(144)), value)
-    return fma(splat(f32(SH_C2[4])) * (xx - yy), load(rows, i + u64(192)), value)
+def _add(rows, i, basis, red, green, blue):
+    """Adds one basis function times its three coefficients, which follow each other."""
+    return (
+        fma(basis, load(rows, i), red),
+        fma(basis, load(rows, i + np.uint64(16)), green),
+        fma(basis, load(rows, i + np.uint64(32)), blue),
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _add_degree_3(rows, i, x, y, z, value):
+def _add_degree_3(rows, i, x, y, z, red, green, blue):
     u64, f32 = np.uint64, np.float32
     xx, yy, zz = x * x, y * y, z * z
     three, four = splat(f32(3)), splat(f32(4))
-    value = fma(splat(f32(SH_C3[0])) * y * (three * xx - yy), load(rows, i), value)
-    value = fma(splat(f32(SH_C3[1])) * x * y * z, load(rows, i + u64(48)), value)
-    value = fma(splat(f32(SH_C3[2])) * y * (four * zz - xx - yy), load(rows, i + u64(96)), value)
-    value = fma(splat(f32(SH_C3[3])) * z * (zz + zz - three * (xx + yy)), load(rows, i + u64(144)), value)
-    value = fma(splat(f32(SH_C3[4])) * x * (four * zz - xx - yy), load(rows, i + u64(192)), value)
-    value = fma(splat(f32(SH_C3[5])) * z * (xx - yy), load(rows, i + u64(240)), value)
-    return fma(splat(f32(SH_C3[6])) * x * (xx - three * yy), load(rows, i + u64(288)), value)
+    red, green, blue = _add(rows, i, splat(f32(SH_C3[0])) * y * (three * xx - yy), red, green, blue)
+    red, green, blue = _add(rows, i + u64(48), splat(f32(SH_C3[1])) * x * y * z, red, green, blue)
+    red, green, blue = _add(
+        rows, i + u64(96), splat(f32(SH_C3[2])) * y * (four * zz - xx - yy), red, green, blue
+    )
+    red, green, blue = _add(
+        rows, i + u64(144), splat(f32(SH_C3[3])) * z * (zz + zz - three * (xx + yy)), red, green, blue
+    )
+    red, green, blue = _add(
+        rows, i + u64(192), splat(f32(SH_C3[4])) * x * (four * zz - xx - yy), red, green, blue
+    )
+    red, green, blue = _add(rows, i + u64(240), splat(f32(SH_C3[5])) * z * (xx - yy), red, green, blue)
+    return _add(rows, i + u64(288), splat(f32(SH_C3[6])) * x * (xx - three * yy), red, green, blue)

@@ -170,3 +170,12 @@ def test_a_capture_without_usable_object_depth_is_refused(capture: HandoverCaptu
     )
     with pytest.raises(CaptureError, match="object"):
         initialise(replace(capture, views=views))
+
+
+def test_a_camera_with_an_empty_mask_costs_nothing(capture: HandoverCapture) -> None:
+    *others, last = capture.views
+    empty = replace(last, labels=np.zeros_like(last.labels))
+    with_it = initialise(replace(capture, views=(*others, empty)))[0]
+    without = initialise(replace(capture, views=tuple(others)))[0]
+    assert np.array_equal(with_it.means, without.means)
+    assert np.array_equal(with_it.sh, without.sh)

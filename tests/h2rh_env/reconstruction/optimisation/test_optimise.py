@@ -116,6 +116,20 @@ def test_labels_and_the_cap_are_kept(capture: HandoverCapture, first: GaussianSc
     assert scene.antialiased == first.antialiased
 
 
+def test_what_was_taken_out_of_the_cameras_is_told(capture: HandoverCapture, first: GaussianScene) -> None:
+    darker = replace(capture.views[1], rgb=(capture.views[1].rgb * 0.7).astype(np.uint8))
+    off = replace(capture.views[3], depth_m=capture.views[3].depth_m + np.float32(0.004))
+    views = (capture.views[0], darker, capture.views[2], off, *capture.views[4:])
+    told: list[dict[str, Any]] = []
+    optimise(first, replace(capture, views=views), replace(QUICK, steps=1), corrections=told.append)
+    cameras = told[0]["cameras"]
+    gains = {name: np.mean(one["gains"]) for name, one in cameras.items()}
+    biases = {name: one["depth_bias_mm"] for name, one in cameras.items()}
+    assert min(gains, key=gains.__getitem__) == "c1"
+    assert gains["c1"] / np.mean([gains[name] for name in ("c0", "c2", "c4")]) == pytest.approx(0.7, abs=0.06)
+    assert max(biases, key=biases.__getitem__) == "c3"
+
+
 def test_no_gaussian_strays(first: GaussianScene, optimised: GaussianScene) -> None:
     assert np.abs(optimised.means - first.means).max() <= MAX_STRAY_M + 1e-6
 
@@ -298,7 +312,9 @@ def test_correlation_ignores_scale_and_offset() -> None:
     assert float(fsgs.decorrelation(torch.ones(20, 20), depth, everywhere)) == 0
 
 
-@pytest.mark.parametrize("wrong", [{"steps": -1}, {"sh_degree": 4}, {"coarse_every": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -1}, {"sh_degree": 4}, {"shared_degree": 4}, {"coarse_every": -1}]
+)
 def test_wrong_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(SceneError, match=next(iter(wrong))):
         OptimiseConfig(**wrong)  # type: ignore[arg-type]
