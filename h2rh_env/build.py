@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,7 @@ from .grasps.antipodal import AntipodalProposer
 from .grasps.base import GraspProposer
 from .grasps.proposers import GraspSource, propose
 from .grasps.selection import reasons
+from .reconstruction.free_space import seen_free
 from .reconstruction.initialisation.initialise import VOXEL_M, initialise
 from .reconstruction.optimisation.config import METHODS, OPTIMISED_VOXEL_M, OptimiseConfig
 from .rendering.select import make_rasteriser
@@ -186,7 +188,10 @@ def build_scene(
     progress("proposing grasps", steps + 1)
     candidates = propose(proposer or AntipodalProposer(), object_points, seed)
     progress("shaping what can be touched", steps + 2)
-    shape = true_shape(capture.truth) if capture.truth else shape_of_clouds(object_points, hand_points)
+    if capture.truth:
+        shape = true_shape(capture.truth)
+    else:
+        shape = shape_of_clouds(object_points, hand_points, partial(seen_free, capture.views))
     progress("verifying grasps" if verification else "choosing the grasp", steps + 3)
     grasps = choose_grasps(candidates, object_points, hand_points, shape, verification)
     made_with: dict[str, Any] = {"seed": seed, "voxel_m": voxel_m, "max_gaussians": max_gaussians}

@@ -13,7 +13,7 @@ from ..core.geometry import Array
 from ..core.task import OBJECT_DENSITY_KG_M3
 from ..scenes.contact_shape import HAND_UNIT_M, ContactShape
 from ..scenes.handover_scene import HandoverScene
-from .solids import SolidCells, greedy_boxes, solid_of_cloud, solid_of_distance
+from .solids import IsFree, SolidCells, greedy_boxes, solid_of_cloud, solid_of_distance
 
 MASS_RANGE_KG = (0.05, 0.8)
 TRUE_HAND_SPACING_M, TRUE_HAND_RADIUS_M = 0.006, 0.005
@@ -38,13 +38,18 @@ def shape_of(scene: HandoverScene | ContactShape) -> ContactShape:
     return _of_clouds[key]
 
 
-def shape_of_clouds(object_points: npt.ArrayLike, hand_points: npt.ArrayLike) -> ContactShape:
+def shape_of_clouds(
+    object_points: npt.ArrayLike, hand_points: npt.ArrayLike, is_free: IsFree | None = None
+) -> ContactShape:
     """From points (P, 3) on the surfaces of object and hand, m, scene frame.
+
+    Args:
+        is_free: see `solid_of_cloud`.
 
     Raises:
         SceneError: the object is larger than what a hand holds.
     """
-    cells = solid_of_cloud(object_points)
+    cells = solid_of_cloud(object_points, is_free)
     hand = _thinned(np.asarray(hand_points, np.float64).reshape(-1, 3), CLOUD_HAND_SPACING_M)
     return _shape("cloud", cells, None, hand, CLOUD_HAND_RADIUS_M)
 

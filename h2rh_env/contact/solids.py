@@ -20,6 +20,7 @@ CHUNK = 200_000
 DILATION = 1.5  # of the spacing of points, so that a surface has no holes
 ENCLOSED = 17  # of 26 directions in which an inner cell meets the surface
 FILL_CELL_M = 0.002  # finer than the boxes: a cloud's surface is then closed and taken back by whole cells
+IsFree = Callable[[Array], npt.NDArray[np.bool_]]
 DIRECTIONS = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)])
 
 
@@ -57,11 +58,15 @@ def solid_of_distance(
     return SolidCells(inside.reshape(counts), cell, scene_from_object @ SE3(np.eye(3), low))
 
 
-def solid_of_cloud(points_scene: npt.ArrayLike) -> SolidCells:
+def solid_of_cloud(points_scene: npt.ArrayLike, is_free: IsFree | None = None) -> SolidCells:
     """The cells that a cloud (P, 3), m, of a surface seen from some sides encloses.
 
     The surface is dilated until it is closed, what it encloses is filled, and the dilation is taken back; cells with
-    points stay, so that blades and shafts do. What is hollow and seen from few sides comes out filled.
+    points stay, so that blades and shafts do. What is hollow and seen from few sides comes out filled, unless it is
+    known what is free.
+
+    Args:
+        is_free: of points (P, 3), m, scene frame: whether nothing is there, for certain.
 
     Raises:
         SceneError: a cloud larger than what a hand holds.
@@ -77,7 +82,10 @@ def solid_of_cloud(points_scene: npt.ArrayLike) -> SolidCells:
     counts = np.ceil(extent / FILL_CELL_M).astype(int)
     centres = low + (np.indices(counts).reshape(3, -1).T + 0.5) * FILL_CELL_M
     near = cKDTree(local).query(centres, distance_upper_bound=reach)[0].reshape(counts) < np.inf
-    body = near | enclosed(near)
+    inside = enclosed(near) & ~near
+    if is_free is not None:
+        inside[inside] = ~is_free(centres[inside.ravel()] @ axes.T + centre)
+    body = near | inside
     kept = ndimage.distance_transform_edt(body) * FILL_CELL_M > reach
     kept[tuple(((local - low) / FILL_CELL_M).astype(int).T)] = True
     grid = SE3(axes, centre + axes @ low)

@@ -87,6 +87,21 @@ def test_only_the_inside_of_a_shell_is_enclosed():
     assert not enclosed(room)[0].any()
 
 
+def test_the_hollow_of_a_bowl_of_points_is_free_only_where_that_is_known():
+    down = uniform_directions(np.random.default_rng(0), 20000)
+    down = down[down[:, 2] < 0]
+    bowl = np.concatenate([0.06 * down, 0.057 * down])  # both sides of a wall of 3 mm, open above
+
+    def is_free(points):
+        return np.linalg.norm(points, axis=1) < 0.055
+
+    filled, hollow = (shape_of_clouds(bowl, np.zeros((0, 3)), known) for known in (None, is_free))
+    half_ball, wall = 2 / 3 * np.pi * 0.06**3, 2 * np.pi * 0.0585**2 * 0.003
+    assert filled.volume_m3 > 0.8 * half_ball
+    assert hollow.volume_m3 < 0.4 * half_ball
+    assert wall < hollow.volume_m3 < 3 * wall
+
+
 @pytest.mark.parametrize(("name", "share"), [("red_bowl", 0.5), ("blue_kettle", 0.75), ("mug", 0.7)])
 def test_what_is_hollow_stays_hollow(name, share):
     truth = true_shapes(stage(3, name))
