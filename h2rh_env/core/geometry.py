@@ -166,9 +166,16 @@ def euler_xyz_from_rotation(rotation: Array) -> Array:
 
 
 def rotation_from_wxyz(wxyz: npt.ArrayLike) -> Array:
-    """Turns quaternions (..., 4) in wxyz order, of any length but zero, into rotations (..., 3, 3)."""
+    """Turns quaternions (..., 4) in wxyz order, of any length but zero, into rotations (..., 3, 3).
+
+    Raises:
+        ValueError: A quaternion is zero.
+    """
     q = np.asarray(wxyz, np.float64)
-    w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
+    length = np.linalg.norm(q, axis=-1, keepdims=True)
+    if not length.all():
+        raise ValueError("a quaternion is zero, which turns nothing; the identity is (1, 0, 0, 0)")
+    w, x, y, z = np.moveaxis(q / length, -1, 0)
     rotation = np.empty((*q.shape[:-1], 3, 3))
     rotation[..., 0, 0], rotation[..., 1, 1] = 1 - 2 * (y * y + z * z), 1 - 2 * (x * x + z * z)
     rotation[..., 2, 2] = 1 - 2 * (x * x + y * y)
@@ -182,9 +189,7 @@ def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
     """Turns axes times angles (..., 3), rad, into rotations (..., 3, 3)."""
     rotvec = np.asarray(rotvec_rad, np.float64)
     angle = np.linalg.norm(rotvec, axis=-1, keepdims=True)
-    along = (
-        0.5 * np.sinc(angle / (2 * np.pi)) * rotvec
-    )  # sin(angle / 2) times the axis, without a division by zero
+    along = 0.5 * np.sinc(angle / (2 * np.pi)) * rotvec  # sin(angle / 2) times the axis, at zero too
     return rotation_from_wxyz(np.concatenate([np.cos(angle / 2), along], axis=-1))
 
 

@@ -103,10 +103,7 @@ class GraspInputs:
         if not len(rows):
             return None
         ends = shown[rows].argmax(axis=1), shown.shape[1] - 1 - shown[rows, ::-1].argmax(axis=1)
-        rows, columns = (
-            np.concatenate([rows, rows]),
-            np.concatenate(ends),
-        )  # a row's ends see as far aside as all of it
+        rows, columns = np.tile(rows, 2), np.concatenate(ends)  # what lies between them sees less far aside
         x, y = (columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy
         middle = [(x.min() + x.max()) / 2, (y.min() + y.max()) / 2, 1.0]
         camera_from_crop = aim(np.eye(3), middle)

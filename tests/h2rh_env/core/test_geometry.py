@@ -17,6 +17,9 @@ from h2rh_env.core.geometry import (
     rotation_about,
     rotation_angle,
     rotation_from_euler_xyz,
+    rotation_from_rotvec,
+    rotation_from_wxyz,
+    rotvec_from_rotation,
     slerp,
     uniform_directions,
     upright_rotation,
@@ -165,6 +168,22 @@ def test_slerp_takes_many_fractions_at_once():
     fractions = np.array([0.0, 0.25, 1.0])
     np.testing.assert_allclose(slerp(start, end, fractions), [slerp(start, end, f) for f in fractions])
     assert slerp(start, start, fractions).shape == (3, 3, 3)
+
+
+def test_quaternions_of_any_length_turn_and_none_of_length_zero():
+    wxyz = np.array([[0.3, -0.2, 0.5, 0.7], [2.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(rotation_from_wxyz(wxyz), rotation_from_wxyz(-3 * wxyz), atol=1e-15)
+    np.testing.assert_array_equal(rotation_from_wxyz(wxyz[1]), np.eye(3))
+    with pytest.raises(ValueError, match="a quaternion is zero"):
+        rotation_from_wxyz([[1, 0, 0, 0], [0, 0, 0, 0]])
+
+
+@given(seeds, st.floats(0, np.pi))
+def test_rotation_vectors_round_trip(seed, angle_rad):
+    axis = uniform_directions(np.random.default_rng(seed), 1)[0]
+    rotation = rotation_from_rotvec(angle_rad * axis)
+    np.testing.assert_allclose(rotation, rotation_about(axis, angle_rad), atol=1e-14)
+    np.testing.assert_allclose(rotation_from_rotvec(rotvec_from_rotation(rotation)), rotation, atol=1e-12)
 
 
 @pytest.mark.parametrize("second", [np.pi / 2, -np.pi / 2])
