@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 from PIL import Image
 
 from ..benchmark.rollout import Episode
@@ -17,7 +18,7 @@ from ..perturbations.conditions import AS_RENDERED
 from ..utils import files
 from . import plots
 from .handover_tables import Rows
-from .pictures import Film, strip
+from .pictures import Film, Picture, strip
 from .tables import UNDER_PERTURBATIONS, summaries, under
 from .verdicts import Episodes, headline, headline_name, verdict
 
@@ -173,10 +174,11 @@ def _films(episodes: Episodes, failures: Sequence[Film], folder: Path) -> str:
         e = shown.episode
         where = e.scene + (f", {e.condition}" if e.condition != AS_RENDERED else "")
         look = f"python -m h2rh_env.viewer --report {folder} --episode {order[id(e)]}"
+        picture = _data("image/jpeg", _as_jpeg(strip(shown)))
         who = f"<b>{escape(e.record.policy)}</b> on {escape(where)}: <em>{escape(verdict(e))}</em>"
         figures.append(
             f"<figure><figcaption>{who}, {e.score.distance_m:.2f} m after {e.score.steps} steps</figcaption>"
-            f'<img alt="film strip" src="{_jpeg(shown)}"><code class=note>{escape(look)}</code></figure>'
+            f'<img alt="film strip" src="{picture}"><code class=note>{escape(look)}</code></figure>'
         )
     note = (
         "From the initial pose on, as the policy saw it; object outlined in green, hand in orange. Then, where the "
@@ -185,10 +187,10 @@ def _films(episodes: Episodes, failures: Sequence[Film], folder: Path) -> str:
     return _section("Failures", note, f"<div class=films>{''.join(figures)}</div>")
 
 
-def _jpeg(shown: Film) -> str:
+def _as_jpeg(picture: Picture) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(strip(shown)).save(buffer, "JPEG", quality=84)
-    return _data("image/jpeg", buffer.getvalue())
+    Image.fromarray(picture).save(buffer, "JPEG", quality=84)
+    return buffer.getvalue()
 
 
 def _video(path: Path) -> str:
@@ -197,7 +199,9 @@ def _video(path: Path) -> str:
     content = path.read_bytes()
     if len(content) > MAX_VIDEO_BYTES:
         return _section("Video", f"{path.name} beside this page is too large to be part of it.")
-    video = f'<video controls muted loop preload=metadata src="{_data("video/mp4", content)}"></video>'
+    poster = _data("image/jpeg", _as_jpeg(iio.imread(path, index=0)))
+    source = _data("video/mp4", content)
+    video = f'<video controls muted loop preload=metadata poster="{poster}" src="{source}"></video>'
     return _section("Video", "Policies side by side from the same start, scene after scene.", video)
 
 

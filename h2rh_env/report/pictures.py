@@ -18,6 +18,7 @@ from .verdicts import succeeded, verdict
 
 Picture = npt.NDArray[np.uint8]
 SHEET_COLUMNS, CLOSING_COLUMNS = 7, 3
+ROOM, MOST_ENLARGED, BACKGROUND_NOISE = 0.15, 2.5, 8  # of what a strip shows; of 255
 OUTLINES = ((0, (64, 255, 96)), (1, (255, 160, 32)))  # object green, hand orange
 
 
@@ -55,13 +56,32 @@ def outlined(observation: Observation) -> Picture:
 
 
 def strip(shown: Film, scale: float = 0.75, columns: int = SHEET_COLUMNS) -> Picture:
-    """Moments in a row, from the initial pose to the end of the shake where there was one."""
+    """Moments in a row, each cropped to what it shows, from the initial pose to the end of the shake if any."""
     tiles = []
     seen = columns - CLOSING_COLUMNS if shown.closing else columns
     for picture in (*_evenly(shown.frames, seen), *_evenly(shown.closing, columns - seen)):
-        image = Image.fromarray(picture)
-        tiles.append(np.asarray(image.resize((round(image.width * scale), round(image.height * scale)))))
+        height, width = picture.shape[:2]
+        image = Image.fromarray(cropped(picture)).resize((round(width * scale), round(height * scale)))
+        tiles.append(np.asarray(image))
     return np.concatenate(tiles, axis=1)
+
+
+def cropped(picture: Picture) -> Picture:
+    """The part of a picture (H, W, 3) that is not its background, with some room, in the picture's own proportions.
+
+    The background is what its corner shows. It is enlarged by no more than `MOST_ENLARGED`, so that far stays far.
+    """
+    height, width = picture.shape[:2]
+    differs = (np.abs(picture.astype(int) - picture[0, 0]) > BACKGROUND_NOISE).any(axis=2)
+    if not differs.any():
+        return picture
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    share = (1 + ROOM) * max((np.ptp(rows) + 1) / height, (np.ptp(columns) + 1) / width)
+    share = float(np.clip(share, 1 / MOST_ENLARGED, 1))
+    high, wide = round(share * height), round(share * width)
+    top = int(np.clip((rows[0] + rows[-1] + 1 - high) / 2, 0, height - high))
+    left = int(np.clip((columns[0] + columns[-1] + 1 - wide) / 2, 0, width - wide))
+    return picture[top : top + high, left : left + wide]
 
 
 def _evenly(pictures: Sequence[Picture], count: int) -> list[Picture]:

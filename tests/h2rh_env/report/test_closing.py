@@ -1,6 +1,7 @@
 """The closing is shown as contact had it, and nothing is shown of what never closed."""
 
 import numpy as np
+import pytest
 
 from experts.three_phase import ThreePhaseExpert
 from h2rh_env.benchmark.evaluation import evaluate
@@ -10,7 +11,7 @@ from h2rh_env.core.geometry import SE3, rotation_from_euler_xyz
 from h2rh_env.core.labels import Label
 from h2rh_env.rendering.select import make_rasteriser
 from h2rh_env.report.closing import bystander_camera, closing_pictures, moved_object
-from h2rh_env.report.pictures import Film, strip
+from h2rh_env.report.pictures import Film, cropped, strip
 
 from ..benchmark.test_evaluation import Stands
 
@@ -68,3 +69,18 @@ def test_an_expert_that_hands_over_is_shown_to_the_end(tiny_scene):
     assert len(shown) >= 12
     assert all(picture.shape == (HAND_EYE_CAMERA.height, HAND_EYE_CAMERA.width, 3) for picture in shown)
     assert np.abs(shown[0].astype(int) - shown[-1]).mean() > 1
+
+
+def test_a_picture_is_cropped_to_what_it_shows_in_its_own_proportions():
+    picture = np.full((120, 160, 3), 30, np.uint8)
+    picture[50:80, 100:150] = 200
+    small = cropped(picture)
+    assert (small == 200).sum() == (picture == 200).sum()
+    assert small.shape[1] / small.shape[0] == pytest.approx(160 / 120, rel=0.03)
+    assert small.shape[1] < 0.45 * 160
+    dot = np.full((120, 160, 3), 30, np.uint8)
+    dot[60, 80] = 200
+    assert cropped(dot).shape[:2] == (48, 64)  # far stays far
+    assert cropped(picture[:40]).shape == (40, 160, 3)  # an empty one is left alone
+    whole = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    assert cropped(whole).shape == whole.shape

@@ -147,6 +147,7 @@ def test_the_page_needs_nothing_else_and_quotes_names(folder):
     assert "&lt;b&gt;stands&lt;/b&gt;" in page
     assert page.count("<svg") >= 4
     assert "data:video/mp4" in page
+    assert 'poster="data:image/jpeg' in page
     assert "data:image/jpeg" in page
 
 
