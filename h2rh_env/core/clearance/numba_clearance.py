@@ -48,7 +48,8 @@ class SceneClearance(Clearance):
             points = short
         padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % BLOCK, axis=0)])
         blocks = np.ascontiguousarray(padded.reshape(-1, BLOCK, 3).transpose(0, 2, 1))
-        return blocks, np.stack([blocks.min(axis=2).T, blocks.max(axis=2).T])
+        boxes = np.stack([blocks.min(axis=2).T, blocks.max(axis=2).T])
+        return blocks, np.ascontiguousarray(boxes)  # one layout is compiled
 
 
 def _along_a_curve(points: Array) -> npt.NDArray[np.intp]:

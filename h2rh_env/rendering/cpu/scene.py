@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,17 +53,24 @@ def make_rows(scene: GaussianScene) -> Rows:
     values = np.empty((len(index) // LANES, COLOUR + 3 * scene.sh.shape[1], LANES), np.float32)
     activations = np.empty((len(values), ACTIVATIONS, LANES), np.float32)
     pack(
-        scene.means,
-        scene.wxyz,
-        scene.log_scales,
-        scene.opacity_logits,
-        scene.sh,
-        scene.labels,
+        _for_reading(scene.means),
+        _for_reading(scene.wxyz),
+        _for_reading(scene.log_scales),
+        _for_reading(scene.opacity_logits),
+        _for_reading(scene.sh),
+        _for_reading(scene.labels),
         index,
         values,
         activations,
     )
     return Rows(values, lane_bits(index >= 0), index, scene.sh_degree, scene.antialiased)
+
+
+def _for_reading(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same array as one that is not written to, wherever it comes from, so that one type is compiled."""
+    read_only = np.ascontiguousarray(array).view()
+    read_only.flags.writeable = False
+    return read_only
 
 
 def row_index(order: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
