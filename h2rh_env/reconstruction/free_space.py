@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ..captures.base import RgbdView
 from ..core.geometry import Array
+from .initialisation.fusion import SEEN_THROUGH_M
 
-BEHIND_M = 0.015  # by which what a camera sees must lie behind a point; less may be an error of depth
 LEAST_VIEWS = 2  # a single one may be a flying pixel
 
 
@@ -22,6 +22,6 @@ def seen_free(views: Sequence[RgbdView], points_world: Array) -> npt.NDArray[np.
         pixels = np.nan_to_num(view.camera.project(points), nan=-1)
         inside = np.all((pixels >= 0) & (pixels < [view.camera.width, view.camera.height]), axis=1)
         columns, rows = np.where(inside[:, None], pixels, 0).astype(int).T
-        votes += inside & (points[:, 2] > 0) & (view.depth_m[rows, columns] > points[:, 2] + BEHIND_M)
+        votes += inside & (points[:, 2] > 0) & (view.depth_m[rows, columns] > points[:, 2] + SEEN_THROUGH_M)
     free: npt.NDArray[np.bool_] = votes >= LEAST_VIEWS
     return free

@@ -5,7 +5,8 @@ import numpy as np
 from h2rh_env.captures.base import RgbdView
 from h2rh_env.core.camera import HAND_EYE_CAMERA
 from h2rh_env.core.geometry import look_at
-from h2rh_env.reconstruction.free_space import BEHIND_M, seen_free
+from h2rh_env.reconstruction.free_space import seen_free
+from h2rh_env.reconstruction.initialisation.fusion import SEEN_THROUGH_M
 
 EYES = ([0.0, -0.6, 0.0], [0.6, 0.0, 0.0])
 SHAPE = (HAND_EYE_CAMERA.height, HAND_EYE_CAMERA.width)
@@ -34,7 +35,7 @@ def test_one_camera_is_not_enough_and_neither_is_one_that_measures_nothing():
 
 def test_what_lies_less_behind_than_depth_errs_is_not_free():
     for spare_m, expected in ((-0.001, False), (0.001, True)):
-        depth_m = 0.6 + BEHIND_M + spare_m
+        depth_m = 0.6 + SEEN_THROUGH_M + spare_m
         assert seen_free(views(depth_m, depth_m), np.zeros((1, 3))).all() == expected
 
 
